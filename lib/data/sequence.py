@@ -1,0 +1,113 @@
+"""A video with its boxes, as every reader gives it and as training and testing take it.
+
+    videos = read_training_set("GOT10K_votval", root)    # a VideoSet
+    video = videos[0]                                    # a Sequence; its annotation is parsed here, not before
+    image = video.frames.read(0)                         # (H, W, 3) uint8 RGB
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from lib.data.store import FrameStore
+from lib.utils.errors import UserError
+
+_REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+            8: cv2.IMREAD_REDUCED_COLOR_8}
+
+
+class Frames(Protocol):
+    """The pictures of a video."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int, reduce: int = 1) -> np.ndarray:
+        """Frame ``index`` as (H, W, 3) uint8 RGB; ``reduce`` in {1, 2, 4, 8} halves both sides that often."""
+
+    def where(self, index: int) -> str:
+        """How to name frame ``index`` to a person."""
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """Frames kept as encoded images in a store."""
+
+    store: FrameStore
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int, reduce: int = 1) -> np.ndarray:
+        return decode_image(self.store.read(self.keys[index]), self.where(index), reduce)
+
+    def where(self, index: int) -> str:
+        return self.store.where(self.keys[index])
+
+
+def decode_image(data: bytes, where: str, reduce: int = 1) -> np.ndarray:
+    """Decode JPEG, PNG, … to (H, W, 3) uint8 RGB. Raises :class:`UserError` naming ``where`` on broken bytes."""
+    flags = _REDUCED[reduce] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise UserError(f"cannot decode image {where}: {error.err}") from error
+    if image is None:
+        raise UserError(f"cannot decode image {where}: not an image, or cut short")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One video and what is known of its target.
+
+    boxes_xywh     (N, 4) float64, pixels, x and y 0-based top-left; NaN rows where the box is not known
+                   (hidden ground truth, frames outside the annotation), as annotated elsewhere
+    visible        (N,) bool: the target is in view and its box is valid
+    visible_ratio  (N,) float in [0, 1], the unoccluded share of the target; None where the dataset has none
+    object_class   the class name; None where the dataset has none
+    attributes     the names of the challenges that the video is annotated with
+    """
+
+    name: str
+    frames: Frames
+    boxes_xywh: np.ndarray
+    visible: np.ndarray
+    visible_ratio: np.ndarray | None = None
+    object_class: str | None = None
+    attributes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __post_init__(self) -> None:
+        n = len(self.frames)
+        if self.boxes_xywh.shape != (n, 4) or self.visible.shape != (n,):
+            raise ValueError(f"{self.name}: {n} frames, boxes {self.boxes_xywh.shape}, visible {self.visible.shape}")
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """A dataset split: names at once, videos parsed when asked for.
+
+    ``missing`` names the videos that the split should have and that are not on disk.
+    """
+
+    name: str
+    video_names: tuple[str, ...]
+    load: Callable[[str], Sequence] = field(repr=False)
+    missing: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.video_names)
+
+    def __getitem__(self, index: int) -> Sequence:
+        return self.load(self.video_names[index])
+
+    def __iter__(self) -> Iterator[Sequence]:
+        return (self.load(name) for name in self.video_names)

@@ -1,0 +1,1 @@
+"""Boxes and the one crop that training and tracking share."""

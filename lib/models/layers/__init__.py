@@ -1,0 +1,1 @@
+"""The building blocks of the network, one a module."""

@@ -1,0 +1,31 @@
+"""MSTGT and its parts: the network is :class:`MSTGT`, its weights come through :mod:`checkpoint`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lib.models.mstgt.head import Prediction
+from lib.models.mstgt.hivit import HIVIT, HiViTSpec
+from lib.models.mstgt.mstgt import MSTGT, TrackState
+from lib.utils.errors import UserError, unknown_name
+
+__all__ = ["HIVIT", "MSTGT", "HiViTSpec", "Prediction", "TrackState", "build_model"]
+
+
+def build_model(cfg: Any) -> MSTGT:
+    """The network that a configuration describes, with fresh weights."""
+    kind = cfg.MODEL.BACKBONE.TYPE
+    if kind not in HIVIT:
+        raise unknown_name("MODEL.BACKBONE.TYPE", kind, HIVIT)
+    try:
+        return MSTGT(
+            HIVIT[kind],
+            template_size=cfg.DATA.TEMPLATE.SIZE,
+            search_size=cfg.DATA.SEARCH.SIZE,
+            head_channels=cfg.MODEL.HEAD.NUM_CHANNELS,
+            attention=cfg.MODEL.GUIDANCE.ATTENTION,
+            prior_prob=cfg.MODEL.HEAD.PRIOR_PROB,
+            drop_path=cfg.TRAIN.DROP_PATH_RATE,
+        )
+    except ValueError as error:
+        raise UserError(f"cannot build the configured network: {error}") from error

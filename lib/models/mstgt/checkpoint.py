@@ -1,0 +1,164 @@
+"""Weights from files: the published code's checkpoints, pre-trained backbones, and our own.
+
+Everything is read with ``weights_only=True`` and strictly: a name that is unknown, missing or of another shape is an
+error that says so. A tracker's checkpoint is a dict that holds the network's weights under ``net``.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lib.models.mstgt.mstgt import MSTGT
+from lib.utils.errors import UserError
+
+UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
+
+# published name -> ours; first match wins. MSPG and STPG are names of an earlier variant.
+_RENAMES: tuple[tuple[str, str], ...] = (
+    (r"backbone\.patch_embed(14|16|18)\.proj\.(.+)", r"cue.embeddings.\1.\2"),
+    (r"backbone\.(?:MSVC|MSPG)\.(.+)", r"cue.proj.\1"),
+    (r"backbone\.(?:MSTG|STPG)\.(.+)", r"guidance.proj.\1"),
+    (r"backbone\.STE_norm\.(.+)", r"guidance.norm.\1"),
+    (r"backbone\.STE\.(.+)", r"guidance.block.\1"),
+    (r"backbone\.norm_\.(.+)", r"norm.\1"),
+    (r"backbone\.((?:blocks|patch_embed|pos_embed_[zx])\b.*)", r"backbone.\1"),
+    (r"box_head\.conv5_ctr\.(.+)", r"head.center.4.\1"),
+    (r"box_head\.conv5_offset\.(.+)", r"head.box.4.\1"),
+)
+_HEAD_LAYER = re.compile(r"box_head\.conv([1-4])_(ctr|offset)\.([01]\..+)")
+
+# parts of a HiViT pre-training file that are no encoder
+_PRETRAIN_IGNORED = re.compile(r"(decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*|norm_\..*|cls_token|rel_pos.*"
+                               r"|relative_position_index)")
+PRETRAIN_GRID = 14  # 224 px at stride 16
+
+
+def load_file(path: str | Path) -> Any:
+    """``torch.load`` on the CPU with ``weights_only=True``. Raises :class:`UserError` naming a bad file."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no such checkpoint: {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is refused: it is torn, no checkpoint, or holds more than tensors ({reason})") from error
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({str(error).splitlines()[0]})") from error
+
+
+def rename_published(name: str) -> str | None:
+    """Our name of a published parameter; None where the published layout has no such name."""
+    if match := _HEAD_LAYER.fullmatch(name):
+        layer, branch, rest = match.groups()
+        return f"head.{'center' if branch == 'ctr' else 'box'}.{int(layer) - 1}.{rest}"
+    for pattern, ours in _RENAMES:
+        if re.fullmatch(pattern, name):
+            return re.sub(pattern, ours, name)
+    return None
+
+
+def convert_published(state: Mapping[str, torch.Tensor], where: str) -> dict[str, torch.Tensor]:
+    """Published names -> ours, without the tensors of ``UNUSED_PUBLISHED``. Unknown names are an error."""
+    converted: dict[str, torch.Tensor] = {}
+    unknown = []
+    for name, value in state.items():
+        name = name.removeprefix("module.")
+        if name in UNUSED_PUBLISHED:
+            continue
+        ours = rename_published(name)
+        if ours is None:
+            unknown.append(name)
+        else:
+            converted[ours] = value
+    if unknown:
+        raise UserError(f"{where} holds names that MSTGT does not know: {_some(unknown)}")
+    return converted
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None:
+    """Copy ``state`` into ``module``; every missing, unknown or misshapen name is in the one error."""
+    own = module.state_dict()
+    wrong = [name for name, v in state.items() if name in own and not _same_shape(v, own[name])]
+    problems = [
+        f"{kind} {_some(names)}"
+        for kind, names in (
+            ("missing", [n for n in own if n not in state]),
+            ("unknown", [n for n in state if n not in own]),
+            ("of another shape", [f"{n} {_shape(state[n])} for {_shape(own[n])}" for n in wrong]),
+        )
+        if names
+    ]
+    if problems:
+        raise UserError(f"{where} does not fit the configured network: {'; '.join(problems)}")
+    module.load_state_dict(dict(state))
+
+
+def load_network(model: MSTGT, path: str | Path) -> None:
+    """Load a checkpoint into ``model``: ours (``net`` with our names) or one of the published code."""
+    content = load_file(path)
+    state = content.get("net") if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise UserError(f"{path} is no tracker checkpoint: it has no entry 'net'")
+    if any(name.removeprefix("module.").startswith("box_head.") for name in state):
+        state = convert_published(state, str(path))
+    load_strict(model, state, str(path))
+
+
+def load_pretrained(model: MSTGT, path: str | Path) -> None:
+    """Load a pre-trained HiViT encoder into the backbone.
+
+    The file is a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the
+    position embedding, learnt at 14 x 14, is resized to both grids (bicubic, align_corners off).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"pre-trained backbone not found: {path}. Get {path.name} from the HiViT authors "
+            "(github.com/zhangxiaosong18/hivit) and put it there, or train without it: --set MODEL.PRETRAIN_FILE=''")
+    content = load_file(path)
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} is no pre-trained backbone: not a dict of tensors")
+    encoder = {n: v for n, v in content.items() if not _PRETRAIN_IGNORED.fullmatch(n)}
+    table = encoder.pop("absolute_pos_embed", None)
+    expected = (1, PRETRAIN_GRID**2, model.spec.dim)
+    if table is None:
+        raise UserError(f"{path} does not fit the configured network: missing absolute_pos_embed")
+    if not isinstance(table, torch.Tensor) or tuple(table.shape) != expected:
+        raise UserError(f"{path} does not fit the configured network: absolute_pos_embed {_shape(table)} for {expected}")
+    for name in ("pos_embed_z", "pos_embed_x"):
+        encoder[name] = resize_positions(table, round(getattr(model.backbone, name).shape[1] ** 0.5))
+    load_strict(model.backbone, encoder, str(path))
+
+
+def resize_positions(table: torch.Tensor, grid: int) -> torch.Tensor:
+    """(1, g * g, C) position embedding -> (1, grid * grid, C), bicubic."""
+    side = round(table.shape[1] ** 0.5)
+    square = table.float().transpose(1, 2).unflatten(2, (side, side))
+    resized = F.interpolate(square, size=(grid, grid), mode="bicubic", align_corners=False)
+    return resized.flatten(2).transpose(1, 2)
+
+
+def _same_shape(value: Any, own: torch.Tensor) -> bool:
+    return isinstance(value, torch.Tensor) and value.shape == own.shape
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+

@@ -1,0 +1,75 @@
+"""CENTER head: where the target's centre is, and how far its box reaches (the head of OSTrack, Ye et al., ECCV 2022,
+after CenterNet, Zhou et al., 2019)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+CLAMP = 1e-4
+
+
+class Prediction(NamedTuple):
+    """What the network says of one search region, on a grid of G x G cells.
+
+    score   (B, 1, G, G) centre score in [1e-4, 1 - 1e-4]
+    size    (B, 2, G, G) w, h as a share of the search region, in [1e-4, 1 - 1e-4]
+    offset  (B, 2, G, G) x, y of the centre within its cell, in cells
+    """
+
+    score: torch.Tensor
+    size: torch.Tensor
+    offset: torch.Tensor
+
+    def boxes(self, window: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The box at the best cell: (B, 4) cx, cy, w, h as a share of the region, and its score (B,).
+
+        ``window`` (G, G), all >= 0, weighs the choice of the cell; the score returned is unweighted.
+        """
+        b, _, grid, _ = self.score.shape
+        score = self.score.flatten(1)
+        best = (score if window is None else score * window.flatten()).argmax(dim=1, keepdim=True)
+        at = best[:, None].expand(b, 2, 1)
+        offset = self.offset.flatten(2).gather(2, at).squeeze(2)
+        size = self.size.flatten(2).gather(2, at).squeeze(2)
+        cell = torch.cat([best % grid, best // grid], dim=1)
+        return torch.cat([(cell + offset) / grid, size], dim=1), score.gather(1, best).squeeze(1)
+
+
+def _branch(dim: int, channels: int, outputs: int) -> nn.Sequential:
+    widths = [dim, channels, channels // 2, channels // 4, channels // 8]
+    layers: list[nn.Module] = [
+        nn.Sequential(nn.Conv2d(a, b, kernel_size=3, padding=1), nn.BatchNorm2d(b), nn.ReLU())
+        for a, b in zip(widths, widths[1:], strict=False)
+    ]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], outputs, kernel_size=1))
+
+
+class CenterHead(nn.Module):
+    """(B, C, G, G) -> :class:`Prediction`. Two convolutional branches: one for the score, one for offset and size.
+
+    prior_prob   0 keeps the published initialisation (Xavier, zero-mean score). A value p in (0, 1) starts every
+                 score at p with small last-layer weights (Lin et al., *Focal Loss*, ICCV 2017, section 4.1), which
+                 training from scratch needs.
+    """
+
+    def __init__(self, dim: int, channels: int = 256, prior_prob: float = 0.0):
+        super().__init__()
+        self.center = _branch(dim, channels, 1)
+        self.box = _branch(dim, channels, 4)
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.xavier_uniform_(p)
+        if prior_prob:
+            for last in (self.center[-1], self.box[-1]):
+                nn.init.normal_(last.weight, std=0.01)
+                nn.init.zeros_(last.bias)
+            nn.init.constant_(self.center[-1].bias, -math.log((1 - prior_prob) / prior_prob))
+
+    def forward(self, features: torch.Tensor) -> Prediction:
+        score = torch.sigmoid(self.center(features)).clamp(CLAMP, 1 - CLAMP)
+        offset, size = self.box(features).split(2, dim=1)
+        return Prediction(score, torch.sigmoid(size).clamp(CLAMP, 1 - CLAMP), offset)

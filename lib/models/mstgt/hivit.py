@@ -1,0 +1,81 @@
+"""HiViT backbone (Zhang et al., *HiViT: A Simpler and More Efficient Design of Hierarchical Vision Transformer*,
+ICLR 2023), cut into the two parts that a tracker runs at different times:
+
+    stem  picture -> tokens at stride 16. MLP blocks and merges only: no stride-16 cell sees its neighbour, so the
+          template goes through once a sequence.
+    main  attention blocks over whatever tokens are put together.
+
+The names of the parameters are those of the pre-trained HiViT files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lib.models.layers.block import AttentionBlock, MlpBlock
+from lib.models.layers.patch import PatchEmbed, PatchMerge
+
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class HiViTSpec:
+    """dim: channels C at stride 16 (C/2 and C/4 before); depths: of the two stem stages (each holds twice that many
+    MLP blocks) and the main stage; num_heads: in the main stage."""
+
+    dim: int
+    depths: tuple[int, int, int]
+    num_heads: int
+    stem_mlp_ratio: float = 3.0
+    main_mlp_ratio: float = 4.0
+
+
+HIVIT: dict[str, HiViTSpec] = {
+    "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # ours, for CPUs
+    "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),
+    "hivit_small": HiViTSpec(384, (2, 2, 20), 6),
+    "hivit_base": HiViTSpec(512, (2, 2, 20), 8),
+}
+
+
+class HiViT(nn.Module):
+    """The backbone with one learnt position embedding for the template and one for the search region.
+
+    grid_z, grid_x   sides of the two stride-16 grids
+    drop_path        stochastic depth of the last block; rises linearly from 0 over all residual blocks
+    """
+
+    def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
+        super().__init__()
+        d1, d2, d3 = spec.depths
+        rates = iter(torch.linspace(0, drop_path, 2 * d1 + 2 * d2 + d3).tolist())
+        dim = spec.dim // 4
+        self.patch_embed = PatchEmbed(dim)
+        blocks: list[nn.Module] = []
+        for depth in (d1, d2):
+            blocks += [MlpBlock(dim, spec.stem_mlp_ratio, next(rates)) for _ in range(2 * depth)]
+            blocks.append(PatchMerge(dim))
+            dim *= 2
+        self.stem_length = len(blocks)
+        blocks += [AttentionBlock(dim, spec.num_heads, spec.main_mlp_ratio, next(rates)) for _ in range(d3)]
+        self.blocks = nn.ModuleList(blocks)
+        self.pos_embed_z = nn.Parameter(torch.zeros(1, grid_z**2, dim))
+        self.pos_embed_x = nn.Parameter(torch.zeros(1, grid_x**2, dim))
+        nn.init.trunc_normal_(self.pos_embed_z, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed_x, std=0.02)
+
+    def stem(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, H/16, W/16, C), before position embedding."""
+        x = self.patch_embed(image)
+        for block in self.blocks[: self.stem_length]:
+            x = block(x)
+        return x
+
+    def main(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        for block in self.blocks[self.stem_length :]:
+            tokens = block(tokens)
+        return tokens

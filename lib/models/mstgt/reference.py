@@ -1,0 +1,88 @@
+"""Parity with the published network: replay recorded inputs and compare every output.
+
+A reference file (``.npz``) holds ``meta`` = C, three depths, heads, head channels; ``state/<published name>`` weights;
+``track/template``, ``track/searchN`` and what followed each frame (``score_mapN``, ``size_mapN``, ``offset_mapN``,
+``pred_boxesN``, ``guidance_stateN``); ``train/template`` and ``train/search`` (frames, batch, 3, S, S) with frame-major
+outputs. All outputs are those of the network in evaluation mode, fp32.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.models.mstgt.checkpoint import convert_published, load_strict
+from lib.models.mstgt.head import Prediction
+from lib.models.mstgt.hivit import HiViTSpec
+from lib.models.mstgt.mstgt import MSTGT
+from lib.utils.errors import UserError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def read_reference(path: str | Path) -> Arrays:
+    """The arrays of a reference file. Raises :class:`UserError` when it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is no reference file: {error}") from error
+    for name in ("meta", "track/template", "track/search1", "train/template", "train/search"):
+        if name not in arrays:
+            raise UserError(f"{path} is no reference file: it lacks {name}")
+    if arrays["meta"].shape != (6,):
+        raise UserError(f"{path}: meta must hold C, three depths, heads, head channels; it holds {arrays['meta']}")
+    return arrays
+
+
+def build_reference_model(arrays: Arrays, where: str) -> MSTGT:
+    """The network that ``meta`` describes with the weights of ``state/*``, in evaluation mode."""
+    dim, d1, d2, d3, heads, head_channels = (int(v) for v in arrays["meta"])
+    sizes = arrays["track/template"].shape[-1], arrays["track/search1"].shape[-1]
+    try:
+        model = MSTGT(HiViTSpec(dim, (d1, d2, d3), heads), *sizes, head_channels=head_channels)
+    except ValueError as error:
+        raise UserError(f"{where}: cannot build the network of its meta: {error}") from error
+    state = {n.removeprefix("state/"): torch.from_numpy(v) for n, v in arrays.items() if n.startswith("state/")}
+    load_strict(model, convert_published(state, where), where)
+    return model.eval()
+
+
+@torch.inference_mode()
+def replay(model: MSTGT, arrays: Arrays) -> Iterator[tuple[str, float]]:
+    """Run ``track/*`` and ``train/*``; yield (output name, largest absolute difference) for all that is recorded."""
+    state = model.start(_tensor(arrays["track/template"]))
+    for frame in sorted(int(m[1]) for n in arrays if (m := re.fullmatch(r"track/search(\d+)", n))):
+        prediction, state = model.step(_tensor(arrays[f"track/search{frame}"]), state)
+        outputs = _outputs(prediction) | {"guidance_state": state.guidance}
+        yield from _compare(arrays, {f"track/{n}{frame}": v for n, v in outputs.items()})
+    prediction = model(_tensor(arrays["train/template"]), _tensor(arrays["train/search"]))
+    yield from _compare(arrays, {f"train/{n}": v for n, v in _outputs(prediction).items()})
+
+
+def _outputs(prediction: Prediction) -> dict[str, torch.Tensor]:
+    return {
+        "score_map": prediction.score,
+        "size_map": prediction.size,
+        "offset_map": prediction.offset,
+        "pred_boxes": prediction.boxes()[0][:, None],
+    }
+
+
+def _compare(arrays: Arrays, outputs: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, float]]:
+    for name, value in outputs.items():
+        if name not in arrays:
+            raise UserError(f"the reference file lacks {name}")
+        expected = _tensor(arrays[name])
+        if expected.shape != value.shape:
+            raise UserError(f"{name} has the shape {tuple(expected.shape)}, the network gives {tuple(value.shape)}")
+        yield name, float((value - expected).abs().max())
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array).float()

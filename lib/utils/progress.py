@@ -1,0 +1,14 @@
+"""Progress bars with rate and ETA; quiet when standard error is not a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(iterable: Iterable[Any] | None = None, **options: Any) -> tqdm:
+    """A ``tqdm`` bar that shows nothing when nobody is looking. Options are those of ``tqdm``."""
+    return tqdm(iterable, disable=not sys.stderr.isatty(), dynamic_ncols=True, smoothing=0.1, **options)
