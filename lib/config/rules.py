@@ -8,6 +8,7 @@ float is meant, and so does a string such as ``1e-3``, which YAML reads as text)
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,8 @@ RULES: dict[str, Rule] = {
     "TEST.EPOCH": COUNT,
 }
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
 _KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -154,5 +157,4 @@ def _as_float(value: Any) -> float | None:
 def _given(value: Any) -> str:
     kinds = {bool: "true/false", int: "whole number", float: "number", str: "text", list: "list", dict: "section",
              type(None): "nothing"}
-    text = repr(value)
-    return f"{kinds.get(type(value), type(value).__name__)} {text if len(text) <= 60 else text[:57] + '...'}"
+    return f"{kinds.get(type(value), type(value).__name__)} {_SHORT.repr(value)}"

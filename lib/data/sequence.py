@@ -72,6 +72,10 @@ class Sequence:
     visible_ratio  (N,) float in [0, 1], the unoccluded share of the target; None where the dataset has none
     object_class   the class name; None where the dataset has none
     attributes     the names of the challenges that the video is annotated with
+    difficulty     how hard the video is, in [0, 1]; None where the dataset does not say
+    size_wh        width and height of the frames in pixels, where the annotation gives them
+    annotated      how many leading frames the annotation covers; None = all of them
+    notes          what a reader of scores should know about the annotation, one line each
     """
 
     name: str
@@ -81,6 +85,10 @@ class Sequence:
     visible_ratio: np.ndarray | None = None
     object_class: str | None = None
     attributes: tuple[str, ...] = ()
+    difficulty: float | None = None
+    size_wh: tuple[int, int] | None = None
+    annotated: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -96,12 +104,14 @@ class VideoSet:
     """A dataset split: names at once, videos parsed when asked for.
 
     ``missing`` names the videos that the split should have and that are not on disk.
+    ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
     """
 
     name: str
     video_names: tuple[str, ...]
     load: Callable[[str], Sequence] = field(repr=False)
     missing: tuple[str, ...] = ()
+    difficulty_of: Callable[[str], float | None] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.video_names)

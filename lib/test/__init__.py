@@ -1,0 +1,1 @@
+"""Testing: the tracker, the benchmarks and their runner, the scores and their pictures."""

@@ -1,0 +1,1 @@
+"""Training: samples from videos, losses, and the loop. See ``trainers.trainer`` for the loop itself."""

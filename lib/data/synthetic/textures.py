@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 SIDE = 512
-POOL_SIZE = 48
+POOL_SIZE = 40
 NOISE_SIDE = 1024
 
 Rng = np.random.Generator

@@ -40,6 +40,7 @@ _HEAD_LAYER = re.compile(r"box_head\.conv([1-4])_(ctr|offset)\.([01]\..+)")
 _PRETRAIN_IGNORED = re.compile(r"(decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*|norm_\..*|cls_token|rel_pos.*"
                                r"|relative_position_index)")
 PRETRAIN_GRID = 14  # 224 px at stride 16
+DYNAMIC_GRID = 12
 
 
 def load_file(path: str | Path) -> Any:
@@ -51,7 +52,7 @@ def load_file(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is refused: it is torn, no checkpoint, or holds more than tensors ({reason})") from error
+        raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: torn, or no checkpoint ({str(error).splitlines()[0]})") from error
 
@@ -136,7 +137,8 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     if table is None:
         raise UserError(f"{path} does not fit the configured network: missing absolute_pos_embed")
     if not isinstance(table, torch.Tensor) or tuple(table.shape) != expected:
-        raise UserError(f"{path} does not fit the configured network: absolute_pos_embed {_shape(table)} for {expected}")
+        raise UserError(f"{path} does not fit the configured network: "
+                        f"absolute_pos_embed {_shape(table)} for {expected}")
     for name in ("pos_embed_z", "pos_embed_x"):
         encoder[name] = resize_positions(table, round(getattr(model.backbone, name).shape[1] ** 0.5))
     load_strict(model.backbone, encoder, str(path))
@@ -162,3 +164,9 @@ def _some(names: list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+
+
+def unused_published_parameters(model: MSTGT) -> int:
+    """How many values the published layout holds in ``UNUSED_PUBLISHED``: the 14 x 14 table and a 12 x 12 one (of a
+    192 px dynamic template that is never cut), C channels each."""
+    return (PRETRAIN_GRID**2 + DYNAMIC_GRID**2) * model.spec.dim

@@ -9,7 +9,7 @@
 The recurrent state is the value ``TrackState``; the network keeps nothing between calls, so a batch may hold
 unrelated sequences.
 
-Parameters: MSTGT-full-256 holds 73.79 M. The published layout counts 73.96 M: it also has ``absolute_pos_embed``
+Parameters: MSTGT-full-256 holds 73.86 M. The published layout counts 74.03 M: it also has ``absolute_pos_embed``
 (1, 196, C), from which both position embeddings start, and ``pos_embed_d`` (1, 144, C) of a dynamic template that is
 never cut; neither gets a gradient, and neither exists here (``UNUSED_PUBLISHED`` in ``checkpoint`` names them).
 """

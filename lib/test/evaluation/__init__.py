@@ -1,0 +1,1 @@
+"""Benchmarks by name, running a tracker over them, and the files that come out."""

@@ -1,0 +1,1 @@
+"""The loop, what it logs, and what it saves."""

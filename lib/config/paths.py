@@ -1,0 +1,111 @@
+"""Where data, results and pre-trained weights lie. Nothing here looks at the disk except for ``local.py``.
+
+    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths.dataset("lasot")            # /home/me/data/lasot
+    paths.save_dir / "checkpoints"    # /home/me/output/checkpoints
+
+Weakest first: ``./data``, ``./output`` and ``./pretrained_networks`` in the project; the ``local.py`` of the half
+(``python tracking/create_default_local_file.py`` writes both); the environment variables ``MSTGT_DATA_DIR``,
+``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag moves every
+dataset with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import lib
+from lib.config.local_file import read_local_file
+from lib.utils.errors import unknown_name
+
+PROJECT_ROOT = Path(lib.__file__).resolve().parent.parent
+
+Half = Literal["train", "test"]
+
+LOCAL_FILES: dict[Half, Path] = {
+    "train": PROJECT_ROOT / "lib" / "train" / "admin" / "local.py",
+    "test": PROJECT_ROOT / "lib" / "test" / "evaluation" / "local.py",
+}
+
+# Dataset name: its folder under data_dir.
+DATASET_FOLDERS: dict[str, str] = {
+    "lasot": "lasot",
+    "lasot_extension_subset": "lasot_extension_subset",
+    "got10k": "got10k",  # holds train/, val/ and test/
+    "trackingnet": "trackingnet",
+    "coco": "coco",
+    "imagenet_vid": "vid",
+    "uav": "uav",
+    "otb": "otb",
+    "nfs": "nfs",
+    "tnl2k": "tnl2k",
+    "vot": "vot",
+    "synthetic": "synthetic",
+}
+
+ENVIRONMENT = {"data_dir": "MSTGT_DATA_DIR", "save_dir": "MSTGT_SAVE_DIR", "pretrained_dir": "MSTGT_PRETRAINED_DIR"}
+DEFAULT_FOLDERS = {"data_dir": "data", "save_dir": "output", "pretrained_dir": "pretrained_networks"}
+LOCAL_NAMES = ("workspace_dir", *DEFAULT_FOLDERS, *(f"{name}_dir" for name in DATASET_FOLDERS))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Absolute folders; none of them need exist."""
+
+    workspace_dir: Path
+    data_dir: Path
+    save_dir: Path
+    pretrained_dir: Path
+    dataset_dirs: Mapping[str, Path] = field(repr=False)
+
+    def dataset(self, name: str) -> Path:
+        """The root of a dataset. Raises :class:`UserError` for a name that is not in ``DATASET_FOLDERS``."""
+        if name not in self.dataset_dirs:
+            raise unknown_name("dataset folder", name, self.dataset_dirs)
+        return self.dataset_dirs[name]
+
+
+def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, half: Half = "train",
+               local_file: Path | None = None) -> Paths:
+    """The paths of one half. ``data_dir`` and ``save_dir`` are the flags; ``local_file`` defaults to the half's own.
+
+    Relative folders in flags and variables are meant from the current folder, those in ``local.py`` from its
+    ``workspace_dir``. Raises :class:`UserError` for a broken ``local.py``.
+    """
+    local = read_local_file(local_file or LOCAL_FILES[half], LOCAL_NAMES)
+    workspace = _absolute(local.get("workspace_dir", "."), PROJECT_ROOT)
+    folders = {name: PROJECT_ROOT / folder for name, folder in DEFAULT_FOLDERS.items()}
+    if "workspace_dir" in local:
+        folders = {name: workspace / folder for name, folder in DEFAULT_FOLDERS.items()}
+    folders |= {name: _absolute(local[name], workspace) for name in folders if name in local}
+    stronger = _stronger({"data_dir": data_dir, "save_dir": save_dir})
+    folders |= stronger
+    datasets = {name: folders["data_dir"] / folder for name, folder in DATASET_FOLDERS.items()}
+    if "data_dir" not in stronger:
+        datasets |= {name: _absolute(local[f"{name}_dir"], workspace)
+                     for name in datasets if f"{name}_dir" in local}
+    return Paths(workspace_dir=workspace, dataset_dirs=datasets, **folders)
+
+
+def local_values(workspace_dir: str | Path, data_dir: str | Path, save_dir: str | Path) -> dict[str, str]:
+    """The contents of a generated ``local.py``: every name with its absolute path."""
+    workspace, data, save = (_absolute(str(p), Path.cwd()) for p in (workspace_dir, data_dir, save_dir))
+    values = {"workspace_dir": workspace, "data_dir": data, "save_dir": save,
+              "pretrained_dir": workspace / DEFAULT_FOLDERS["pretrained_dir"]}
+    values |= {f"{name}_dir": data / folder for name, folder in DATASET_FOLDERS.items()}
+    return {name: str(path) for name, path in values.items()}
+
+
+def _stronger(flags: Mapping[str, str | Path | None]) -> dict[str, Path]:
+    """The folders that flags or, weaker, environment variables give. Empty ones count as not given."""
+    given = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
+    given |= {name: flag for name, flag in flags.items() if flag}
+    return {name: _absolute(str(value), Path.cwd()) for name, value in given.items() if value}
+
+
+def _absolute(folder: str, base: Path) -> Path:
+    return Path(os.path.normpath(base / Path(folder).expanduser()))

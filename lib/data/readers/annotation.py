@@ -1,0 +1,111 @@
+"""The one parser of annotation and result files: rows of numbers, strictly.
+
+    boxes_xywh = parse_rows(data, "OTB/Car4/groundtruth_rect.txt", columns=(4,))    # (rows, 4) float64
+
+Numbers may be parted by commas, tabs, spaces or a mix; ``NaN`` is a number here, infinity is not. Every row has as
+many numbers as the first. Anything else is a :class:`UserError` that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from lib.utils.errors import UserError
+
+_EMPTY_FIELD = re.compile(r"^[ \t]*,|,[ \t]*,", re.MULTILINE)
+
+
+def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.ndarray:
+    """The rows of a file as (rows, columns) float64; the first row's width must be one of ``columns``.
+
+    Blank lines are allowed at the end only. An empty file gives no rows.
+    """
+    text = _decode(data, where)
+    lines = text.rstrip().splitlines()
+    if not lines:
+        return np.empty((0, columns[0]))
+    rows = [line.replace(",", " ").split() for line in lines]
+    width = len(rows[0])
+    if width in columns and all(len(row) == width for row in rows) and not _EMPTY_FIELD.search(text):
+        values = _floats([token for row in rows for token in row])
+        if values is not None:
+            return values.reshape(-1, width)
+    raise _first_fault(lines, where, columns)
+
+
+def parse_flags(data: bytes, where: str) -> np.ndarray:
+    """All numbers of a file in reading order as (n,) float64, however they are spread over lines."""
+    text = _decode(data, where)
+    values = _floats(text.replace(",", " ").split())
+    if values is not None and not _EMPTY_FIELD.search(text):
+        return values
+    for number, line in enumerate(text.splitlines(), 1):
+        if _EMPTY_FIELD.search(line) or _floats(line.replace(",", " ").split()) is None:
+            raise UserError(f"{where}, line {number}: expected numbers, found {_shown(line)}")
+    raise AssertionError(f"{where}: no faulty line found")
+
+
+def boxes_from_rows(rows: np.ndarray) -> np.ndarray:
+    """(rows, 4) boxes x, y, w, h from boxes, or from polygons of four corners (rows, 8).
+
+    A polygon becomes the smallest upright box around it, which is what one-pass evaluation compares with.
+    """
+    if rows.shape[1] == 4:
+        return rows
+    x, y = rows[:, 0::2], rows[:, 1::2]
+    top_left = np.stack([x.min(1), y.min(1)], axis=1)
+    return np.concatenate([top_left, np.stack([x.max(1), y.max(1)], axis=1) - top_left], axis=1)
+
+
+def fit_rows(values: np.ndarray, frames: int) -> np.ndarray:
+    """Make per-frame ``values`` as long as the video: cut what is over, fill what lacks with NaN."""
+    lacking = max(0, frames - len(values))
+    return np.concatenate([values[:frames], np.full((lacking, *values.shape[1:]), np.nan)])
+
+
+def _decode(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not a text file of numbers ({error.reason} at byte {error.start})") from error
+
+
+def _floats(tokens: list[str]) -> np.ndarray | None:
+    """The tokens as numbers; None when one of them is no number or infinite."""
+    try:
+        values = np.array(list(map(float, tokens)), dtype=np.float64)
+    except ValueError:
+        return None
+    return None if np.isinf(values).any() or any("_" in token for token in tokens) else values
+
+
+def _first_fault(lines: list[str], where: str, columns: tuple[int, ...]) -> UserError:
+    width = None
+    for number, line in enumerate(lines, 1):
+        tokens = line.replace(",", " ").split()
+        for token in tokens:
+            if _floats([token]) is None:
+                return UserError(f"{where}, line {number}: {token[:40]!r} is not a finite number or NaN")
+        expected = " or ".join(map(str, columns)) if width is None else str(width)
+        if len(tokens) != width if width is not None else len(tokens) not in columns:
+            return UserError(f"{where}, line {number}: expected {expected} numbers, found {_shown(line)}")
+        if _EMPTY_FIELD.search(line):
+            return UserError(f"{where}, line {number}: an empty field in {_shown(line)}")
+        width = len(tokens)
+    raise AssertionError(f"{where}: no faulty line found")
+
+
+def _shown(line: str) -> str:
+    line = line.strip()
+    return repr(line if len(line) <= 60 else line[:57] + "...") if line else "an empty line"
+
+
+def as_difficulty(text: str, where: str) -> float:
+    """A difficulty as written in ``meta_info.ini``."""
+    values = _floats([text.strip()])
+    if values is None or math.isnan(values[0]):
+        raise UserError(f"{where}: difficulty must be a number, not {text!r}")
+    return float(values[0])

@@ -1,0 +1,96 @@
+"""What the readers share: opening a root, finding the frames of a video, and putting a ``Sequence`` together.
+
+The rule for an annotation that is not as long as its video: rows beyond the last frame are ignored, frames beyond the
+last row have NaN boxes and are invisible. Both are said in ``Sequence.notes``, and ``Sequence.annotated`` holds how
+many frames the annotation covers, so that an evaluation leaves the others out. A video without any image on disk (an
+annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.data.readers.annotation import fit_rows
+from lib.data.sequence import Sequence, StoredFrames, VideoSet
+from lib.data.store import FolderStore, FrameStore
+from lib.utils.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write it down once with " \
+             "tracking/create_default_local_file.py"
+
+
+def open_store(root: str | Path, name: str) -> FrameStore:
+    """The store of the dataset at ``root``. Raises :class:`UserError` when there is no such folder."""
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"no dataset {name!r}: there is no folder {root}; {WHAT_TO_DO}")
+    return FolderStore(root)
+
+
+def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> VideoSet:
+    """``videos``, or a :class:`UserError` that says where they were looked for when not one is there."""
+    if not len(videos):
+        raise UserError(f"no videos of {videos.name!r} in {store.where('')}: looked for {looked_for}; {WHAT_TO_DO}")
+    return videos
+
+
+def split_present(names: Iterable[str], present: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """``names`` parted into those in ``present`` and those that are missing, both in the order of ``names``."""
+    names, present = tuple(names), set(present)
+    return tuple(n for n in names if n in present), tuple(n for n in names if n not in present)
+
+
+def join(*parts: str) -> str:
+    """A key from its parts; empty parts vanish."""
+    return "/".join(part for part in parts if part)
+
+
+def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
+    """The images directly in ``folder`` in the order of their numbers (``10.jpg`` after ``9.jpg``).
+
+    Only names that end in a number count, so a preview beside the frames is not a frame.
+    """
+    names = [n for n in store.list(folder) if n.lower().endswith(IMAGE_SUFFIXES) and n.rpartition(".")[0][-1:].isdigit()]
+    return tuple(join(folder, name) for name in sorted(names, key=_by_number))
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    return int(re.findall(r"\d+", name.rpartition(".")[0])[-1]), name
+
+
+def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
+    """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
+    return image_keys(store, folder) or tuple(join(folder, f"{n:0{digits}d}.jpg") for n in range(first, first + rows))
+
+
+def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
+                  absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
+                  notes: tuple[str, ...] = (), **known: Any) -> Sequence:
+    """A ``Sequence`` from what was read, fitted to its number of frames by the rule of this module.
+
+    absent         (rows,) flags, non-zero where the target is out of view or fully hidden
+    visible_ratio  (rows,) share of the target that is not occluded
+    first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is no news
+    """
+    frames, rows = len(keys), len(boxes_xywh)
+    if rows > frames:
+        notes += (f"the annotation has {rows} rows for {frames} frames: the last {rows - frames} are ignored",)
+    elif rows < frames and not first_only:
+        notes += (f"the annotation has {rows} rows for {frames} frames: the last {frames - rows} are not scored",)
+    boxes = fit_rows(boxes_xywh, frames)
+    visible = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    for label, flags in (("absence flags", absent), ("visible ratios", visible_ratio)):
+        if flags is not None and len(flags) != rows:
+            notes += (f"{len(flags)} {label} for {rows} rows of annotation",)
+    if absent is not None:
+        visible &= ~(np.nan_to_num(fit_rows(absent, frames)) > 0)
+    if visible_ratio is not None:
+        visible_ratio = np.nan_to_num(fit_rows(visible_ratio, frames))
+    return Sequence(name=name, frames=StoredFrames(store, keys), boxes_xywh=boxes, visible=visible,
+                    visible_ratio=visible_ratio, annotated=rows if rows < frames else None, notes=notes, **known)

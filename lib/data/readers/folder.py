@@ -1,0 +1,111 @@
+"""Any folder of videos. Each subfolder with a ground-truth file is a video, or the folder itself is one.
+
+Frames: images whose names end in a number, in the video's folder or in ``img/``, ``imgs/``, ``color/``, ``images/``,
+``frames/``, taken in the order of their numbers. Ground truth, one row a frame, told apart by the number of columns:
+
+    groundtruth_rect.txt, groundtruth.txt     x,y,w,h               OTB, LaSOT, GOT-10k, TNL2K
+                                              x1,y1,…,x4,y4         VOT polygons (smallest upright box around them)
+                                              frame,x,y,w,h,lost    TLP (frame counts from 1; lost = not visible)
+    groundtruth_rect.1.txt, ….2.txt           several targets: the videos ``<folder>_1`` and ``<folder>_2``
+
+Flags beside it are read where they are (GOT-10k's ``absence.label``, ``cover.label`` and ``meta_info.ini``, LaSOT's
+``full_occlusion.txt`` and ``out_of_view.txt``). Folders with frames but no ground truth are ``missing``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
+from lib.data.readers.common import frame_keys, image_keys, join, make_sequence, open_store
+from lib.data.readers.got10k import read_meta
+from lib.data.readers.lasot import read_absence
+from lib.data.sequence import Sequence, VideoSet
+from lib.data.store import FrameStore
+from lib.utils.errors import UserError
+
+FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
+_TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.txt")
+
+
+def folder(root: str | Path) -> VideoSet:
+    """The videos under ``root``; the set is named after the folder."""
+    root = Path(root).expanduser().absolute()
+    store = open_store(root, root.name)
+    found = _targets(store, "", root.name)
+    missing: list[str] = []
+    if not found:
+        for name in (n for n in store.list() if not n.startswith(".")):
+            targets = _targets(store, name, name)
+            found |= targets
+            if not targets and _frame_folder(store, name) is not None:
+                missing.append(name)
+    if not found:
+        raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
+                        "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
+    return VideoSet(root.name, tuple(found), partial(_read_target, store, found),
+                    tuple(missing))
+
+
+def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, tuple[str, str]]:
+    """The targets annotated in one folder: name -> (folder, ground-truth file)."""
+    files = [m for m in map(_TRUTH.fullmatch, store.list(video_folder)) if m]
+    numbered = {f"{name}_{m['target']}": (video_folder, m.string) for m in files if m["target"]}
+    plain = [m.string for m in files if not m["target"]]
+    if len(plain) > 1:
+        raise UserError(f"{store.where(video_folder)} holds {' and '.join(plain)}: keep one")
+    return ({name: (video_folder, plain[0])} if plain else {}) | numbered
+
+
+def _frame_folder(store: FrameStore, video_folder: str) -> str | None:
+    candidates = (join(video_folder, inner) for inner in FRAME_FOLDERS)
+    return next((c for c in candidates if image_keys(store, c)), None)
+
+
+def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Sequence:
+    return read_video_folder(store, *found[name], name)
+
+
+def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, name: str) -> Sequence:
+    """One target of one video folder, in any of the layouts of this module."""
+    truth = join(video_folder, truth_file)
+    where = store.where(truth)
+    rows = parse_rows(store.read(truth), where, columns=(4, 6, 8))
+    absent = None
+    if rows.shape[1] == 6:
+        boxes_xywh, absent = _tlp_rows(rows, where)
+    else:
+        boxes_xywh, absent = boxes_from_rows(rows), _absence(store, video_folder)
+    frames_at = _frame_folder(store, video_folder)
+    frames_at = join(video_folder, "img") if frames_at is None else frames_at
+    cover = join(video_folder, "cover.label")
+    ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None
+    return make_sequence(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh,
+                         absent=absent, visible_ratio=ratio, **read_meta(store, video_folder))
+
+
+def _absence(store: FrameStore, video_folder: str) -> np.ndarray | None:
+    label = join(video_folder, "absence.label")
+    return parse_flags(store.read(label), store.where(label)) if store.exists(label) \
+        else read_absence(store, video_folder)
+
+
+def _tlp_rows(rows: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and lost flags of rows ``frame,x,y,w,h,lost``, each at the place its frame number says."""
+    numbers = rows[:, 0]
+    first = 0 if len(rows) and numbers[0] == 0 else 1
+    bad = np.flatnonzero(~((numbers >= first) & (numbers % 1 == 0) & (np.diff(numbers, prepend=first - 1) > 0)))
+    if bad.size:
+        raise UserError(f"{where}, line {bad[0] + 1}: frame number {numbers[bad[0]]:g} is not a whole number above "
+                        "the one before")
+    if len(rows) and numbers[-1] > 100 * len(rows) + 1000:
+        raise UserError(f"{where}, line {len(rows)}: frame number {numbers[-1]:g} is out of reach of {len(rows)} rows")
+    at = numbers.astype(int) - first
+    boxes = np.full((at[-1] + 1 if at.size else 0, 4), np.nan)
+    lost = np.zeros(len(boxes))
+    boxes[at], lost[at] = rows[:, 1:5], rows[:, 5]
+    return boxes, lost

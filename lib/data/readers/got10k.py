@@ -1,0 +1,124 @@
+"""GOT-10k (Huang et al., TPAMI 2021), and everything kept in its layout: the synthetic world, your own training videos.
+
+    <root>/{train,val,test}/list.txt                  the names of the videos, one a line
+    <root>/train/<video>/00000001.jpg …               the frames
+                         groundtruth.txt              x, y, w, h (test: the first frame only)
+                         absence.label, cover.label   one flag a frame; how much is visible, 0 … 8
+                         meta_info.ini                object_class, resolution; synthetic: attributes, difficulty
+
+The root may also be a split's folder itself (the one that holds ``list.txt``). Without ``list.txt`` the folders are the
+videos. The splits of the official training set are index lists (``got10k_splits.txt``) into its 9335 names.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from collections.abc import Sequence as Sequential
+from functools import partial
+
+from lib.data.readers.annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
+from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present
+from lib.data.readers.spec import read_index_ranges
+from lib.data.sequence import Sequence, VideoSet
+from lib.data.store import FrameStore
+from lib.utils.errors import UserError
+
+TRAIN_VIDEOS = 9335
+_FULLY_VISIBLE = 8  # cover.label counts eighths
+
+
+def got10k_folder(name: str, store: FrameStore, split: str, *, hidden_truth: bool = False,
+                  synthetic: bool = False) -> VideoSet:
+    """All videos of ``<root>/<split>``; ``hidden_truth``: only the first box of each is known."""
+    prefix, folders = _split_folder(store, split)
+    list_key = join(prefix, "list.txt")
+    names = _read_list(store, list_key) if store.exists(list_key) else folders
+    return _video_set(name, store, prefix, names, folders, hidden_truth=hidden_truth, with_difficulty=synthetic)
+
+
+def got10k_train(name: str, store: FrameStore, index_split: str) -> VideoSet:
+    """The videos of the official training set that ``index_split`` of ``got10k_splits.txt`` selects."""
+    prefix, folders = _split_folder(store, "train")
+    list_key = join(prefix, "list.txt")
+    official = _read_list(store, list_key) if store.exists(list_key) else ()
+    if len(official) != TRAIN_VIDEOS:  # a part of the dataset: the names follow a rule
+        official = tuple(f"GOT-10k_Train_{i + 1:06d}" for i in range(TRAIN_VIDEOS))
+    names = [official[i] for i in read_index_ranges("got10k_splits.txt", index_split)]
+    return _video_set(name, store, prefix, names, folders)
+
+
+def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
+    """The key prefix of a split and the names in its folder, the videos among them."""
+    inside = tuple(store.list(split))
+    prefix = split if inside or not store.exists("list.txt") else ""
+    return prefix, tuple(n for n in inside or store.list() if "." not in n)
+
+
+def _read_list(store: FrameStore, key: str) -> tuple[str, ...]:
+    try:
+        return tuple(store.read(key).decode("utf-8-sig").split())
+    except UnicodeDecodeError as error:
+        raise UserError(f"{store.where(key)}: not a list of names ({error.reason})") from error
+
+
+def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str], folders: Sequential[str], *, hidden_truth: bool = False,
+               with_difficulty: bool = False) -> VideoSet:
+    here, missing = split_present(names, folders)
+    videos = VideoSet(
+        name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
+        difficulty_of=partial(_read_difficulty, store, prefix) if with_difficulty else None)
+    return require_videos(videos, store, join(prefix, "<video>", "groundtruth.txt"))
+
+
+def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video: str) -> Sequence:
+    return read_got10k_video(store, join(prefix, video), video, hidden_truth)
+
+
+def _read_difficulty(store: FrameStore, prefix: str, video: str) -> float | None:
+    return read_meta(store, join(prefix, video))["difficulty"]
+
+
+def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Sequence:
+    """One video folder in the layout of this module; all files but ``groundtruth.txt`` may be absent."""
+    truth = join(folder, "groundtruth.txt")
+    boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
+    labels = {}
+    for label in ("absence.label", "cover.label"):
+        key = join(folder, label)
+        labels[label] = parse_flags(store.read(key), store.where(key)) if store.exists(key) else None
+    cover = labels["cover.label"]
+    return make_sequence(
+        name, store, frame_keys(store, folder, len(boxes_xywh)), boxes_xywh,
+        absent=labels["absence.label"], visible_ratio=None if cover is None else cover / _FULLY_VISIBLE,
+        first_only=hidden_truth, **read_meta(store, folder))
+
+
+def read_meta(store: FrameStore, folder: str) -> dict:
+    """``object_class``, ``attributes``, ``difficulty`` and ``size_wh`` from ``meta_info.ini``, as far as it has them."""
+    key = join(folder, "meta_info.ini")
+    values: dict[str, str] = {}
+    if store.exists(key):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read_string(store.read(key).decode("utf-8-sig"))
+        except (configparser.Error, UnicodeDecodeError) as error:
+            first_line = str(error).splitlines()[0]
+            raise UserError(f"{store.where(key)}: not a file of sections and keys ({first_line})") from error
+        values = {k: v for section in parser.sections() for k, v in parser.items(section)}
+    difficulty = values.get("difficulty")
+    return {"object_class": values.get("object_class"),
+            "attributes": tuple(a.strip() for a in values.get("attributes", "").split(",") if a.strip()),
+            "difficulty": None if difficulty is None else as_difficulty(difficulty, store.where(key)),
+            "size_wh": _size(values.get("resolution"), store.where(key))}
+
+
+def _size(text: str | None, where: str) -> tuple[int, int] | None:
+    """``(1920, 1080)`` as written."""
+    if text is None:
+        return None
+    try:
+        width, height = ast.literal_eval(text)
+        return int(width), int(height)
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise UserError(f"{where}: resolution must be (width, height), not {text!r}") from error

@@ -1,0 +1,57 @@
+"""LaSOT (Fan et al., CVPR 2019) and its extension (IJCV 2021): ``<class>/<class>-<n>/``.
+
+A video folder holds ``img/00000001.jpg``, ``groundtruth.txt`` (x, y, w, h), ``full_occlusion.txt`` and
+``out_of_view.txt`` (one flag a frame, in one line). A frame with either flag set is not ``visible``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+import numpy as np
+
+from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
+from lib.data.readers.common import frame_keys, make_sequence, require_videos, split_present
+from lib.data.readers.spec import read_names
+from lib.data.sequence import Sequence, VideoSet
+from lib.data.store import FrameStore
+from lib.utils.errors import UserError
+
+_ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
+
+
+def lasot_test(store: FrameStore) -> VideoSet:
+    """The 280 test videos."""
+    return _split("lasot", store, "lasot_test.txt")
+
+
+def lasot_extension_subset(store: FrameStore) -> VideoSet:
+    """The 150 videos of the extension, of 15 other classes."""
+    return _split("lasot_extension_subset", store, "lasot_extension_subset.txt")
+
+
+def _split(name: str, store: FrameStore, spec_file: str) -> VideoSet:
+    names = read_names(spec_file)
+    here, missing = split_present(names, [n for n in names if store.exists(f"{_folder(n)}/groundtruth.txt")])
+    videos = VideoSet(name, here, partial(_read_video, store), missing)
+    return require_videos(videos, store, "<class>/<class>-<n>/groundtruth.txt, such as " + _folder(names[0]))
+
+
+def _folder(video: str) -> str:
+    return f"{video.rpartition('-')[0]}/{video}"
+
+
+def _read_video(store: FrameStore, video: str) -> Sequence:
+    folder = _folder(video)
+    truth = f"{folder}/groundtruth.txt"
+    boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
+    return make_sequence(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
+                         absent=read_absence(store, folder), object_class=video.rpartition("-")[0])
+
+
+def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
+    """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
+    keys = [key for key in (f"{folder}/{name}" for name in _ABSENCE) if store.exists(key)]
+    flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
+    if len({len(f) for f in flags}) > 1:
+        raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")
+    return np.stack(flags).max(axis=0) if flags else None

@@ -1,0 +1,26 @@
+"""TNL2K test (Wang et al., CVPR 2021): ``<video>/imgs/*.jpg`` (or png) and ``<video>/groundtruth.txt`` (x, y, w, h).
+
+A target out of view has a box without area. The language descriptions are not read.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lib.data.readers.annotation import parse_rows
+from lib.data.readers.common import frame_keys, make_sequence, require_videos
+from lib.data.sequence import Sequence, VideoSet
+from lib.data.store import FrameStore
+
+
+def tnl2k(store: FrameStore) -> VideoSet:
+    """The test videos: every folder with a ``groundtruth.txt`` (700 when complete)."""
+    names = tuple(n for n in store.list() if store.exists(f"{n}/groundtruth.txt"))
+    videos = VideoSet("tnl2k", names, partial(_read_video, store))
+    return require_videos(videos, store, "<video>/groundtruth.txt with <video>/imgs/")
+
+
+def _read_video(store: FrameStore, video: str) -> Sequence:
+    truth = f"{video}/groundtruth.txt"
+    boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
+    return make_sequence(video, store, frame_keys(store, f"{video}/imgs", len(boxes_xywh), digits=5), boxes_xywh)

@@ -1,0 +1,66 @@
+"""The figures of one-pass evaluation, in plain NumPy. Boxes are (N, 4) x, y, w, h in pixels.
+
+Success (Wu et al., CVPR 2013): the share of frames whose overlap is above τ, for τ = 0, 0.05 … 1; AUC is its mean.
+Precision: the share of frames whose centre is at most d pixels off, d = 0 … 50; the figure is the one at 20.
+Normalised precision (Müller et al., ECCV 2018): the same with the offset in units of the true box's width and height,
+0 … 0.5; the figure is the one at 0.2. The overlap test is strict (``>``), the distance tests are not (``<=``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+OVERLAP_THRESHOLDS = np.linspace(0.0, 1.0, 21)
+CENTRE_THRESHOLDS = np.arange(51.0)  # pixels
+NORMALISED_THRESHOLDS = np.arange(51) / 100
+PRECISION_AT = 20  # index into CENTRE_THRESHOLDS: 20 pixels
+NORMALISED_AT = 20  # index into NORMALISED_THRESHOLDS: 0.2
+
+
+def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes row by row, (N,) in [0, 1]; 0 where both have no area."""
+    a, b = np.asarray(a_xywh, float), np.asarray(b_xywh, float)
+    top_left = np.maximum(a[:, :2], b[:, :2])
+    bottom_right = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
+    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=1)
+    union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - shared
+    return np.clip(np.divide(shared, union, out=np.zeros(len(a)), where=union > 0), 0.0, 1.0)
+
+
+def centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
+    """The distance of the centres in pixels, (N,)."""
+    return np.linalg.norm(_centre(predicted_xywh) - _centre(true_xywh), axis=1)
+
+
+def normalised_centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
+    """The distance of the centres in units of the true box's width and height, (N,); the true box must have area."""
+    offset = _centre(predicted_xywh) - _centre(true_xywh)
+    return np.linalg.norm(offset / np.asarray(true_xywh, float)[:, 2:], axis=1)
+
+
+def _centre(boxes_xywh: np.ndarray) -> np.ndarray:
+    boxes_xywh = np.asarray(boxes_xywh, float)
+    return boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
+
+
+def success_curve(overlaps: np.ndarray) -> np.ndarray:
+    """The share of ``overlaps`` above each of the 21 thresholds, (21,)."""
+    return (np.asarray(overlaps)[:, None] > OVERLAP_THRESHOLDS).mean(axis=0)
+
+
+def precision_curve(errors: np.ndarray) -> np.ndarray:
+    """The share of centre ``errors`` (pixels) at or below each of the 51 thresholds, (51,)."""
+    return (np.asarray(errors)[:, None] <= CENTRE_THRESHOLDS).mean(axis=0)
+
+
+def normalised_precision_curve(errors: np.ndarray) -> np.ndarray:
+    """The share of normalised centre ``errors`` at or below each of the 51 thresholds, (51,)."""
+    return (np.asarray(errors)[:, None] <= NORMALISED_THRESHOLDS).mean(axis=0)
+
+
+def cut_to_image(boxes_xywh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """Boxes cut to the image of ``size_wh`` pixels; a box wholly outside keeps no area."""
+    boxes_xywh = np.asarray(boxes_xywh, float)
+    top_left = np.clip(boxes_xywh[:, :2], 0, size_wh)
+    bottom_right = np.clip(boxes_xywh[:, :2] + boxes_xywh[:, 2:], 0, size_wh)
+    return np.concatenate([top_left, bottom_right - top_left], axis=1)

@@ -1,0 +1,90 @@
+"""Benchmarks by name.
+
+    benchmark = load_benchmark("lasot", paths.dataset)      # a name of BENCHMARKS or ALIASES
+    benchmark = folder_benchmark("/data/my_videos")         # any folder of videos (lib.data.readers.folder)
+    for sequence in benchmark.videos: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lib.data.readers.common import open_store
+from lib.data.readers.folder import folder
+from lib.data.readers.got10k import got10k_folder
+from lib.data.readers.lasot import lasot_extension_subset, lasot_test
+from lib.data.readers.nfs import nfs
+from lib.data.readers.otb import otb
+from lib.data.readers.tnl2k import tnl2k
+from lib.data.readers.trackingnet import trackingnet_test
+from lib.data.readers.uav123 import uav123
+from lib.data.readers.vot import vot
+from lib.data.sequence import VideoSet
+from lib.data.store import FrameStore
+from lib.test.evaluation import rules
+from lib.test.evaluation.rules import Rule
+from lib.utils.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A test set and how it is evaluated.
+
+    expected      how many videos the complete benchmark has
+    hidden_truth  only the first box of a video is known: results go to the benchmark's server
+    root          the folder of a folder benchmark; None for a named one
+    """
+
+    name: str
+    videos: VideoSet
+    expected: int
+    rule: Rule
+    hidden_truth: bool = False
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    dataset: str  # the key of the dataset's folder
+    read: Callable[[FrameStore], VideoSet]
+    videos: int | None  # None: as many as its folder lists
+    rule: Rule
+    hidden_truth: bool = False
+
+
+BENCHMARKS: dict[str, _Entry] = {
+    "lasot": _Entry("lasot", lasot_test, 280, rules.LASOT),
+    "lasot_extension_subset": _Entry("lasot_extension_subset", lasot_extension_subset, 150, rules.LASOT),
+    "got10k_test": _Entry("got10k", partial(got10k_folder, "got10k_test", split="test", hidden_truth=True), 180,
+                          rules.GOT10K, hidden_truth=True),
+    "got10k_val": _Entry("got10k", partial(got10k_folder, "got10k_val", split="val"), 180, rules.GOT10K),
+    "trackingnet": _Entry("trackingnet", trackingnet_test, 511, rules.OTB, hidden_truth=True),
+    "uav": _Entry("uav", uav123, 123, rules.UAV),
+    "otb": _Entry("otb", otb, 100, rules.OTB),
+    "nfs": _Entry("nfs", nfs, 100, rules.OTB),
+    "tnl2k": _Entry("tnl2k", tnl2k, 700, rules.OTB),
+    "vot": _Entry("vot", vot, None, rules.DROP),
+    "synthetic": _Entry("synthetic", partial(got10k_folder, "synthetic", split="test", synthetic=True), None,
+                        rules.DROP),
+}
+ALIASES = {"got10k": "got10k_test"}
+
+
+def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
+    """The benchmark called ``name``; ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``)."""
+    name = ALIASES.get(name, name)
+    if name not in BENCHMARKS:
+        raise unknown_name("benchmark", name, [*BENCHMARKS, *ALIASES])
+    entry = BENCHMARKS[name]
+    videos = entry.read(open_store(dataset_dir(entry.dataset), name))
+    return Benchmark(name, videos, entry.videos or len(videos) + len(videos.missing), entry.rule, entry.hidden_truth)
+
+
+def folder_benchmark(path: str | Path) -> Benchmark:
+    """Every video in a folder, under the folder's name."""
+    videos = folder(path)
+    root = Path(path).expanduser().absolute()
+    return Benchmark(root.name, videos, len(videos) + len(videos.missing), rules.DROP, root=root)

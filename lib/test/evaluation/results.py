@@ -1,0 +1,149 @@
+"""Result files: where they lie, how they are written, read and found again.
+
+    <save_dir>/test/tracking_results/<tracker>/<config>/<dataset>/
+        benchmark.json        the manifest: which benchmark, and its folder where it is a folder benchmark
+        <video>.txt           one box a frame: x,y,w,h in pixels
+        <video>_time.txt      seconds a frame
+        <video>_score.txt     the tracker's confidence a frame, in [0, 1]
+
+Every file is written whole or not at all. The readers take commas, tabs and spaces, so raw results of other projects
+can be read; a bad number or row is an error with file and line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.data.readers.annotation import parse_rows
+from lib.test.evaluation.benchmarks import Benchmark
+from lib.utils.errors import UserError
+from lib.utils.files import write_json, write_text
+
+MANIFEST = "benchmark.json"
+_COMPANIONS = ("_time.txt", "_score.txt")
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """The results of one tracker under one config on one benchmark.
+
+    root  the folder of a folder benchmark; None for a benchmark that goes by its name
+    """
+
+    tracker: str
+    config: str
+    benchmark: str
+    folder: Path
+    root: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it."""
+        return f"{self.tracker}/{self.config}" if self.config else self.tracker
+
+
+def results_root(save_dir: str | Path) -> Path:
+    """The folder that holds the results of all trackers."""
+    return Path(save_dir) / "test" / "tracking_results"
+
+
+def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: str) -> Path:
+    """Where the results of one tracker on one benchmark lie."""
+    return results_root(save_dir) / tracker / config / benchmark
+
+
+def write_manifest(folder: Path, benchmark: Benchmark, tracker: str, config: str, **more: Any) -> None:
+    """Write down which benchmark the results in ``folder`` belong to, so that they can be scored by themselves.
+
+    ``more`` is whatever else describes the run (checkpoint, hashes); it must be JSON.
+    """
+    write_json(folder / MANIFEST, {"benchmark": benchmark.name,
+                                   "root": None if benchmark.root is None else str(benchmark.root),
+                                   "tracker": tracker, "config": config, **more})
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a result folder; None where it has none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again") from error
+    if not isinstance(value, dict) or not isinstance(value.get("benchmark"), str) \
+            or not isinstance(value.get("root"), str | None):
+        raise UserError(f"{path}: not a manifest with \"benchmark\" and \"root\"; run the tracker again")
+    return value
+
+
+def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.ndarray, scores: np.ndarray) -> None:
+    """Write one video's boxes (N, 4), seconds (N,) and confidences (N,).
+
+    The boxes are written last: where they are, the other two are, and the video is done.
+    """
+    if not (len(boxes_xywh) == len(seconds) == len(scores)) or np.shape(boxes_xywh)[1:] != (4,):
+        raise ValueError(f"{video}: boxes {np.shape(boxes_xywh)}, {len(seconds)} times, {len(scores)} scores")
+    write_text(folder / f"{video}_time.txt", "".join(f"{s:.6f}\n" for s in seconds))
+    write_text(folder / f"{video}_score.txt", "".join(f"{s:.6f}\n" for s in scores))
+    write_text(folder / f"{video}.txt", "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes_xywh))
+
+
+def read_boxes(folder: Path, video: str) -> np.ndarray:
+    """The boxes of one video, (rows, 4), every number finite and no side negative."""
+    path = folder / f"{video}.txt"
+    boxes_xywh = parse_rows(_bytes(path), str(path), columns=(4,))
+    bad = np.flatnonzero(~np.isfinite(boxes_xywh).all(axis=1) | (boxes_xywh[:, 2:] < 0).any(axis=1))
+    if bad.size:
+        raise UserError(f"{path}, line {bad[0] + 1}: not a box: {', '.join(f'{v:g}' for v in boxes_xywh[bad[0]])}")
+    return boxes_xywh
+
+
+def read_seconds(folder: Path, video: str) -> np.ndarray | None:
+    """The seconds a frame of one video, (rows,); None where there is no such file."""
+    return _column(folder / f"{video}_time.txt")
+
+
+def read_scores(folder: Path, video: str) -> np.ndarray | None:
+    """The confidences of one video, (rows,); None where there is no such file."""
+    return _column(folder / f"{video}_score.txt")
+
+
+def has_result(folder: Path, video: str) -> bool:
+    """Whether the boxes of ``video`` have been written."""
+    return (folder / f"{video}.txt").is_file()
+
+
+def find_results(save_dir: str | Path) -> list[ResultSet]:
+    """All result folders under ``save_dir``: those with a manifest or at least one file of boxes."""
+    found = []
+    for folder in sorted(p for p in results_root(save_dir).glob("*/*/*") if p.is_dir()):
+        manifest = read_manifest(folder)
+        if manifest is None and not any(is_result_file(p) for p in folder.iterdir()):
+            continue
+        manifest = manifest or {"benchmark": folder.name, "root": None}
+        root = manifest.get("root")
+        found.append(ResultSet(folder.parts[-3], folder.parts[-2], manifest["benchmark"], folder,
+                               None if root is None else Path(root)))
+    return found
+
+
+def is_result_file(path: Path) -> bool:
+    """Whether ``path`` is a file of boxes by its name."""
+    return path.suffix == ".txt" and not path.name.startswith(".") and not path.name.endswith(_COMPANIONS)
+
+
+def _column(path: Path) -> np.ndarray | None:
+    return parse_rows(_bytes(path), str(path), columns=(1,))[:, 0] if path.is_file() else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,40 @@
+"""How each benchmark treats frames without a usable ground truth: target absent, hidden, or its box without area.
+
+One-pass evaluation gives three figures a frame: overlap, centre error, normalised centre error. In a frame without
+ground truth each of them is a ``miss`` (stays in the denominator and never counts), a ``hit`` (stays and always counts)
+or is dropped (``drop``). Which one is a matter of each benchmark's own evaluation code, and published numbers depend on it:
+
+``LASOT``    all three a miss: the target's absence flags make a frame a failure (LaSOT toolkit; PyTracking for "lasot").
+``GOT10K``   all dropped, and boxes are cut to the image first (GOT-10k toolkit: frames with cover 0 do not count).
+``OTB``      overlap and centre error a miss, normalised error a hit (PyTracking's default for every other set, whose
+             normalised error of such a frame is -1, and -1 is below every threshold).
+``UAV``      overlap a miss, both centre errors a hit (OTB's original toolkit and PyTracking for "uav": error -1).
+``DROP``     all dropped: our own sets, where nothing published has to be met.
+
+In all of them the first frame's prediction is replaced by the given box, and a prediction without area by the one
+before it (OTB toolkit, PyTracking).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Treatment = Literal["miss", "hit", "drop"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a frame without usable ground truth counts as, by figure; and whether boxes are cut to the image."""
+
+    overlap: Treatment
+    centre: Treatment
+    normalised: Treatment
+    cut_to_image: bool = False
+
+
+LASOT = Rule("miss", "miss", "miss")
+GOT10K = Rule("drop", "drop", "drop", cut_to_image=True)
+OTB = Rule("miss", "miss", "hit")
+UAV = Rule("miss", "hit", "hit")
+DROP = Rule("drop", "drop", "drop")

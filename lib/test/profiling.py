@@ -1,0 +1,136 @@
+"""What a frame costs: parameters, FLOPs, and frames a second on this machine.
+
+FLOPs are counted by ``torch.utils.flop_counter`` (2 a multiply-add; matrix products, convolutions and attention
+included); thop's multiply-adds stand beside them (it misses the products inside attention).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import thop
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lib.models.mstgt import MSTGT
+from lib.models.mstgt.checkpoint import unused_published_parameters
+from lib.test.tracker import Tracker, TrackerEngine
+
+PICTURE = (720, 1280)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """parameters; FLOPs of the template (once a sequence), of a frame, and of a frame as the published code runs it
+    (template and the whole guidance block in every frame); thop's multiply-adds of the last."""
+
+    parameters: int
+    published_parameters: int
+    template_flops: int
+    frame_flops: int
+    published_flops: int
+    thop_macs: int
+
+
+class _PublishedFrame(nn.Module):
+    """A frame as the published code runs it: the template again, and every token of the guidance block."""
+
+    def __init__(self, network: MSTGT):
+        super().__init__()
+        self.network = network
+
+    def forward(self, template: torch.Tensor, search: torch.Tensor) -> torch.Tensor:
+        net = self.network
+        state = net.start(template)
+        x = net.embed_search(net.backbone.stem(search))
+        tokens = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
+        guidance = net.guidance.block(tokens)
+        return net.read(state, net.guidance.prompt(state.guidance), x).score.sum() + guidance.sum()
+
+
+def measure_cost(network: MSTGT) -> Cost:
+    """Count parameters and FLOPs of a batch of one."""
+    network = copy.deepcopy(network).cpu().eval()
+    template, search = (torch.zeros(1, 3, s, s) for s in (network.template_size, network.search_size))
+    with torch.inference_mode():
+        state = network.start(template)
+        published = _PublishedFrame(network)
+        parameters = sum(p.numel() for p in network.parameters())
+        flops = [_flops(f) for f in (lambda: network.start(template), lambda: network.step(search, state),
+                                     lambda: published(template, search))]
+        with contextlib.redirect_stdout(io.StringIO()):  # thop prints a line a layer
+            macs, _ = thop.profile(published, inputs=(template, search), verbose=False)
+    return Cost(parameters, parameters + unused_published_parameters(network), *flops, int(macs))
+
+
+def network_fps(network: MSTGT, device: torch.device, seconds: float) -> float:
+    """Frames a second of the network alone, one frame at a time."""
+    network = network.to(device).eval()
+    template, search = (torch.randn(1, 3, s, s, device=device) for s in (network.template_size, network.search_size))
+    with torch.inference_mode():
+        state = network.start(template)
+        return _rate(lambda: network.step(search, state), device, seconds)
+
+
+def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
+    """Frames a second of the whole tracker on 1280 x 720 pictures in memory: crop, network, box."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*PICTURE, 3), np.uint8)
+    tracker = Tracker(engine)
+
+    def frame() -> None:
+        tracker.update(image)
+
+    tracker.init(image, (600, 300, 80, 100))
+    target = tracker.target
+
+    def same_frame() -> None:
+        tracker.target = target  # an untrained network would walk away from the picture's middle
+        frame()
+
+    return _rate(same_frame, engine.device, seconds)
+
+
+def device_name(device: torch.device) -> str:
+    """How to name ``device`` to a person."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} threads"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _flops(run: Callable[[], Any]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def _rate(run: Callable[[], Any], device: torch.device, seconds: float) -> float:
+    """Calls a second over about ``seconds``, after a warm-up; 1 / the median call."""
+    for _ in range(3):
+        run()
+    times = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(times) < 5:
+        _wait(device)
+        started = time.perf_counter()
+        run()
+        _wait(device)
+        times.append(time.perf_counter() - started)
+    return 1 / float(np.median(times))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

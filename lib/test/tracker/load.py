@@ -1,0 +1,54 @@
+"""A tracker by the name of its experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.config import find_experiment, load_config, load_paths, script_name
+from lib.models.mstgt import build_model
+from lib.models.mstgt.checkpoint import load_network
+from lib.test.tracker.tracker import Tracker, TrackerEngine
+from lib.utils.errors import UserError
+from lib.utils.runs import checkpoint_path, list_checkpoints, run_folder
+
+
+def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
+                 overrides: Sequence[str] = (), device: str | None = None) -> Tracker:
+    """A tracker ready for ``init``.
+
+    config      an experiment's name, such as "MSTGT-nano-128"
+    checkpoint  a file (ours, or one of the published code); default: the run's checkpoint of epoch TEST.EPOCH
+    overrides   settings such as "TEST.SEARCH_FACTOR=4.5"
+    device      "cpu", "cuda", "cuda:1", …; default: a GPU where there is one
+    """
+    cfg = load_config(script, config, overrides)
+    if checkpoint is None:
+        checkpoint = find_checkpoint(script, config, cfg.TEST.EPOCH, load_paths(half="test").save_dir)
+    return Tracker(load_engine(cfg, checkpoint, device))
+
+
+def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None) -> TrackerEngine:
+    """The engine that many trackers may share, with the weights of ``checkpoint``."""
+    network = build_model(cfg)
+    load_network(network, checkpoint)
+    return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def find_checkpoint(script: str, config: str, epoch: int, save_dir: Path) -> Path:
+    """The checkpoint that training leaves after ``epoch`` epochs.
+
+    Raises :class:`UserError` saying how to get it when it is not there.
+    """
+    name = find_experiment(script, config).stem
+    folder = run_folder(save_dir, script_name(script), name)
+    path = checkpoint_path(folder, epoch)
+    if not path.is_file():
+        others = [p.name for p in list_checkpoints(folder)]
+        there = f" (there: {', '.join(others[-3:])}; choose with --epoch)" if others else ""
+        raise UserError(f"no checkpoint {path}{there}; train it with `python tracking/train.py --script {script} "
+                        f"--config {name}` or name a file with --checkpoint")
+    return path

@@ -1,0 +1,102 @@
+"""From pictures to boxes: crop around the last box, one step of the network, box of the best cell, back to the picture.
+
+``TrackerEngine`` holds what all videos share (network, settings, device) and keeps nothing of any video;
+``Tracker`` holds one video's target and has the interface that people know from the GOT-10k toolkit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lib.geometry.boxes import check_box, clip_box, overlaps_image
+from lib.geometry.crop import Crop
+from lib.models.mstgt import MSTGT, TrackState
+from lib.models.picture import to_input
+from lib.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Target:
+    """One video's target after a frame: its box in pixels and the network's state (batch of one)."""
+
+    box_xywh: np.ndarray
+    state: TrackState
+
+
+def hann_window(grid: int) -> torch.Tensor:
+    """(grid, grid) outer product of 0.5 (1 - cos(2 pi k / (grid + 1))), k = 1 … grid."""
+    line = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
+    return torch.outer(line, line).float()
+
+
+class TrackerEngine:
+    """Maps (picture, target) to the next target. ``cfg`` gives TEST.* and the normalisation."""
+
+    def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu"):
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.settings, self.mean, self.std = cfg.TEST, cfg.DATA.MEAN, cfg.DATA.STD
+        sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
+        if sizes != (network.template_size, network.search_size):
+            raise UserError(f"TEST.TEMPLATE_SIZE and TEST.SEARCH_SIZE {sizes} differ from the network's "
+                            f"{(network.template_size, network.search_size)}")
+        self.window = hann_window(network.grid).to(self.device)
+
+    @torch.inference_mode()
+    def start(self, image: np.ndarray, box_xywh: Sequence[float] | np.ndarray) -> Target:
+        """The target in its first picture, (H, W, 3) uint8 RGB; the box as given."""
+        _check_image(image)
+        box = check_box(box_xywh, "initial box")
+        height, width = image.shape[:2]
+        if not overlaps_image(box, width, height):
+            raise UserError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
+        crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
+        return Target(box, self.network.start(self._input(crop.cut(image))))
+
+    @torch.inference_mode()
+    def step(self, image: np.ndarray, target: Target) -> tuple[Target, float]:
+        """The target in the next picture, and the score in (0, 1) of the cell it was read at."""
+        _check_image(image)
+        crop = Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
+        prediction, state = self.network.step(self._input(crop.cut(image)), target.state)
+        box, score = prediction.boxes(self.window)
+        answer = torch.cat([box[0], score]).tolist()  # one copy from the device
+        height, width = image.shape[:2]
+        box_xywh = clip_box(crop.from_crop(np.array(answer[:4])), width, height)
+        return Target(box_xywh, state), answer[4]
+
+    def _input(self, picture: np.ndarray) -> torch.Tensor:
+        return to_input(torch.from_numpy(picture).to(self.device)[None], self.mean, self.std)
+
+
+class Tracker:
+    """Tracks one target. Many may share an engine."""
+
+    def __init__(self, engine: TrackerEngine):
+        self.engine = engine
+        self.target: Target | None = None
+
+    def init(self, image: np.ndarray, box_xywh: Sequence[float] | np.ndarray) -> None:
+        """Begin with the target's box (x, y, w, h in pixels) in a picture, (H, W, 3) uint8 RGB.
+
+        Raises :class:`UserError` for a box that is not four finite numbers with w, h > 0, or lies outside the picture.
+        """
+        self.target = self.engine.start(image, box_xywh)
+
+    def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
+        """The box in the next picture as (4,) float64 x, y, w, h, and a score in (0, 1)."""
+        if self.target is None:
+            raise RuntimeError("call init before update")
+        self.target, score = self.engine.step(image, self.target)
+        return self.target.box_xywh, score
+
+
+def _check_image(image: np.ndarray) -> None:
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"a picture is an (H, W, 3) uint8 RGB array, not {what}")

@@ -1,0 +1,30 @@
+"""One batch -> the network folded over its frames -> losses and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lib.train.data.loader import Batch
+from lib.train.data.transforms import finish, flip_boxes
+from lib.train.losses import TrackingLoss
+
+
+class MSTGTActor:
+    """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader."""
+
+    def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
+                 device: torch.device):
+        self.network, self.loss = network, loss
+        self.mean, self.std, self.device = mean, std, device
+
+    def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The parts of the loss, ``total`` to be minimised, and ``iou``."""
+        on = {k: v.to(self.device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
+        light = on["brightness"]
+        template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std)
+        search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
+        boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
+        return self.loss(self.network(template, search), boxes.flatten(0, 1))

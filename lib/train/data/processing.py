@@ -1,0 +1,111 @@
+"""From a draw to the pictures and boxes of a sample: jitter, random search factor, boundary crops.
+
+Search crops follow DATr (Zhao et al., WACV 2024, arXiv 2309.08264): one random search factor for all frames of a
+sample, raised until every target's centre is inside; now and then a *boundary* crop, which puts the target across the
+crop's edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lib.geometry.boxes import xywh_to_cxcywh
+from lib.geometry.crop import Crop
+from lib.train.data.sampler import Draw
+
+MIN_VISIBLE_SIDE = 1e-3  # least side of a target, as a share of the crop
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """size: px; factor: crop side over the box's mean side; jitters: see the configuration's comments."""
+
+    size: int
+    factor: float
+    center_jitter: float
+    scale_jitter: float
+
+
+@dataclass(frozen=True)
+class Processing:
+    """Cuts the template and search crops of a draw and draws its photometric changes.
+
+    search_factors    lowest and highest random search factor
+    border_prob       probability of a boundary crop
+    flip, grey        probabilities; joint for the whole sample. brightness: factors 1 +- this
+    """
+
+    template: CropSettings
+    search: CropSettings
+    search_factors: tuple[float, float]
+    border_prob: float = 0.0
+    flip: float = 0.5
+    grey: float = 0.05
+    brightness: float = 0.2
+
+    def __call__(self, draw: Draw, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample as arrays.
+
+        template (T, T, 3) uint8; search (N, S, S, 3) uint8; boxes (N, 4) float32 cx, cy, w, h as a share of the crop;
+        flip, grey bool and brightness (1 + N,) float32, which ``transforms`` applies on the device.
+        """
+        video = draw.video
+        boxes = video.boxes_xywh[list(draw.searches)]
+        template_box = video.boxes_xywh[draw.template]
+        jittered = jitter(template_box, self.template, rng)
+        template = Crop.around(jittered, self.template.factor, self.template.size).cut(video.frames.read(draw.template))
+        crops = self._search_crops(boxes, rng)
+        return {
+            "template": template,
+            "search": np.stack([c.cut(video.frames.read(f)) for c, f in zip(crops, draw.searches, strict=True)]),
+            "boxes": np.stack([c.to_crop(b) for c, b in zip(crops, boxes, strict=True)]).astype(np.float32),
+            "flip": rng.random() < self.flip,
+            "grey": rng.random() < self.grey,
+            "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, 1 + len(crops)).astype(np.float32),
+            "video": video.name,
+            "frames": np.array([draw.template, *draw.searches]),
+        }
+
+    def _search_crops(self, boxes: np.ndarray, rng: np.random.Generator) -> list[Crop]:
+        border = rng.random() < self.border_prob
+        factor = rng.uniform(*self.search_factors)
+        jittered = [jitter(box, self.search, rng) for box in boxes]
+        if border:
+            jittered = [across_the_edge(box, j, factor, rng) for box, j in zip(boxes, jittered, strict=True)]
+        else:
+            factor = max([factor, *(least_factor(b, j) for b, j in zip(boxes, jittered, strict=True))])
+        return [Crop.around(j, factor, self.search.size) for j in jittered]
+
+
+def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generator) -> np.ndarray:
+    """The box that a crop is cut around: sides times e^(s N(0, 1)), centre moved by up to c * sqrt(w' h') / 2."""
+    cx, cy, w, h = xywh_to_cxcywh(box_xywh)
+    size = np.array([w, h]) * np.exp(settings.scale_jitter * rng.standard_normal(2))
+    reach = settings.center_jitter * np.sqrt(size.prod())
+    center = np.array([cx, cy]) + reach * (rng.random(2) - 0.5)
+    return np.concatenate([center - size / 2, size])
+
+
+def least_factor(box_xywh: np.ndarray, around_xywh: np.ndarray) -> float:
+    """The search factor from which the crop around ``around`` holds the centre of ``box``, with 5 % to spare."""
+    distance = np.abs(xywh_to_cxcywh(box_xywh)[:2] - xywh_to_cxcywh(around_xywh)[:2]).max()
+    return 1.05 * 2 * float(distance) / float(np.sqrt(around_xywh[2] * around_xywh[3]))
+
+
+def across_the_edge(box_xywh: np.ndarray, around_xywh: np.ndarray, factor: float,
+                    rng: np.random.Generator) -> np.ndarray:
+    """Move ``around`` so that one edge of its crop cuts through the inner half of the target on one axis."""
+    side = factor * float(np.sqrt(around_xywh[2] * around_xywh[3]))
+    cx, cy, w, h = xywh_to_cxcywh(box_xywh)
+    axis, sign = int(rng.integers(2)), rng.choice([-1.0, 1.0])
+    target, extent = ((cx, w), (cy, h))[axis]
+    center = xywh_to_cxcywh(around_xywh)[:2]
+    room = max(0.0, side / 2 - (h, w)[axis] / 2)  # keep the other axis well inside
+    other = (cy, cx)[axis] + rng.uniform(-room, room)
+    # the centre stays inside: the edge lies 0 to 1/4 of the extent beyond it
+    center[axis] = target + sign * (side / 2 - rng.uniform(0, 0.25) * extent)
+    center[1 - axis] = other
+    return np.concatenate([center - around_xywh[2:] / 2, around_xywh[2:]])

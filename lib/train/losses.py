@@ -1,0 +1,83 @@
+"""The tracking loss: 2 GIoU + 5 L1 + 1 Gaussian focal by default.
+
+Focal loss and radius follow CornerNet (Law and Deng, ECCV 2018) and CenterNet (Zhou et al., 2019), in the form that
+trackers of this family use: the radius lacks CornerNet's divisor 2a, and published numbers depend on it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torchvision.ops import box_convert, box_iou, generalized_box_iou_loss
+
+from lib.models.mstgt.head import Prediction
+
+MIN_OVERLAP = 0.7
+ALPHA, BETA = 2, 4
+
+
+def gaussian_radius(width: torch.Tensor, height: torch.Tensor, overlap: float = MIN_OVERLAP) -> torch.Tensor:
+    """Radius in cells within which a centre still gives IoU >= overlap, floored, at least 0. Sides in cells."""
+    total, area = width + height, width * height
+    c1 = area * (1 - overlap) / (1 + overlap)
+    r1 = (total + (total**2 - 4 * c1).clamp(min=0).sqrt()) / 2
+    r2 = (2 * total + ((2 * total) ** 2 - 16 * (1 - overlap) * area).clamp(min=0).sqrt()) / 2
+    b3 = -2 * overlap * total
+    r3 = (b3 + (b3**2 - 16 * overlap * (overlap - 1) * area).clamp(min=0).sqrt()) / 2
+    return torch.minimum(torch.minimum(r1, r2), r3).floor().clamp(min=0)
+
+
+def center_heatmap(boxes_cxcywh: torch.Tensor, grid: int) -> torch.Tensor:
+    """Targets of the centre score: (N, 4) boxes as a share of the region -> (N, 1, grid, grid) in [0, 1].
+
+    1 at the cell of the rounded centre, a Gaussian of sigma (2r + 1) / 6 around it, 0 beyond r cells on either axis.
+    """
+    cells = boxes_cxcywh.float() * grid
+    center = cells[:, :2].round().clamp(0, grid - 1)
+    radius = gaussian_radius(cells[:, 2], cells[:, 3])[:, None]
+    axis = torch.arange(grid, device=cells.device)
+    sigma = (2 * radius + 1) / 6
+
+    def profile(at: torch.Tensor) -> torch.Tensor:
+        distance = axis - at[:, None]
+        return torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= radius)
+
+    return (profile(center[:, 1])[:, :, None] * profile(center[:, 0])[:, None, :])[:, None]
+
+
+def focal_loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Gaussian focal loss, summed and divided by the number of positives (undivided where there is none).
+
+    score (N, 1, G, G) in (0, 1), target as :func:`center_heatmap` gives it.
+    """
+    positive = target.eq(1).to(score.dtype)
+    gain = (score.log() * (1 - score) ** ALPHA * positive).sum()
+    cost = ((1 - score).log() * score**ALPHA * (1 - target) ** BETA * (1 - positive)).sum()
+    return -(gain + cost) / positive.sum().clamp(min=1)
+
+
+class TrackingLoss(nn.Module):
+    """The weighted parts and their sum."""
+
+    def __init__(self, giou: float = 2.0, l1: float = 5.0, focal: float = 1.0):
+        super().__init__()
+        self.weights = {"giou": giou, "l1": l1, "focal": focal}
+
+    def forward(self, prediction: Prediction, boxes_cxcywh: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scalars ``total``, ``giou``, ``l1``, ``focal`` (unweighted parts) and ``iou`` (mean, no gradient).
+
+        boxes_cxcywh (N, 4): the true boxes in the order of the prediction's first axis.
+        """
+        predicted = prediction.boxes()[0].float()
+        predicted_xyxy = box_convert(predicted, "cxcywh", "xyxy")
+        true_xyxy = box_convert(boxes_cxcywh, "cxcywh", "xyxy")
+        score = prediction.score.float()
+        parts = {
+            "giou": generalized_box_iou_loss(predicted_xyxy, true_xyxy, reduction="mean"),
+            "l1": (predicted - boxes_cxcywh).abs().mean(),
+            "focal": focal_loss(score, center_heatmap(boxes_cxcywh, score.shape[-1])),
+        }
+        total = sum(self.weights[name] * value for name, value in parts.items())
+        with torch.no_grad():
+            iou = box_iou(predicted_xyxy, true_xyxy).diagonal().mean()
+        return parts | {"total": total, "iou": iou}

@@ -1,0 +1,35 @@
+"""AdamW with the backbone's own rate, and the learning rate of every step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
+    """Two groups: the head at ``TRAIN.LR``, all else at ``TRAIN.LR * TRAIN.BACKBONE_MULTIPLIER``.
+
+    As in the published code, whose names put the cue and guidance encoders under ``backbone``.
+    """
+    head = [p for n, p in network.named_parameters() if n.startswith("head.")]
+    rest = [p for n, p in network.named_parameters() if not n.startswith("head.")]
+    groups = [{"params": head, "scale": 1.0}, {"params": rest, "scale": cfg.TRAIN.BACKBONE_MULTIPLIER}]
+    return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
+
+
+def rate_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:
+    """The factor of ``TRAIN.LR`` at optimizer step ``step`` (from 0): linear warm-up, then step or cosine schedule."""
+    warm = min(1.0, (step + 1) / cfg.TRAIN.WARMUP_STEPS) if cfg.TRAIN.WARMUP_STEPS else 1.0
+    if cfg.TRAIN.SCHEDULER.TYPE == "cosine":
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (steps_per_epoch * cfg.TRAIN.EPOCH))))
+    dropped = step >= steps_per_epoch * cfg.TRAIN.LR_DROP_EPOCH
+    return warm * (cfg.TRAIN.SCHEDULER.DECAY_RATE if dropped else 1.0)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group ``lr`` times its own scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["scale"]

@@ -1,0 +1,27 @@
+"""Where the checkpoints of an experiment lie, for the half that writes them and the half that reads them.
+
+    <save_dir>/checkpoints/train/mstgt/<config>/MSTGT_ep0001.pth.tar
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_NAME = re.compile(r"MSTGT_ep(\d{4,})\.pth\.tar")
+
+
+def run_folder(save_dir: Path, script: str, config: str) -> Path:
+    """The folder of an experiment's training run."""
+    return save_dir / "checkpoints" / "train" / script / config
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """The checkpoint written after ``epoch`` epochs (the published code's name)."""
+    return folder / f"MSTGT_ep{epoch:04d}.pth.tar"
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in ``folder``, oldest epoch first."""
+    found = [(int(m[1]), p) for p in folder.glob("*.pth.tar") if (m := _NAME.fullmatch(p.name))]
+    return [path for _, path in sorted(found)]

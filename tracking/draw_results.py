@@ -1,0 +1,57 @@
+"""Draw a tracker's results on their videos: an MP4 and a sheet of frames a video.
+
+    python tracking/draw_results.py                              # three videos of every result found
+    python tracking/draw_results.py --dataset synthetic --sequence SYN_Test_000003
+
+Green is the true box, orange the tracker's. Files go to <save_dir>/test/films/<tracker>/<config>/<dataset>/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from lib.config import load_paths
+from lib.test.analysis.film import write_film, write_sheet
+from lib.test.evaluation.benchmarks import folder_benchmark, load_benchmark
+from lib.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
+from lib.utils.errors import UserError, run_command
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", help="only this benchmark's results")
+    parser.add_argument("--tracker_param", "--config", help="only this config's results")
+    parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
+    parser.add_argument("--most", type=int, default=3, help="videos a result set, where --sequence is not given")
+    parser.add_argument("--data_dir", help="where the datasets lie")
+    parser.add_argument("--save_dir", help="where the results are found and the films go")
+    args = parser.parse_args()
+    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    found = [r for r in find_results(paths.save_dir)
+             if args.dataset in (None, r.benchmark) and args.tracker_param in (None, r.config)]
+    if not found:
+        raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with `python tracking/test.py`")
+    for results in found:
+        benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)
+        names = [n for n in benchmark.videos.video_names if has_result(results.folder, n)]
+        chosen = [n for n in names if n in args.sequence] if args.sequence else names[: args.most]
+        if not chosen:
+            raise UserError(f"{results.folder} holds no result of {', '.join(args.sequence or ['any video'])}")
+        out = paths.save_dir / "test" / "films" / results.tracker / results.config / results.benchmark
+        for name in chosen:
+            draw(results, benchmark.videos.load(name), out)
+
+
+def draw(results: ResultSet, video, out) -> None:
+    """One video's film and sheet."""
+    boxes = read_boxes(results.folder, video.name)
+    write_film(out / f"{video.name}.mp4", video, boxes, read_scores(results.folder, video.name))
+    write_sheet(out / f"{video.name}.png", video, boxes)
+    print(out / f"{video.name}.mp4")
+    print(out / f"{video.name}.png")
+
+
+if __name__ == "__main__":
+    run_command(main)
