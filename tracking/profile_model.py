@@ -37,9 +37,9 @@ def main() -> None:
           f"({cost.published_parameters / 1e6:.2f} M in the published layout, which keeps two unused tables)")
     print(f"a frame           {cost.frame_flops / 1e9:.1f} GFLOPs ({cost.frame_flops / 2e9:.1f} G multiply-adds)")
     print(f"the template      {cost.template_flops / 1e9:.1f} GFLOPs, once a sequence")
-    print(f"as published      {cost.published_flops / 1e9:.1f} GFLOPs ({cost.published_flops / 2e9:.1f} G multiply-adds; "
-          "template and whole guidance block in every frame)")
-    print(f"thop, as published {cost.thop_macs / 1e9:.1f} G multiply-adds (leaves out the products inside attention)")
+    print(f"as published      {cost.published_flops / 1e9:.1f} GFLOPs ({cost.published_flops / 2e9:.1f} G "
+          "multiply-adds; template and whole guidance block in every frame)")
+    print(f"  thop's figure   {cost.thop_macs / 1e9:.1f} G multiply-adds (without the products inside attention)")
     print(f"device            {device_name(device)}")
     print(f"network           {network_fps(network, device, args.seconds):.1f} frames/s (fp32, one at a time)")
     print(f"whole tracker     {tracker_fps(TrackerEngine(network, cfg, device), args.seconds):.1f} frames/s "

@@ -9,13 +9,10 @@ many numbers as the first. Anything else is a :class:`UserError` that names the 
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 
 from lib.utils.errors import UserError
-
-_EMPTY_FIELD = re.compile(r"^[ \t]*,|,[ \t]*,", re.MULTILINE)
 
 
 def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.ndarray:
@@ -27,10 +24,11 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.n
     lines = text.rstrip().splitlines()
     if not lines:
         return np.empty((0, columns[0]))
-    rows = [line.replace(",", " ").split() for line in lines]
-    width = len(rows[0])
-    if width in columns and all(len(row) == width for row in rows) and not _EMPTY_FIELD.search(text):
-        values = _floats([token for row in rows for token in row])
+    spaced = text.replace(",", " ")
+    widths = {len(line.split()) for line in spaced.rstrip().splitlines()}
+    width = len(lines[0].replace(",", " ").split())
+    if width in columns and widths == {width} and not _has_empty_field(text):
+        values = _floats(spaced.split())
         if values is not None:
             return values.reshape(-1, width)
     raise _first_fault(lines, where, columns)
@@ -40,10 +38,10 @@ def parse_flags(data: bytes, where: str) -> np.ndarray:
     """All numbers of a file in reading order as (n,) float64, however they are spread over lines."""
     text = _decode(data, where)
     values = _floats(text.replace(",", " ").split())
-    if values is not None and not _EMPTY_FIELD.search(text):
+    if values is not None and not _has_empty_field(text):
         return values
     for number, line in enumerate(text.splitlines(), 1):
-        if _EMPTY_FIELD.search(line) or _floats(line.replace(",", " ").split()) is None:
+        if _has_empty_field(line) or _floats(line.replace(",", " ").split()) is None:
             raise UserError(f"{where}, line {number}: expected numbers, found {_shown(line)}")
     raise AssertionError(f"{where}: no faulty line found")
 
@@ -73,13 +71,21 @@ def _decode(data: bytes, where: str) -> str:
         raise UserError(f"{where}: not a text file of numbers ({error.reason} at byte {error.start})") from error
 
 
+def _has_empty_field(text: str) -> bool:
+    """Whether two commas, or a line's start and a comma, have nothing between them."""
+    bare = text.replace(" ", "").replace("\t", "")
+    return ",," in bare or "\n," in bare or bare.startswith(",")
+
+
 def _floats(tokens: list[str]) -> np.ndarray | None:
     """The tokens as numbers; None when one of them is no number or infinite."""
+    if "_" in "".join(tokens):  # Python's own 1_000
+        return None
     try:
-        values = np.array(list(map(float, tokens)), dtype=np.float64)
+        values = np.fromiter(map(float, tokens), np.float64, count=len(tokens))
     except ValueError:
         return None
-    return None if np.isinf(values).any() or any("_" in token for token in tokens) else values
+    return None if np.isinf(values).any() else values
 
 
 def _first_fault(lines: list[str], where: str, columns: tuple[int, ...]) -> UserError:
@@ -92,7 +98,7 @@ def _first_fault(lines: list[str], where: str, columns: tuple[int, ...]) -> User
         expected = " or ".join(map(str, columns)) if width is None else str(width)
         if len(tokens) != width if width is not None else len(tokens) not in columns:
             return UserError(f"{where}, line {number}: expected {expected} numbers, found {_shown(line)}")
-        if _EMPTY_FIELD.search(line):
+        if _has_empty_field(line):
             return UserError(f"{where}, line {number}: an empty field in {_shown(line)}")
         width = len(tokens)
     raise AssertionError(f"{where}: no faulty line found")

@@ -20,6 +20,7 @@ from lib.data.sequence import Sequence, StoredFrames, VideoSet
 from lib.data.store import FolderStore, FrameStore
 from lib.utils.errors import UserError
 
+_NUMBERED = re.compile(r"([0-9]+)\.[^.]+$")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write it down once with " \
              "tracking/create_default_local_file.py"
@@ -56,17 +57,18 @@ def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
 
     Only names that end in a number count, so a preview beside the frames is not a frame.
     """
-    names = [n for n in store.list(folder) if n.lower().endswith(IMAGE_SUFFIXES) and n.rpartition(".")[0][-1:].isdigit()]
+    names = [n for n in store.list(folder) if n.lower().endswith(IMAGE_SUFFIXES) and _NUMBERED.search(n)]
     return tuple(join(folder, name) for name in sorted(names, key=_by_number))
 
 
 def _by_number(name: str) -> tuple[int, str]:
-    return int(re.findall(r"\d+", name.rpartition(".")[0])[-1]), name
+    return int(_NUMBERED.search(name)[1]), name
 
 
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
     """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
-    return image_keys(store, folder) or tuple(join(folder, f"{n:0{digits}d}.jpg") for n in range(first, first + rows))
+    start = folder and f"{folder}/"
+    return image_keys(store, folder) or tuple([f"{start}{n:0{digits}d}.jpg" for n in range(first, first + rows)])
 
 
 def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,

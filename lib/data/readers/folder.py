@@ -14,6 +14,7 @@ Flags beside it are read where they are (GOT-10k's ``absence.label``, ``cover.la
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -32,9 +33,14 @@ FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
 _TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.txt")
 
 
+def absolute(root: str | Path) -> Path:
+    """``root`` as an absolute path without ``..``; links stay as they are, for a set is named after its folder."""
+    return Path(os.path.abspath(Path(root).expanduser()))
+
+
 def folder(root: str | Path) -> VideoSet:
     """The videos under ``root``; the set is named after the folder."""
-    root = Path(root).expanduser().absolute()
+    root = absolute(root)
     store = open_store(root, root.name)
     found = _targets(store, "", root.name)
     missing: list[str] = []

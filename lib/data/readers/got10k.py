@@ -33,8 +33,10 @@ def got10k_folder(name: str, store: FrameStore, split: str, *, hidden_truth: boo
     """All videos of ``<root>/<split>``; ``hidden_truth``: only the first box of each is known."""
     prefix, folders = _split_folder(store, split)
     list_key = join(prefix, "list.txt")
-    names = _read_list(store, list_key) if store.exists(list_key) else folders
-    return _video_set(name, store, prefix, names, folders, hidden_truth=hidden_truth, with_difficulty=synthetic)
+    names = _read_list(store, list_key) if store.exists(list_key) else \
+        [n for n in folders if store.exists(join(prefix, n, "groundtruth.txt"))]
+    looked_for = f"{split}/list.txt and {split}/<video>/groundtruth.txt"
+    return _video_set(name, store, prefix, names, folders, looked_for, hidden_truth, with_difficulty=synthetic)
 
 
 def got10k_train(name: str, store: FrameStore, index_split: str) -> VideoSet:
@@ -45,7 +47,7 @@ def got10k_train(name: str, store: FrameStore, index_split: str) -> VideoSet:
     if len(official) != TRAIN_VIDEOS:  # a part of the dataset: the names follow a rule
         official = tuple(f"GOT-10k_Train_{i + 1:06d}" for i in range(TRAIN_VIDEOS))
     names = [official[i] for i in read_index_ranges("got10k_splits.txt", index_split)]
-    return _video_set(name, store, prefix, names, folders)
+    return _video_set(name, store, prefix, names, folders, "train/GOT-10k_Train_000001/ and so on")
 
 
 def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
@@ -62,13 +64,13 @@ def _read_list(store: FrameStore, key: str) -> tuple[str, ...]:
         raise UserError(f"{store.where(key)}: not a list of names ({error.reason})") from error
 
 
-def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str], folders: Sequential[str], *, hidden_truth: bool = False,
-               with_difficulty: bool = False) -> VideoSet:
+def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str], folders: Sequential[str],
+               looked_for: str, hidden_truth: bool = False, with_difficulty: bool = False) -> VideoSet:
     here, missing = split_present(names, folders)
     videos = VideoSet(
         name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
         difficulty_of=partial(_read_difficulty, store, prefix) if with_difficulty else None)
-    return require_videos(videos, store, join(prefix, "<video>", "groundtruth.txt"))
+    return require_videos(videos, store, looked_for)
 
 
 def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video: str) -> Sequence:
@@ -95,7 +97,7 @@ def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: b
 
 
 def read_meta(store: FrameStore, folder: str) -> dict:
-    """``object_class``, ``attributes``, ``difficulty`` and ``size_wh`` from ``meta_info.ini``, as far as it has them."""
+    """``object_class``, ``attributes``, ``difficulty`` and ``size_wh``, as far as ``meta_info.ini`` has them."""
     key = join(folder, "meta_info.ini")
     values: dict[str, str] = {}
     if store.exists(key):

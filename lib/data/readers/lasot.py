@@ -7,6 +7,7 @@ A video folder holds ``img/00000001.jpg``, ``groundtruth.txt`` (x, y, w, h), ``f
 from __future__ import annotations
 
 from functools import partial
+
 import numpy as np
 
 from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows

@@ -19,7 +19,7 @@ Attributes of a video, with the thresholds that its frames have to pass:
     full_occlusion     … more than 98 %
     out_of_view        no pixel of the silhouette inside the image in some frame
     camera_motion      the background at the image's centre moves > 1 % of the short side a frame on average
-    deformation        the outline wobbles, or the body has moving parts
+    deformation        the outline wobbles, or the body is jointed
     low_resolution     √(w·h) of the whole silhouette's box < 10 % of the short side in some frame
     grey               the video has no colour
 """
@@ -33,6 +33,7 @@ import numpy as np
 from lib.data.synthetic.scene import Scene
 
 ABSENT = 0.02
+JOINTED = ("walker", "bird", "snake", "quadruped")
 ATTRIBUTES = ("scale_change", "aspect_change", "rotation", "illumination", "motion_blur", "fast_motion",
               "distractors", "partial_occlusion", "full_occlusion", "out_of_view", "camera_motion", "deformation",
               "low_resolution", "grey")
@@ -122,7 +123,6 @@ def _attributes(scene: Scene, whole: np.ndarray, inside: np.ndarray, absent: np.
     ground = np.append(drift, 0) * scene.look.shutter
     turn = np.array([p.angle for p in scene.target.poses])
     tone = scene.look.gain * 0.5 ** scene.look.gamma
-    moving = any(p.swing or p.spin or p.flap for p in scene.target.thing.parts)
     present = {
         "scale_change": _span(side) > 1.5,
         "aspect_change": _span(whole[:, 2] / whole[:, 3]) > 1.5,
@@ -135,7 +135,7 @@ def _attributes(scene: Scene, whole: np.ndarray, inside: np.ndarray, absent: np.
         "full_occlusion": covered.max() > 0.98,
         "out_of_view": bool(np.any(~inside)),
         "camera_motion": drift.size > 0 and drift.mean() > 0.01 * short,
-        "deformation": scene.deforms or moving,
+        "deformation": scene.deforms or scene.object_class in JOINTED,
         "low_resolution": side.min() < 0.1 * short,
         "grey": scene.look.grey,
     }

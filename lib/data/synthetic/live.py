@@ -71,9 +71,9 @@ def live_synthetic(count: int, seed: int = 0, frames: int = 36, size_wh: tuple[i
                    difficulty: tuple[float, float] = (0.0, 1.0)) -> VideoSet:
     """``count`` videos whose difficulty rises evenly over ``difficulty``; none is planned before it is asked for."""
     low, high = difficulty
-    if count < 1 or frames < 1 or not 0 <= low <= high <= 1:
+    if count < 1 or frames < 2 or not 0 <= low <= high <= 1:
         raise UserError(f"live synthetic set of {count} videos, {frames} frames, difficulty {low} to {high}: "
-                        "give counts of 1 or more and two rising numbers in [0, 1]")
+                        "give 1 or more videos, 2 or more frames and two rising numbers in [0, 1]")
     names = tuple(f"SYN_Live_{index + 1:06d}" for index in range(count))
     steps = np.linspace(low, high, count)
 

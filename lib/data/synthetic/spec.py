@@ -33,9 +33,9 @@ class SetSpec:
 
     def __post_init__(self) -> None:
         for split in SPLITS:
-            if self.videos[split] < 0 or self.frames[split] < 1:
+            if self.videos[split] < 0 or self.frames[split] < 2:
                 raise UserError(f"{split}: {self.videos[split]} videos of {self.frames[split]} frames; "
-                                "give a count of 0 or more and 1 frame or more")
+                                "give 0 or more videos and 2 or more frames")
             low, high = self.difficulty[split]
             if not 0 <= low <= high <= 1:
                 raise UserError(f"{split}: difficulty {low} to {high}; give two rising numbers in [0, 1]")

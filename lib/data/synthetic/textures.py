@@ -22,9 +22,13 @@ NOISE_SIDE = 1024
 Rng = np.random.Generator
 
 
+# Hues (of 180) as they come in pictures: earth and skin, leaves, sky, and now and then any other.
+_HUES = np.array([8, 12, 15, 18, 22, 26, 38, 48, 60, 98, 104, 110, 116, 0, 80, 135, 160], np.float32)
+
+
 def palette(rng: Rng, count: int) -> np.ndarray:
     """``count`` colours (count, 3) float32 RGB in 0…255: a few hues, mostly muted, wide in brightness."""
-    hues = rng.uniform(0, 180, rng.integers(1, 4))
+    hues = rng.choice(_HUES, rng.integers(1, 4)) + rng.normal(0, 9)
     hue = (rng.choice(hues, count) + rng.normal(0, 8, count)) % 180
     saturation = rng.beta(*((1.6, 1.6) if rng.random() < 0.25 else (1.2, 3.2)), count)
     value = rng.beta(1.3, 1.3, count) * 0.88 + 0.08
@@ -34,7 +38,10 @@ def palette(rng: Rng, count: int) -> np.ndarray:
 
 def octave_noise(rng: Rng, size_wh: tuple[int, int], channels: int = 1, slope: float = 1.0,
                  stretch: tuple[float, float] = (1.0, 1.0), coarsest: int = 2) -> np.ndarray:
-    """Noise (H, W[, channels]) float32 of mean 0 and deviation 1; octave k has amplitude 2^(-slope·k)."""
+    """Noise (H, W[, channels]) float32 of mean 0 and deviation 1; octave k has amplitude 2^(-slope·k).
+
+    Natural pictures have about the same contrast in every octave: a slope near 0, more where they are smooth.
+    """
     width, height = size_wh
     total = np.zeros((height, width, channels), np.float32)
     cells = coarsest
@@ -51,9 +58,9 @@ def octave_noise(rng: Rng, size_wh: tuple[int, int], channels: int = 1, slope: f
 
 def _coloured_noise(rng: Rng) -> np.ndarray:
     stretch = (1.0, 1.0) if rng.random() < 0.6 else (float(rng.uniform(2, 8)), 1.0)
-    slope = float(rng.uniform(0.6, 1.3))
+    slope = float(rng.uniform(0.0, 0.8))
     luminance = octave_noise(rng, (SIDE, SIDE), 1, slope, stretch, coarsest=4)[..., None]
-    chroma = octave_noise(rng, (SIDE, SIDE), 3, slope + 0.2, stretch, coarsest=2)
+    chroma = octave_noise(rng, (SIDE, SIDE), 3, slope + 0.4, stretch, coarsest=2)
     low, high = palette(rng, 2)
     mix = 1 / (1 + np.exp(-luminance * rng.uniform(0.8, 2.5)))
     return low + (high - low) * mix + chroma * rng.uniform(4, 22) + luminance * rng.uniform(5, 25)
@@ -86,7 +93,7 @@ def _dead_leaves(rng: Rng) -> np.ndarray:
         cv2.fillPoly(flat, [points], colour.tolist(), cv2.LINE_AA, 4)
         cv2.fillPoly(field, [points], int(rng.integers(4)), cv2.LINE_8, 4)
     details = [octave_noise(rng, (SIDE, SIDE), 1, s, st, coarsest=8) for s, st in
-               ((0.9, (1, 1)), (0.5, (1, 1)), (0.7, (5, 1)), (1.2, (1, 1)))]
+               ((0.4, (1, 1)), (0.0, (1, 1)), (0.3, (5, 1)), (0.9, (1, 1)))]
     detail = np.choose(field, [d * a for d, a in zip(details, rng.uniform(0.0, 0.22, 4), strict=True)])
     return flat.astype(np.float32) * (1 + detail[..., None])
 
@@ -111,7 +118,7 @@ def _pattern(rng: Rng) -> np.ndarray:
     else:
         cell = np.floor(np.hypot(u % 6 - 3, v % 6 - 3) * 1.5) % 3
     colours = palette(rng, 4)
-    shade = octave_noise(rng, (SIDE, SIDE), 1, rng.uniform(0.6, 1.2), coarsest=4) * rng.uniform(0.05, 0.2)
+    shade = octave_noise(rng, (SIDE, SIDE), 1, rng.uniform(0.0, 0.8), coarsest=4) * rng.uniform(0.05, 0.22)
     image = cv2.GaussianBlur(colours[cell.astype(np.int64)], (0, 0), float(rng.uniform(0.5, 1.3)))
     return image * (1 + shade[..., None])
 
@@ -139,11 +146,11 @@ _SHARES = {"leaves": 0.42, "noise": 0.22, "pattern": 0.22, "marks": 0.14}
 
 def recolour_matrix(rng: Rng, strength: float = 1.0) -> np.ndarray:
     """A random (3, 4) colour map for ``cv2.transform``: hue turn, saturation, contrast, brightness; 0 = identity."""
-    turn = rng.uniform(-np.pi, np.pi) * strength
+    turn = (rng.uniform(-np.pi, np.pi) if rng.random() < 0.3 else rng.normal(0, 0.35)) * strength
     grey = np.full((3, 3), 1 / 3)
     axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     rotation = grey + np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * axis
-    saturation = np.exp(rng.normal(-0.1, 0.35) * strength)
+    saturation = np.exp(rng.normal(-0.3, 0.4) * strength)
     contrast = np.exp(rng.normal(0.0, 0.25) * strength)
     colour = (grey + saturation * (rotation - grey)) * contrast
     offset = 118 * (1 - contrast) + rng.normal(0, 22) * strength

@@ -20,6 +20,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -55,11 +56,12 @@ class Report:
 def meta_info(world: World, spec: SetSpec, split: str, index: int) -> str:
     """The text of ``meta_info.ini``."""
     scene, width, height = world.scene, *spec.size_wh
-    fastest = "quickly" if "fast_motion" in world.annotation.attributes else "slowly"
+    minutes, seconds = divmod(scene.frames / 30, 60)
+    pace = "quickly" if "fast_motion" in world.annotation.attributes else "slowly"
     values = {
-        "url": "synthetic", "begin": "00:00:00", "end": f"00:00:{scene.frames / 30:05.2f}", "anno_fps": "30Hz",
+        "url": "synthetic", "begin": "00:00:00", "end": f"00:{int(minutes):02d}:{seconds:05.2f}", "anno_fps": "30Hz",
         "object_class": scene.object_class, "motion_class": scene.motion_class,
-        "major_class": scene.object_class, "root_class": ROOT_CLASS[scene.object_class], "motion_adverb": fastest,
+        "major_class": scene.object_class, "root_class": ROOT_CLASS[scene.object_class], "motion_adverb": pace,
         "resolution": f"({width}, {height})",
         "absence": f"{int(world.annotation.absent.sum())}/{scene.frames}",
         "cover": f"{world.annotation.visible_ratio.mean():.4f}",
@@ -138,6 +140,17 @@ def _remove_leftovers(root: Path) -> None:
             shutil.rmtree(leftover)
 
 
+def _end_with_parent(parent: int) -> None:
+    """In a worker: leave when the process that started it is gone, killed ones included."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -> float:
     """Write ``jobs`` in order on ``workers`` processes (1: this one); the seconds spent on them together."""
     bar = progress(total=len(jobs), unit="video", desc="synthetic")
@@ -148,7 +161,7 @@ def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -
                 busy += write_video(root, spec, split, index)
                 bar.update()
             return busy
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent, (os.getpid(),))
         try:
             busy = 0.0
             for done in as_completed([pool.submit(write_video, root, spec, *job) for job in jobs]):

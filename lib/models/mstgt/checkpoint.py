@@ -51,10 +51,10 @@ def load_file(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        reason = _reason(error)
         raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)})") from error
 
 
 def rename_published(name: str) -> str | None:
@@ -158,6 +158,10 @@ def _same_shape(value: Any, own: torch.Tensor) -> bool:
 
 def _shape(value: Any) -> str:
     return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _some(names: list[str], most: int = 6) -> str:

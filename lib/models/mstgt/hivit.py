@@ -51,7 +51,8 @@ class HiViT(nn.Module):
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()
         d1, d2, d3 = spec.depths
-        rates = iter(torch.linspace(0, drop_path, 2 * d1 + 2 * d2 + d3).tolist())
+        last = max(1, 2 * d1 + 2 * d2 + d3 - 1)
+        rates = (drop_path * i / last for i in range(last + 1))
         dim = spec.dim // 4
         self.patch_embed = PatchEmbed(dim)
         blocks: list[nn.Module] = []

@@ -14,7 +14,7 @@ from lib.test.evaluation.benchmarks import ALIASES, Benchmark, folder_benchmark,
 from lib.test.evaluation.results import ResultSet, find_results, is_result_file, results_root
 from lib.utils.errors import UserError, unknown_name
 
-HOW_TO_MAKE_RESULTS = "make some with: python tracking/test.py mstgt <config> --dataset <benchmark>"
+HOW_TO_MAKE_RESULTS = "make some with: python tracking/test.py --tracker_param <config> --dataset <benchmark>"
 
 
 @dataclass

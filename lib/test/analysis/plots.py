@@ -85,11 +85,7 @@ def _draw(plot: _Plot, benchmark: str, scores: Sequence[Score], looks: dict[str,
              xlim=(plot.x[0], plot.x[-1]), ylim=(0, 100))
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
-    below = len(scores) > 6 or max(len(s.label) for s in scores) > 36  # the legend would cover the curves
-    if below:
-        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1)
-    else:
-        axes.legend(fontsize=10, loc="lower left" if plot is PLOTS["success"] else "lower right", framealpha=0.85)
+    axes.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.13), frameon=False)  # covers no curve
     return figure
 
 

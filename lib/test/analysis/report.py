@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ def _load(benchmark: Benchmark) -> tuple[dict[str, Sequence], list[Problem]]:
 
 
 def _figures(score: Score) -> dict:
-    return {"success_auc": score.auc, "op50": score.op50, "op75": score.op75, "precision": score.precision,
+    figures = {"success_auc": score.auc, "op50": score.op50, "op75": score.op75, "precision": score.precision,
             "norm_precision": score.norm_precision, "ao": score.ao, "sr50": score.sr50, "sr75": score.sr75,
             "fps": score.fps, "videos": score.videos, "expected_videos": score.expected}
+    return {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}

@@ -1,8 +1,8 @@
 """From boxes to scores: one video, then a tracker on a benchmark.
 
-Curves are made a video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean overlap,
-and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos but each video's first. What a
-frame without ground truth counts as is the benchmark's rule (``lib.test.evaluation.rules``).
+Curves are made a video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean
+overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos but each video's first.
+What a frame without ground truth counts as is the benchmark's rule (``lib.test.evaluation.rules``).
 
 A result that is missing, unreadable or not as long as its video is a ``Problem`` and no part of any mean; the score's
 ``label`` then says how many videos it stands on.
@@ -107,10 +107,12 @@ def score_video(boxes_xywh: np.ndarray, sequence: Sequence, rule: Rule,
         pair = tuple(metrics.cut_to_image(boxes, sequence.size_wh) for boxes in pair)
     overlap[usable] = metrics.iou(*pair)
     overlap = _treat(overlap, usable, rule.overlap, hit=np.inf, miss=-1.0)
+    centre = _treat(centre, usable, rule.centre, hit=-1.0, miss=np.inf)
+    normalised = _treat(normalised, usable, rule.normalised, hit=-1.0, miss=np.inf)
     return VideoScore(
         success=metrics.success_curve(overlap),
-        precision=metrics.precision_curve(_treat(centre, usable, rule.centre, hit=-1.0, miss=np.inf)),
-        normalised=metrics.normalised_precision_curve(_treat(normalised, usable, rule.normalised, hit=-1.0, miss=np.inf)),
+        precision=metrics.precision_curve(centre),
+        normalised=metrics.normalised_precision_curve(normalised),
         overlaps=np.clip(overlap[1:] if usable[0] or rule.overlap != "drop" else overlap, 0.0, 1.0),
         seconds=None if seconds is None else seconds[1:])
 

@@ -30,7 +30,6 @@ def format_table(benchmark: str, scores: Sequence[Score]) -> str:
     """The table of a benchmark; all figures but FPS and the number of videos in %."""
     rows = [list(COLUMNS), *([show(s) for show in COLUMNS.values()] for s in ranked(scores))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-             for row in rows]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     rule = "-" * len(lines[0])
     return "\n".join([f"{benchmark} (%)", rule, lines[0], rule, *lines[1:], rule])

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.data.readers.common import open_store
-from lib.data.readers.folder import folder
+from lib.data.readers.folder import absolute, folder
 from lib.data.readers.got10k import got10k_folder
 from lib.data.readers.lasot import lasot_extension_subset, lasot_test
 from lib.data.readers.nfs import nfs
@@ -80,11 +80,12 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
         raise unknown_name("benchmark", name, [*BENCHMARKS, *ALIASES])
     entry = BENCHMARKS[name]
     videos = entry.read(open_store(dataset_dir(entry.dataset), name))
-    return Benchmark(name, videos, entry.videos or len(videos) + len(videos.missing), entry.rule, entry.hidden_truth)
+    expected = max(entry.videos or 0, len(videos) + len(videos.missing))
+    return Benchmark(name, videos, expected, entry.rule, entry.hidden_truth)
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:
     """Every video in a folder, under the folder's name."""
     videos = folder(path)
-    root = Path(path).expanduser().absolute()
+    root = absolute(path)
     return Benchmark(root.name, videos, len(videos) + len(videos.missing), rules.DROP, root=root)

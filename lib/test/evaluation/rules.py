@@ -1,10 +1,12 @@
 """How each benchmark treats frames without a usable ground truth: target absent, hidden, or its box without area.
 
 One-pass evaluation gives three figures a frame: overlap, centre error, normalised centre error. In a frame without
-ground truth each of them is a ``miss`` (stays in the denominator and never counts), a ``hit`` (stays and always counts)
-or is dropped (``drop``). Which one is a matter of each benchmark's own evaluation code, and published numbers depend on it:
+ground truth each of them is a ``miss`` (stays in the denominator and never counts), a ``hit`` (stays and always
+counts) or is dropped (``drop``). Which one is a matter of each benchmark's own evaluation code, and published numbers
+depend on it:
 
-``LASOT``    all three a miss: the target's absence flags make a frame a failure (LaSOT toolkit; PyTracking for "lasot").
+``LASOT``    all three a miss: the target's absence flags make a frame a failure (LaSOT toolkit, and PyTracking
+             for "lasot"; the extension is read in the same way).
 ``GOT10K``   all dropped, and boxes are cut to the image first (GOT-10k toolkit: frames with cover 0 do not count).
 ``OTB``      overlap and centre error a miss, normalised error a hit (PyTracking's default for every other set, whose
              normalised error of such a frame is -1, and -1 is below every threshold).

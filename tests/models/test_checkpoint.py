@@ -1,0 +1,147 @@
+"""Weights from files: published, pre-trained, our own; and files that are none of these."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.models.mstgt import MSTGT, HiViTSpec
+from lib.models.mstgt.checkpoint import load_network, load_pretrained, resize_positions
+from lib.models.mstgt.reference import build_reference_model, read_reference
+from lib.utils.errors import UserError
+
+REFERENCE = Path(__file__).parents[1] / "data" / "mstgt_small.npz"
+SPEC = HiViTSpec(32, (1, 1, 2), 2)
+
+
+@pytest.fixture(scope="module")
+def published():
+    arrays = read_reference(REFERENCE)
+    state = {n[6:]: torch.from_numpy(v) for n, v in arrays.items() if n.startswith("state/")}
+    return build_reference_model(arrays, "reference"), state
+
+
+def fresh() -> MSTGT:
+    return MSTGT(SPEC, 64, 128, head_channels=8)
+
+
+def blank(like: MSTGT) -> MSTGT:
+    return MSTGT(like.spec, like.template_size, like.search_size, head_channels=16)
+
+
+def same(a: MSTGT, b: MSTGT) -> bool:
+    return all(torch.equal(v, b.state_dict()[n]) for n, v in a.state_dict().items())
+
+
+def test_published_checkpoints_load(published, tmp_path):
+    model, state = published
+    torch.save({"epoch": 148, "net": state}, tmp_path / "MSTGT_ep0148.pth.tar")
+    other = blank(model)
+    load_network(other, tmp_path / "MSTGT_ep0148.pth.tar")
+    assert same(model, other)
+
+
+def test_published_checkpoints_of_the_earlier_variant_load(published, tmp_path):
+    model, state = published
+    old = {n.replace("MSVC", "MSPG").replace("MSTG.", "STPG."): v for n, v in state.items()}
+    torch.save({"net": {f"module.{n}": v for n, v in old.items()}}, tmp_path / "old.pth.tar")
+    other = blank(model)
+    load_network(other, tmp_path / "old.pth.tar")
+    assert same(model, other)
+
+
+def test_own_checkpoints_load(tmp_path):
+    model = fresh()
+    torch.save({"net": model.state_dict()}, tmp_path / "own.pth.tar")
+    other = fresh()
+    load_network(other, tmp_path / "own.pth.tar")
+    assert same(model, other)
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (lambda s: s.pop("backbone.STE_norm.bias"), "missing guidance.norm.bias"),
+    (lambda s: s.update({"backbone.other.weight": torch.zeros(1)}), "backbone.other.weight"),
+    (lambda s: s.update({"backbone.norm_.bias": torch.zeros(3)}), r"norm.bias \(3,\) for \(64,\)"),
+])
+def test_misfits_are_named(published, tmp_path, change, named):
+    model, state = published
+    state = dict(state)
+    change(state)
+    torch.save({"net": state}, tmp_path / "bad.pth.tar")
+    with pytest.raises(UserError, match=named):
+        load_network(blank(model), tmp_path / "bad.pth.tar")
+
+
+class Payload:
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_a_checkpoint_never_runs_code(tmp_path):
+    torch.save({"net": Payload(str(tmp_path / "pwned"))}, tmp_path / "evil.pth.tar")
+    with pytest.raises(UserError, match="evil.pth.tar is refused"):
+        load_network(fresh(), tmp_path / "evil.pth.tar")
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"hello world", b"\x80\x02}q\x00."])
+def test_torn_and_foreign_files_are_named(tmp_path, content):
+    (tmp_path / "x.pth.tar").write_bytes(content)
+    with pytest.raises(UserError, match="x.pth.tar"):
+        load_network(fresh(), tmp_path / "x.pth.tar")
+
+
+def test_a_checkpoint_cut_short_is_named(tmp_path):
+    path = tmp_path / "cut.pth.tar"
+    torch.save({"net": fresh().state_dict()}, path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="cut.pth.tar"):
+        load_network(fresh(), path)
+
+
+def encoder(model: MSTGT) -> dict[str, torch.Tensor]:
+    state = {n: torch.randn_like(v) for n, v in model.backbone.state_dict().items() if not n.startswith("pos_embed")}
+    return state | {"absolute_pos_embed": torch.randn(1, 196, model.spec.dim)}
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s}])
+def test_pretrained_backbones_load(tmp_path, wrap):
+    model = fresh()
+    state = encoder(model)
+    extra = {n: torch.zeros(2) for n in ("decoder_blocks.0.mlp.fc1.weight", "mask_token", "head.weight")}
+    torch.save(wrap(state | extra), tmp_path / "mae.pth")
+    load_pretrained(model, tmp_path / "mae.pth")
+    assert torch.equal(model.backbone.blocks[0].mlp.fc1.weight, state["blocks.0.mlp.fc1.weight"])
+    assert torch.equal(model.backbone.pos_embed_x, resize_positions(state["absolute_pos_embed"], 8))
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (lambda s: s.pop("blocks.0.norm2.weight"), "missing blocks.0.norm2.weight"),
+    (lambda s: s.pop("absolute_pos_embed"), "missing absolute_pos_embed"),
+    (lambda s: s.update({"blocks.99.norm2.weight": torch.zeros(1)}), "unknown blocks.99"),
+    (lambda s: s.update({"patch_embed.proj.bias": torch.zeros(5)}), "patch_embed.proj.bias"),
+    (lambda s: s.update({"absolute_pos_embed": torch.zeros(1, 100, 32)}), "absolute_pos_embed"),
+])
+def test_pretrained_misfits_are_named(tmp_path, change, named):
+    model = fresh()
+    state = encoder(model)
+    change(state)
+    torch.save(state, tmp_path / "mae.pth")
+    with pytest.raises(UserError, match=named):
+        load_pretrained(model, tmp_path / "mae.pth")
+
+
+def test_a_missing_pretrained_file_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"mae.pth.*HiViT.*--set MODEL.PRETRAIN_FILE=") as error:
+        load_pretrained(fresh(), tmp_path / "mae.pth")
+    assert "\n" not in str(error.value)
+
+
+def test_resizing_positions_keeps_a_constant():
+    assert torch.allclose(resize_positions(torch.full((1, 196, 4), 2.5), 8), torch.full((1, 64, 4), 2.5))

@@ -1,0 +1,172 @@
+"""The network: parity with published numbers, explicit state, gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.config import load_config
+from lib.models.layers.attention import Attention, GroupedAttention
+from lib.models.mstgt import HIVIT, MSTGT, HiViTSpec, build_model
+from lib.models.mstgt.checkpoint import unused_published_parameters
+from lib.models.mstgt.reference import build_reference_model, read_reference, replay
+from lib.utils.errors import UserError
+
+REFERENCE = Path(__file__).parents[1] / "data" / "mstgt_small.npz"
+TINY = HiViTSpec(32, (1, 1, 2), 2)
+
+
+def tiny(**options) -> MSTGT:
+    torch.manual_seed(0)
+    return MSTGT(TINY, 64, 128, head_channels=8, **options)
+
+
+def test_published_numbers_are_met():
+    arrays = read_reference(REFERENCE)
+    differences = dict(replay(build_reference_model(arrays, "reference"), arrays))
+    assert len(differences) == 3 * 5 + 4
+    assert max(differences.values()) <= 2e-5
+
+
+def test_a_changed_weight_is_seen():
+    arrays = dict(read_reference(REFERENCE))
+    arrays["state/backbone.MSTG.weight"] = arrays["state/backbone.MSTG.weight"] * 1.01
+    differences = dict(replay(build_reference_model(arrays, "reference"), arrays))
+    assert max(differences.values()) > 1e-4
+
+
+def test_a_reference_with_an_unknown_weight_is_refused():
+    arrays = dict(read_reference(REFERENCE))
+    arrays["state/backbone.surprise"] = arrays["meta"]
+    with pytest.raises(UserError, match="surprise"):
+        build_reference_model(arrays, "reference")
+
+
+def test_full_size_parameters():
+    with torch.device("meta"):
+        model = MSTGT(HIVIT["hivit_base"], 128, 256)
+    trained = sum(p.numel() for p in model.parameters())
+    assert round((trained + unused_published_parameters(model)) / 1e6, 1) == 74.0
+
+
+@pytest.mark.parametrize("attention", ["grouped", "global"])
+def test_training_is_the_fold_of_the_tracking_step(attention):
+    model = tiny(attention=attention).eval()
+    template, searches = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
+    with torch.no_grad():
+        folded = model(template, searches)
+        state = model.start(template)
+        for t in range(3):
+            prediction, state = model.step(searches[t], state)
+            for whole, single in zip(folded, prediction, strict=True):
+                torch.testing.assert_close(whole[2 * t : 2 * t + 2], single, atol=1e-5, rtol=1e-5)
+
+
+def test_a_batch_may_hold_unrelated_sequences():
+    model = tiny(attention="global").eval()
+    templates, searches = torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128)
+    with torch.no_grad():
+        together = model(templates, searches)
+        alone = [model(templates[i : i + 1], searches[:, i : i + 1]) for i in range(2)]
+    for i in range(2):
+        torch.testing.assert_close(together.score[i::2], alone[i].score, atol=1e-5, rtol=1e-5)
+
+
+def test_the_network_keeps_nothing_between_calls():
+    model = tiny(attention="global").eval()
+    state = model.start(torch.randn(1, 3, 64, 64))
+    search = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        first, after = model.step(search, state)
+        model.step(torch.randn(1, 3, 128, 128), after)
+        again, _ = model.step(search, state)
+    assert torch.equal(first.score, again.score)
+
+
+def test_the_state_matters():
+    model = tiny(attention="global").eval()
+    state = model.start(torch.randn(1, 3, 64, 64))
+    search = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        first, after = model.step(search, state)
+        second, _ = model.step(search, after)
+    assert not torch.equal(first.offset, second.offset)
+
+
+@pytest.mark.parametrize("attention", ["grouped", "global"])
+def test_every_parameter_gets_a_gradient(attention):
+    model = tiny(attention=attention)
+    prediction = model(torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128))
+    sum(p.square().sum() for p in prediction).backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # what batch normalisation subtracts again, and what softmax cancels, is zero only up to rounding: all have one
+    assert silent == []
+
+
+def test_grouped_attention_is_what_its_definition_says():
+    torch.manual_seed(0)
+    b, n, c, heads = 2, 12, 16, 4
+    layer = GroupedAttention(c, heads)
+    x = torch.randn(b, n, c)
+    qkv = layer.qkv(x).view(b, n, 3, 2, c // 2)
+    halves = []
+    m, d = n // 3, c // heads
+    for half in range(2):
+        out = torch.empty(b, m, heads // 2, 3, d)
+        for j in range(m):
+            for h in range(heads // 2):
+                q, k, v = (qkv[:, [j, j + m, j + 2 * m], i, half, h * d : (h + 1) * d] for i in range(3))
+                out[:, j, h] = torch.softmax(q @ k.transpose(1, 2) / d**0.5, -1) @ v
+        halves.append(out.reshape(b, n, c // 2))
+    torch.testing.assert_close(layer(x), layer.proj(torch.cat(halves, -1)))
+
+
+def test_a_checkpoint_fits_both_attentions():
+    assert {n: p.shape for n, p in Attention(16, 4).named_parameters()} == {
+        n: p.shape for n, p in GroupedAttention(16, 4).named_parameters()}
+
+
+def test_box_of_the_best_cell():
+    model = tiny().eval()
+    with torch.no_grad():
+        prediction, _ = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+    prediction.score[:] = 0.1
+    prediction.score[0, 0, 5, 3] = 0.9
+    box, score = prediction.boxes()
+    expected = [(3 + prediction.offset[0, 0, 5, 3]) / 8, (5 + prediction.offset[0, 1, 5, 3]) / 8,
+                *prediction.size[0, :, 5, 3]]
+    torch.testing.assert_close(box[0], torch.stack([torch.as_tensor(v) for v in expected]))
+    assert score.item() == pytest.approx(0.9)
+    window = torch.ones(8, 8)
+    window[5, 3] = 0.01
+    assert prediction.boxes(window)[1].item() == pytest.approx(0.1)
+
+
+def test_the_head_starts_at_its_prior():
+    model = tiny(prior_prob=0.08).eval()
+    with torch.no_grad():
+        prediction, _ = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+    assert abs(prediction.score.mean().item() - 0.08) < 0.02
+
+
+@pytest.mark.parametrize("sizes", [(60, 128), (64, 120), (32, 64)])
+def test_sizes_that_cannot_be_are_refused(sizes):
+    with pytest.raises(ValueError):
+        MSTGT(TINY, *sizes)
+
+
+@pytest.mark.parametrize("name", ["MSTGT-full-256", "MSTGT-got-256", "MSTGT-nano-128"])
+def test_every_experiment_builds(name):
+    with torch.device("meta"):
+        model = build_model(load_config("MSTGT", name))
+    assert model.grid == (8 if "nano" in name else 16)
+
+
+@pytest.mark.parametrize("kind", ["hivit_tiny", "hivit_small"])
+def test_the_other_variants_run(kind):
+    model = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
+    with torch.no_grad():
+        prediction, state = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+    assert prediction.score.shape == (1, 1, 8, 8) and state.guidance.shape == (1, 16, 384)

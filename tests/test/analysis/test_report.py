@@ -1,0 +1,168 @@
+"""Tables, plots, and the command that makes them."""
+
+import contextlib
+import io
+import json
+import runpy
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.config.paths import ENVIRONMENT
+from lib.data.sequence import Sequence
+from lib.test.analysis.plots import draw_plots
+from lib.test.analysis.score import average, score_video
+from lib.test.analysis.table import format_table
+from lib.test.evaluation.benchmarks import folder_benchmark
+from lib.test.evaluation.results import result_folder, write_manifest, write_result
+from lib.test.evaluation.rules import DROP
+
+ROOT = Path(__file__).resolve().parents[3]
+LASOT = ROOT.parent / "shared" / "real" / "lasot_ope"
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(autouse=True)
+def no_paths_from_outside(monkeypatch):
+    for name in ENVIRONMENT.values():
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*args):
+    """Run the command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    argv, sys.argv = sys.argv, ["analysis_results.py", *map(str, args)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / "tracking" / "analysis_results.py"), run_name="__main__")
+    finally:
+        sys.argv = argv
+    return Done(stop.value.code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Three videos of four frames, annotations only, and perfect results made by our own writers."""
+    boxes = np.array([[n, n, 20, 20] for n in range(0, 40, 10)], float)
+    for name in "abc":
+        folder = tmp_path / "mine" / name
+        folder.mkdir(parents=True)
+        (folder / "groundtruth.txt").write_text("\n".join(",".join(map(str, b)) for b in boxes) + "\n")
+    benchmark = folder_benchmark(tmp_path / "mine")
+    results = result_folder(tmp_path / "out", "mstgt", "full", benchmark.name)
+    write_manifest(results, benchmark, "mstgt", "full")
+    for name in "abc":
+        write_result(results, name, boxes, np.full(4, 0.05), np.ones(4))
+    return tmp_path, results
+
+
+def test_everything_found_is_scored_with_no_choice_made(world):
+    tmp_path, _ = world
+    done = run("--save_dir", tmp_path / "out", "--json", tmp_path / "s.json")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["mstgt/full", "95.24", *["100.00"] * 7, "20.0", "3"] in rows
+    assert "first box kept (trivial)" in done.stdout
+    plots = tmp_path / "out" / "test" / "result_plots" / "mine"
+    assert sorted(p.name for p in plots.iterdir()) == sorted(
+        f"{name}.{suffix}" for name in ("success", "precision", "norm_precision") for suffix in ("png", "pdf"))
+    assert json.loads((tmp_path / "s.json").read_text())["benchmarks"][0]["trackers"]["mstgt/full"]["videos"] == 3
+
+
+def test_problems_come_before_means_and_set_the_status(world):
+    tmp_path, results = world
+    (results / "b.txt").unlink()
+    args = ["--save_dir", tmp_path / "out", "--dataset_dir", tmp_path / "mine", "--out", tmp_path / "plots"]
+    done = run(*args)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stdout.index(f"missing {results / 'b.txt'}") < done.stdout.index("mstgt/full (2 of 3 videos)")
+    assert (tmp_path / "plots" / "success.png").is_file()
+    assert run(*args, "--allow_missing", "--no-with_trivial").returncode == 0
+    (results / "a.txt").write_text("1,2,3,4\nx\n")
+    done = run(*args, "--allow_missing")
+    assert done.returncode == 1 and f"{results / 'a.txt'}, line 2" in done.stdout and "(1 of 3 videos)" in done.stdout
+
+
+def test_foreign_results_and_choice_of_trackers(world):
+    tmp_path, results = world
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for name in "abc":
+        (foreign / f"{name}.txt").write_text((results / f"{name}.txt").read_text().replace(",", "\t"))
+    done = run("--dataset_dir", tmp_path / "mine", "--results", f"Other={foreign}", "--save_dir", tmp_path / "out",
+               "--trackers", "Other", "--json", tmp_path / "s.json")
+    assert done.returncode == 0, done.stderr
+    value = json.loads((tmp_path / "s.json").read_text())
+    assert value["benchmark"] == "mine" and list(value["trackers"]) == ["Other"]
+    assert value["trackers"]["Other"]["success_auc"] == pytest.approx(2000 / 21)
+    assert value["trackers"]["Other"]["precision"] == value["trackers"]["Other"]["norm_precision"] == 100
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    ([], "nothing to score"), (["--dataset", "lasott"], "did you mean 'lasot'"),
+    (["--dataset", "lasot", "--data_dir", "{tmp}/no"], "{tmp}/no/lasot"),
+    (["--dataset_dir", "{tmp}/no"], "{tmp}/no"), (["--trackers", "x"], "no results of tracker 'x'")])
+def test_mistakes_end_in_one_line(tmp_path, args, words):
+    done = run("--save_dir", tmp_path / "out", *(a.format(tmp=tmp_path) for a in args))
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert words.format(tmp=tmp_path) in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_benchmark_that_went_away_is_a_problem(world):
+    tmp_path, _ = world
+    (tmp_path / "mine").rename(tmp_path / "yours")
+    done = run("--save_dir", tmp_path / "out")
+    assert done.returncode == 1 and f"no folder {tmp_path / 'mine'}" in done.stdout
+
+
+def test_many_trackers_with_long_names_can_be_drawn(tmp_path):
+    boxes = np.array([[0, 0, 10, 10]] * 3, float)
+    video = score_video(boxes, Sequence("v", range(3), boxes, np.ones(3, bool)), DROP)
+    scores = [average(f"{'very_' * 20}long_{i}", [video], 2) for i in range(12)]
+    assert all(path.stat().st_size > 1000 for path in draw_plots("b", scores, tmp_path))
+    assert "(1 of 2 videos)" in format_table("b", scores)
+
+
+def test_single_frame_videos_have_no_ao_and_json_has_no_nan(tmp_path):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    (tmp_path / "mine" / "a" / "groundtruth.txt").write_text("1,2,3,4\n")
+    write_result(tmp_path / "r", "a", np.array([[1, 2, 3, 4]]), np.ones(1), np.ones(1))
+    done = run("--dataset_dir", f"{tmp_path}/mine/../mine", "--results", f"X={tmp_path / 'r'}", "--save_dir", tmp_path,
+               "--json", tmp_path / "s.json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "s.json").read_text())["trackers"]["X"]["ao"] is None
+
+
+def test_the_data_folder_may_be_the_dataset_itself(tmp_path):
+    (tmp_path / "w" / "test" / "a").mkdir(parents=True)
+    (tmp_path / "w" / "test" / "a" / "groundtruth.txt").write_text("1,2,3,4\n1,2,3,4\n")
+    write_result(tmp_path / "r", "a", np.array([[1, 2, 3, 4]] * 2), np.ones(2), np.ones(2))
+    args = ["--results", f"X={tmp_path / 'r'}", "--save_dir", tmp_path, "--data_dir"]
+    assert run("--dataset", "synthetic", *args, tmp_path / "w").returncode == 0
+    done = run("--dataset", "synthetic", *args, tmp_path)  # holds other folders, none of them the dataset
+    assert done.returncode == 1 and f"no folder {tmp_path / 'synthetic'}" in done.stderr
+
+
+@pytest.mark.skipif(not LASOT.is_dir(), reason="no shared/real/lasot_ope beside the checkout")
+def test_published_lasot_scores_are_met(tmp_path):
+    for name in ("lasot_test_annotations.tar.xz", "raw_results.tar.xz"):
+        with tarfile.open(LASOT / name) as archive:
+            archive.extractall(tmp_path, filter="data")
+    done = run("--dataset", "lasot", "--data_dir", tmp_path, "--save_dir", tmp_path / "out",
+               "--json", tmp_path / "s.json",
+               "--results", f"ATOM={tmp_path / 'ATOM' / 'lasot'}", "--results", f"SiamRPNpp={tmp_path / 'SiamRPNpp'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    trackers = json.loads((tmp_path / "s.json").read_text())["trackers"]
+    for tracker, published in {"ATOM": (51.5, 50.5, 57.6), "SiamRPNpp": (49.6, 49.1, 56.9)}.items():
+        ours = [trackers[tracker][k] for k in ("success_auc", "precision", "norm_precision")]
+        assert ours == pytest.approx(published, abs=0.1) and trackers[tracker]["videos"] == 280

@@ -1,0 +1,59 @@
+"""Small videos in memory and on disk."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.data.sequence import Sequence, StoredFrames, VideoSet
+from lib.data.store import FolderStore
+
+
+class MemoryFrames:
+    """Frames that tell their index by their grey level."""
+
+    def __init__(self, count: int, width: int = 160, height: int = 120):
+        self.count, self.shape = count, (height, width, 3)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int, reduce: int = 1) -> np.ndarray:
+        return np.full(self.shape, index % 256, np.uint8)
+
+    def where(self, index: int) -> str:
+        return f"memory {index}"
+
+
+def memory_video(name: str, count: int, hidden: tuple[int, ...] = ()) -> Sequence:
+    boxes = np.tile([40.0, 30, 30, 24], (count, 1)) + np.arange(count)[:, None] * [0.5, 0.2, 0, 0]
+    visible = np.ones(count, bool)
+    visible[list(hidden)] = False
+    return Sequence(name, MemoryFrames(count), boxes, visible)
+
+
+def memory_set(*videos: Sequence, name: str = "memory", **options) -> VideoSet:
+    table = {v.name: v for v in videos}
+    return VideoSet(name, tuple(table), table.__getitem__, **options)
+
+
+@pytest.fixture
+def disk_set(tmp_path) -> VideoSet:
+    """Four JPEG videos of a textured square that moves; frame 00000003.jpg of the last one is broken."""
+    rng = np.random.default_rng(0)
+    videos = []
+    for v in range(4):
+        keys = []
+        background, patch = rng.integers(0, 256, (2, 120, 160, 3), np.uint8)
+        boxes = np.array([[20.0 + 3 * t, 30 + 2 * t, 30, 24] for t in range(8)])
+        for t, (x, y, w, h) in enumerate(boxes.astype(int)):
+            image = background.copy()
+            image[y : y + h, x : x + w] = patch[:h, :w]
+            key = f"video{v}/{t + 1:08d}.jpg"
+            (tmp_path / key).parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / key), image)
+            keys.append(key)
+        videos.append(Sequence(f"video{v}", StoredFrames(FolderStore(tmp_path), tuple(keys)), boxes, np.ones(8, bool)))
+    (tmp_path / "video3" / "00000003.jpg").write_bytes(b"torn")
+    return memory_set(*videos, name="disk")
