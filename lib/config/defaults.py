@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "MODEL": {
         "PRETRAIN_FILE": "mae_hivit_base_1600ep.pth",  # file in the pretrained folder; "" or null: from scratch
+        "INIT": "published",  # of linear layers: published (pre-trained weights follow) or xavier (from scratch)
         "BACKBONE": {
             "TYPE": "hivit_base",  # hivit_nano, hivit_tiny, hivit_small or hivit_base
             "STRIDE": 16,  # pixels per token of the main stage (16 is the only one)
@@ -54,7 +55,6 @@ DEFAULTS: dict[str, Any] = {
         "FOCAL_WEIGHT": 1.0,  # weight of the Gaussian focal loss on the centre score
         "GRAD_CLIP_NORM": 0.1,  # highest gradient norm; 0: no clipping
         "AMP": False,  # mixed precision
-        "EMA_DECAY": 0.0,  # decay per step of an exponential moving average of the weights; 0: none
         "SEED": 0,  # of the initialisation, the sampler and the augmentation
         "PRINT_INTERVAL": 50,  # steps between two lines of the log
         "VAL_EPOCH_INTERVAL": 20,  # epochs between two validations

@@ -17,6 +17,7 @@ from lib.utils.errors import UserError, unknown_name
 CHOICES: dict[str, tuple[str, ...]] = {
     "DA.norm_type": ("global", "channel", "none"),
     "MODEL.BACKBONE.TYPE": ("hivit_nano", "hivit_tiny", "hivit_small", "hivit_base"),
+    "MODEL.INIT": ("published", "xavier"),
     "MODEL.HEAD.TYPE": ("CENTER",),
     "MODEL.GUIDANCE.ATTENTION": ("grouped", "global"),
     "TRAIN.OPTIMIZER": ("ADAMW",),
@@ -64,7 +65,6 @@ RULES: dict[str, Rule] = {
     "TRAIN.L1_WEIGHT": NOT_NEGATIVE,
     "TRAIN.FOCAL_WEIGHT": NOT_NEGATIVE,
     "TRAIN.GRAD_CLIP_NORM": NOT_NEGATIVE,
-    "TRAIN.EMA_DECAY": SHARE_BELOW_1,
     "TRAIN.SEED": NOT_NEGATIVE,
     "TRAIN.PRINT_INTERVAL": COUNT,
     "TRAIN.VAL_EPOCH_INTERVAL": COUNT,

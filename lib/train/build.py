@@ -76,7 +76,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group) -> Trainer:
         devices = [group.device] if group.device.type == "cuda" else None
         wrapped = DistributedDataParallel(network, device_ids=devices)
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
-    actor = MSTGTActor(wrapped, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device)
+    actor = MSTGTActor(wrapped, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, cfg.TRAIN.AMP)
     seed_everything(cfg.TRAIN.SEED + group.rank)
     return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group)
 

@@ -68,10 +68,11 @@ class TrackingLoss(nn.Module):
 
         boxes_cxcywh (N, 4): the true boxes in the order of the prediction's first axis.
         """
-        predicted = prediction.boxes()[0].float()
+        prediction = Prediction(*(part.float() for part in prediction))
+        predicted = prediction.boxes()[0]
         predicted_xyxy = box_convert(predicted, "cxcywh", "xyxy")
         true_xyxy = box_convert(boxes_cxcywh, "cxcywh", "xyxy")
-        score = prediction.score.float()
+        score = prediction.score
         parts = {
             "giou": generalized_box_iou_loss(predicted_xyxy, true_xyxy, reduction="mean"),
             "l1": (predicted - boxes_cxcywh).abs().mean(),

@@ -53,8 +53,11 @@ def _pick(rng: Rng, shares: dict[str, float]) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
-def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], number: int) -> np.ndarray:
-    """The world behind everything, twice the image's size: one to three textured grounds and still things on it."""
+def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int) -> np.ndarray:
+    """The world behind everything, twice the image's size: one to three textured grounds and still things on it.
+
+    The easier the video, the fewer things, and the further out of focus it all is.
+    """
     width, height = 2 * size_wh[0], 2 * size_wh[1]
     unit = min(size_wh) / 240
     canvas = pool.sample(rng, (width, height), float(rng.uniform(0.3, 1.3)) / unit, number)
@@ -69,14 +72,14 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], number: i
         canvas = cv2.blendLinear(other, canvas, *_weights(field))
     stock = [make_thing(rng, pool, BODIES[_pick(rng, BODY_SHARES)](rng) if rng.random() < 0.3 else single(rng))
              for _ in range(int(rng.integers(2, 8)))]
-    for _ in range(int(rng.integers(3, 26))):
+    for _ in range(int(rng.integers(3, 26) * min(1.0, 1.5 * difficulty))):
         size = min(size_wh) * np.exp(rng.normal(np.log(0.16), 0.5))
         pose = Pose(*rng.uniform((0, 0), (width, height)), size, rng.normal(0, 0.4), rng.uniform(0, 6.28))
         patch = stock[rng.integers(len(stock))].draw(pose, 0, (width, height))
         if patch is not None:
             compose(canvas, patch)
-    if rng.random() < 0.35:  # depth of field
-        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6, 3.0)) * unit)
+    if rng.random() < 0.35 + 0.65 * (1 - difficulty) ** 2:  # depth of field
+        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6, 3.0 + 5.0 * (1 - difficulty) ** 2)) * unit)
     return canvas
 
 
@@ -274,7 +277,7 @@ def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int],
     target = Actor(thing, _shifted(poses, offset, zoom, camera.angle - camera.angle[0], look.shutter))
     behind, front = [], []
     alike = min(3, int(3.99 * difficulty * rng.random() ** 0.7))
-    others = int(rng.integers(0, 3))
+    others = int(rng.uniform(0, 3) * min(1.0, 1.5 * difficulty))
     for number in range(alike + others):
         actor = _extra(rng, pool, thing if number < alike else None, path, size, size_wh, difficulty, look.shutter,
                        camera)
@@ -285,5 +288,5 @@ def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int],
             actor = _occluder(rng, pool, path, size * camera.zoom, size_wh, full, look.shutter, camera)
             if not _hides(actor, target, size_wh):
                 front.append(actor)
-    return Scene(size_wh, frames, difficulty, pool, make_canvas(rng, pool, size_wh, ground), camera, tuple(behind),
+    return Scene(size_wh, frames, difficulty, pool, make_canvas(rng, pool, size_wh, difficulty, ground), camera, tuple(behind),
                  target, tuple(front), look, body, kind, thing.wobble is not None, alike)

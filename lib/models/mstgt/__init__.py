@@ -26,6 +26,7 @@ def build_model(cfg: Any) -> MSTGT:
             attention=cfg.MODEL.GUIDANCE.ATTENTION,
             prior_prob=cfg.MODEL.HEAD.PRIOR_PROB,
             drop_path=cfg.TRAIN.DROP_PATH_RATE,
+            init=cfg.MODEL.INIT,
         )
     except ValueError as error:
         raise UserError(f"cannot build the configured network: {error}") from error

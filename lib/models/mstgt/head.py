@@ -70,6 +70,6 @@ class CenterHead(nn.Module):
             nn.init.constant_(self.center[-1].bias, -math.log((1 - prior_prob) / prior_prob))
 
     def forward(self, features: torch.Tensor) -> Prediction:
-        score = torch.sigmoid(self.center(features)).clamp(CLAMP, 1 - CLAMP)
-        offset, size = self.box(features).split(2, dim=1)
+        score = torch.sigmoid(self.center(features).float()).clamp(CLAMP, 1 - CLAMP)
+        offset, size = self.box(features).float().split(2, dim=1)
         return Prediction(score, torch.sigmoid(size).clamp(CLAMP, 1 - CLAMP), offset)

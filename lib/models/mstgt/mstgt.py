@@ -16,6 +16,8 @@ never cut; neither gets a gradient, and neither exists here (``UNUSED_PUBLISHED`
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,6 +28,12 @@ from lib.models.mstgt.guidance import GuidanceEncoder
 from lib.models.mstgt.head import CenterHead, Prediction
 from lib.models.mstgt.hivit import STRIDE, HiViT, HiViTSpec
 from lib.models.mstgt.visual_cue import VisualCueEncoder
+
+
+INITS: dict[str, Callable[[torch.Tensor], object]] = {
+    "published": partial(nn.init.trunc_normal_, std=0.02),
+    "xavier": nn.init.xavier_uniform_,  # Glorot and Bengio, AISTATS 2010
+}
 
 
 class TrackState(NamedTuple):
@@ -44,11 +52,13 @@ class TrackState(NamedTuple):
 class MSTGT(nn.Module):
     """Sizes in px, multiples of 16 with search = 2 x template; see :mod:`lib.models.mstgt.hivit` for ``spec``.
 
-    Pictures are (B, 3, S, S), RGB, ImageNet-normalised.
+    Pictures are (B, 3, S, S), RGB, ImageNet-normalised. ``init`` names the linear layers' initialisation:
+    ``published``, or ``xavier``, which learns far faster from scratch in narrow networks.
     """
 
     def __init__(self, spec: HiViTSpec, template_size: int, search_size: int, head_channels: int = 256,
-                 attention: str = "grouped", prior_prob: float = 0.0, drop_path: float = 0.0):
+                 attention: str = "grouped", prior_prob: float = 0.0, drop_path: float = 0.0,
+                 init: str = "published"):
         super().__init__()
         if template_size % (2 * STRIDE) or search_size % STRIDE:
             raise ValueError(f"template {template_size} px must be a multiple of {2 * STRIDE}, "
@@ -65,7 +75,7 @@ class MSTGT(nn.Module):
         self.head = CenterHead(spec.dim, head_channels, prior_prob)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                INITS[init](module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

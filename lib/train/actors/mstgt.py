@@ -13,11 +13,14 @@ from lib.train.losses import TrackingLoss
 
 
 class MSTGTActor:
-    """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader."""
+    """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader.
+
+    amp  run the network in bf16 where that is safe (autocast); the losses stay in fp32
+    """
 
     def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
-                 device: torch.device):
-        self.network, self.loss = network, loss
+                 device: torch.device, amp: bool = False):
+        self.network, self.loss, self.amp = network, loss, amp
         self.mean, self.std, self.device = mean, std, device
 
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -27,4 +30,6 @@ class MSTGTActor:
         template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std)
         search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
         boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
-        return self.loss(self.network(template, search), boxes.flatten(0, 1))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            prediction = self.network(template, search)
+        return self.loss(prediction, boxes.flatten(0, 1))

@@ -1,0 +1,121 @@
+"""The tracker: geometry, clipping, bad input; with a network whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import load_config
+from lib.models.mstgt import Prediction, TrackState, build_model
+from lib.test.tracker import Tracker, TrackerEngine
+from lib.test.tracker.tracker import hann_window
+from lib.utils.errors import UserError
+
+CFG = load_config("MSTGT", "MSTGT-nano-128")
+IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+
+
+class Oracle(torch.nn.Module):
+    """Answers the brightest spot of the search region: one lit square on black."""
+
+    template_size, search_size, grid = 64, 128, 8
+
+    def start(self, template):
+        return TrackState(template, template, template)
+
+    def step(self, search, state):
+        lit = (search[0, 0] > search[0, 0].mean()).nonzero().float()  # rows, columns
+        low, high = lit.amin(0), lit.amax(0)
+        center, size = (low + high) / 2, high - low + 1
+        cy, cx = (center / 128).tolist()
+        score = torch.full((1, 1, 8, 8), 1e-4)
+        y, x = min(7, int(cy * 8)), min(7, int(cx * 8))
+        score[0, 0, y, x] = 0.9
+        offset = torch.tensor([cx * 8 - x, cy * 8 - y]).view(1, 2, 1, 1).expand(1, 2, 8, 8)
+        sizes = (size.flip(0) / 128).view(1, 2, 1, 1).expand(1, 2, 8, 8)
+        return Prediction(score, sizes, offset), state
+
+
+def lit(x: int, y: int, w: int, h: int) -> np.ndarray:
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[y : y + h, x : x + w] = 255
+    return image
+
+
+def test_a_network_that_sees_well_gives_boxes_that_fit():
+    tracker = Tracker(TrackerEngine(Oracle(), CFG))
+    tracker.init(lit(100, 80, 30, 30), (100, 80, 30, 30))
+    for t in range(1, 30):
+        x, y = 100 + 4 * t, 80 + 2 * t
+        box, score = tracker.update(lit(x, y, 30, 30))
+        assert score == pytest.approx(0.9)
+        assert np.abs(box - [x, y, 30, 30]).max() < 1.0, (t, box)
+
+
+def test_window():
+    window = hann_window(16)
+    k = np.arange(1, 17)
+    line = 0.5 * (1 - np.cos(2 * np.pi * k / 17))
+    assert np.allclose(window.numpy(), np.outer(line, line), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def engine() -> TrackerEngine:
+    torch.manual_seed(0)
+    return TrackerEngine(build_model(CFG), CFG)
+
+
+def test_boxes_stay_in_the_picture(engine):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, (100, 60, 30, 24))
+    for _ in range(5):
+        (x, y, w, h), score = tracker.update(IMAGE)
+        assert 0 <= x and 0 <= y and x + w <= 160 and y + h <= 120 and 0 < score < 1
+
+
+def test_two_trackers_on_one_engine_do_not_meet(engine):
+    a, b = Tracker(engine), Tracker(engine)
+    a.init(IMAGE, (100, 60, 30, 24))
+    alone = [a.update(IMAGE)[0] for _ in range(3)]
+    a.init(IMAGE, (100, 60, 30, 24))
+    b.init(IMAGE[::-1].copy(), (20, 20, 50, 50))
+    together = []
+    for _ in range(3):
+        together.append(a.update(IMAGE)[0])
+        b.update(IMAGE)
+    assert np.array_equal(alone, together)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, -3, 5), (float("nan"), 0, 5, 5), (500, 0, 5, 5), (1, 2, 3)])
+def test_bad_boxes_are_refused_in_one_line(engine, box):
+    with pytest.raises(UserError, match="box") as error:
+        Tracker(engine).init(IMAGE, box)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("image", [IMAGE[..., 0], IMAGE.astype(np.float32), None, IMAGE[..., :2]])
+def test_bad_pictures_are_refused(engine, image):
+    with pytest.raises(UserError, match="picture"):
+        Tracker(engine).init(image, (10, 10, 20, 20))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (2000, 5)])
+def test_odd_pictures_are_tracked(engine, shape):
+    tracker = Tracker(engine)
+    image = np.zeros((*shape, 3), np.uint8)
+    tracker.init(image, (0, 0, 1, 1))
+    box, _ = tracker.update(image)
+    assert np.isfinite(box).all()
+
+
+def test_a_box_larger_than_the_picture(engine):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, (-50, -50, 400, 400))
+    assert np.isfinite(tracker.update(IMAGE)[0]).all()
+
+
+def test_sizes_of_test_and_network_must_agree():
+    cfg = load_config("MSTGT", "MSTGT-nano-128", ["TEST.SEARCH_SIZE=256"])
+    with pytest.raises(UserError, match="TEST.SEARCH_SIZE"):
+        TrackerEngine(build_model(cfg), cfg)

@@ -1,0 +1,60 @@
+"""The whole tour on one machine: make data, train, track held-out videos, score, draw, measure.
+
+    python tracking/demo.py
+
+Runs the project's own commands one after the other, prints each, and ends by naming the files to look at. A second run
+keeps what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lib.config import load_paths
+from lib.utils.errors import UserError, run_command
+
+HERE = Path(__file__).resolve().parent
+CONFIG = "MSTGT-nano-128"
+
+
+def run(script: str, *arguments: str) -> None:
+    """Run one of the project's commands; stop when it fails."""
+    command = [sys.executable, str(HERE / script), *arguments]
+    print(f"\n$ python tracking/{script} {shlex.join(arguments)}", flush=True)
+    started = time.monotonic()
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise UserError(f"tracking/{script} ended with status {status}; its message is above")
+    print(f"({time.monotonic() - started:.0f} s)", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", help="where the synthetic videos go")
+    parser.add_argument("--save_dir", help="where checkpoints, results and plots go")
+    args = parser.parse_args()
+    started = time.monotonic()
+    paths = load_paths(args.data_dir, args.save_dir)
+    where = ("--data_dir", str(paths.data_dir), "--save_dir", str(paths.save_dir))
+    cores = str(min(4, os.cpu_count() or 1))
+    run("make_synthetic.py", "--out", str(paths.dataset("synthetic")), "--workers", cores)
+    run("train.py", "--script", "MSTGT", "--config", CONFIG, *where)
+    run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--threads", cores, *where)
+    run("analysis_results.py", "--dataset", "synthetic", *where)
+    run("draw_results.py", "--dataset", "synthetic", *where)
+    run("profile_model.py", "--script", "MSTGT", "--config", CONFIG, "--seconds", "3")
+    test = paths.save_dir / "test"
+    print(f"\nThe whole tour took {(time.monotonic() - started) / 60:.1f} minutes. Look at")
+    for path in sorted([*(test / "result_plots" / "synthetic").glob("*.png"),
+                        *(test / "films" / "mstgt" / CONFIG / "synthetic").iterdir()]):
+        print(f"  {path}")
+
+
+if __name__ == "__main__":
+    run_command(main)
