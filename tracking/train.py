@@ -18,6 +18,7 @@ import sys
 from lib.config import find_experiment, load_config, load_paths, script_name
 from lib.train.build import make_network, make_samples, put_aside, run_training
 from lib.train.distributed import launch, launched, process_group
+from lib.train.trainers.wandb_log import wandb_listener
 from lib.utils.errors import UserError, run_command
 from lib.utils.runs import run_folder
 
@@ -54,7 +55,8 @@ def main() -> None:
     with process_group() as group:
         if args.resume == "none" and not launched():
             put_aside(folder)
-        run_training(cfg, paths, folder, args.resume, group)
+        listeners = [wandb_listener(config_name, cfg, folder)] if args.use_wandb and group.leads else []
+        run_training(cfg, paths, folder, args.resume, group, listeners)
 
 
 if __name__ == "__main__":

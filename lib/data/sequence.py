@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -105,6 +105,7 @@ class VideoSet:
 
     ``missing`` names the videos that the split should have and that are not on disk.
     ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
+    ``class_of`` does the same for the class of its target.
     """
 
     name: str
@@ -112,6 +113,11 @@ class VideoSet:
     load: Callable[[str], Sequence] = field(repr=False)
     missing: tuple[str, ...] = ()
     difficulty_of: Callable[[str], float | None] | None = field(default=None, repr=False)
+    class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
+    lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
+    visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
+    state_of: Callable[[str], Hashable] | None = field(default=None, repr=False)
+    class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.video_names)

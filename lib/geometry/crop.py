@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do on its way
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -33,8 +35,19 @@ class Crop:
         """Crop pixels per picture pixel."""
         return self.size / self.side
 
-    def cut(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 -> (size, size, 3) uint8."""
+    @property
+    def reduce(self) -> int:
+        """By how much the picture may be reduced before the cut, in {1, 2, 4, 8}, and still be no coarser than it."""
+        return max(r for r in REDUCTIONS if r == 1 or self.side >= r * self.size)
+
+    def cut(self, image: np.ndarray, reduce: int = 1) -> np.ndarray:
+        """(H, W, 3) uint8 -> (size, size, 3) uint8.
+
+        ``image`` may be reduced: one pixel of it stands for ``reduce`` x ``reduce`` of the picture (those of the last
+        row and column for fewer, where the picture's sides are no multiples). The crop is the same region.
+        """
+        if reduce > 1:
+            return self._cut_reduced(image, reduce)
         height, width = image.shape[:2]
         x0, y0 = (round(float(c) - self.side / 2) for c in self.center)
         left, top = min(max(x0, 0), width), min(max(y0, 0), height)
@@ -46,6 +59,13 @@ class Crop:
             region = cv2.copyMakeBorder(region, top - y0, y0 + self.side - bottom, left - x0, x0 + self.side - right,
                                         cv2.BORDER_CONSTANT, value=(0, 0, 0))
         return cv2.resize(region, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+
+    def _cut_reduced(self, image: np.ndarray, reduce: int) -> np.ndarray:
+        step = self.side / (self.size * reduce)  # pixels of the reduced picture per pixel of the crop
+        x, y = (round(float(c) - self.side / 2) / reduce + step / 2 - 0.5 for c in self.center)
+        matrix = np.array([[step, 0, x], [0, step, y]])
+        return cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                              borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
 
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
         """A box of the picture -> cx, cy, w, h as a share of the crop (the network's target)."""

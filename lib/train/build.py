@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from lib.data.readers import read_training_set
 from lib.models.mstgt import MSTGT, build_model
 from lib.models.mstgt.checkpoint import load_pretrained
 from lib.train.actors.mstgt import MSTGTActor
-from lib.train.data.loader import EpochOrder, Samples, make_loader
+from lib.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
 from lib.train.data.processing import CropSettings, Processing
 from lib.train.data.sampler import CausalSampler
 from lib.train.distributed import Group
@@ -30,6 +32,8 @@ from lib.utils.files import write_text
 from lib.utils.runs import list_checkpoints
 
 _log = logging.getLogger(__name__)
+
+Listener = Callable[[dict[str, Any]], object]
 
 
 def make_processing(cfg: Any) -> Processing:
@@ -45,10 +49,12 @@ def make_samples(cfg: Any, paths: Paths, half: str) -> Samples:
     """The samples of ``half``, "TRAIN" or "VAL". Raises :class:`UserError` naming a dataset that is not there."""
     part = cfg.DATA[half]
     sets = [read_training_set(name, paths.dataset) for name in part.DATASETS_NAME]
-    sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL)
+    mixes = partial(mixing_active, cfg=cfg) if half == "TRAIN" and cfg.DA.imix else None
+    sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL,
+                            partners=mixes is not None)
     curriculum = cfg.DATA.CURRICULUM if half == "TRAIN" else 0.0
     seed = cfg.TRAIN.SEED + (half == "VAL")
-    return Samples(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum)
+    return Samples(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum, mixes)
 
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
@@ -60,8 +66,8 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     return network
 
 
-def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group) -> Trainer:
-    """A trainer at its first step."""
+def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: Sequence[Listener] = ()) -> Trainer:
+    """A trainer at its first step; see :class:`Trainer` for ``listeners``."""
     network = make_network(cfg, paths).to(group.device)
     loaders = []
     for half in ("TRAIN", "VAL"):
@@ -76,12 +82,14 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group) -> Trainer:
         devices = [group.device] if group.device.type == "cuda" else None
         wrapped = DistributedDataParallel(network, device_ids=devices)
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
-    actor = MSTGTActor(wrapped, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, cfg.TRAIN.AMP)
+    actor = MSTGTActor(wrapped, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, cfg.TRAIN.AMP,
+                       cfg.DA.imix_occrate, cfg.DA.norm_type)
     seed_everything(cfg.TRAIN.SEED + group.rank)
-    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group)
+    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, listeners)
 
 
-def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group) -> None:
+def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group,
+                 listeners: Sequence[Listener] = ()) -> None:
     """Train to the last epoch.
 
     resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew and
@@ -90,7 +98,7 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
     state = _find_state(folder, resume)
     if state is not None:
         _check_same(state, cfg, folder)
-    trainer = make_trainer(cfg, paths, folder, group)
+    trainer = make_trainer(cfg, paths, folder, group, listeners)
     if state is not None:
         trainer.load_state(state)
     if group.leads:

@@ -20,7 +20,7 @@ class MemoryFrames:
         return self.count
 
     def read(self, index: int, reduce: int = 1) -> np.ndarray:
-        return np.full(self.shape, index % 256, np.uint8)
+        return np.full((*(-(-side // reduce) for side in self.shape[:2]), 3), index % 256, np.uint8)
 
     def where(self, index: int) -> str:
         return f"memory {index}"

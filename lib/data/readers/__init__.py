@@ -4,18 +4,25 @@
     videos = read_training_set("FOLDER:/data/my_videos", paths.dataset)
 
 ``TRAINING_SETS`` is the table of the names that configs use under DATA.TRAIN.DATASETS_NAME; the test sets are in
-``lib.test.evaluation.benchmarks``.
+``lib.test.evaluation.benchmarks``. Training sets come with an index of their facts (``lib.data.index``) and remember
+the videos they parsed last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lib.data.readers.common import open_store
-from lib.data.readers.folder import folder
+from lib.data.index import indexed
+from lib.data.readers.coco import coco
+from lib.data.readers.common import Remembered, open_store
+from lib.data.readers.folder import absolute, folder
 from lib.data.readers.got10k import got10k_folder, got10k_train
+from lib.data.readers.imagenet_vid import imagenet_vid
+from lib.data.readers.lasot import lasot_train
+from lib.data.readers.trackingnet import trackingnet_train
 from lib.data.sequence import VideoSet
 from lib.data.store import FrameStore
 from lib.utils.errors import unknown_name
@@ -23,10 +30,14 @@ from lib.utils.errors import unknown_name
 FOLDER_PREFIX = "FOLDER:"
 
 TRAINING_SETS: dict[str, tuple[str, Callable[[str, FrameStore], VideoSet]]] = {
+    "LASOT": ("lasot", lasot_train),
     "GOT10K_train_full": ("got10k", partial(got10k_train, index_split="train_full")),
     "GOT10K_vottrain": ("got10k", partial(got10k_train, index_split="vot_train")),
     "GOT10K_votval": ("got10k", partial(got10k_train, index_split="vot_val")),
     "GOT10K_official_val": ("got10k", partial(got10k_folder, split="val")),
+    "COCO17": ("coco", coco),
+    "VID": ("imagenet_vid", imagenet_vid),
+    "TRACKINGNET": ("trackingnet", trackingnet_train),
     "SYNTHETIC": ("synthetic", partial(got10k_folder, split="train", synthetic=True)),
     "SYNTHETIC_val": ("synthetic", partial(got10k_folder, split="val", synthetic=True)),
 }
@@ -38,8 +49,13 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
     ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``).
     """
     if name.startswith(FOLDER_PREFIX):
-        return folder(name[len(FOLDER_PREFIX):])
-    if name not in TRAINING_SETS:
+        root = absolute(name[len(FOLDER_PREFIX):])
+        videos = folder(root)
+    elif name in TRAINING_SETS:
+        key, read = TRAINING_SETS[name]
+        store = open_store(dataset_dir(key), key)
+        root, videos = store.root, read(name, store)
+    else:
         raise unknown_name("training set", name, [*TRAINING_SETS, FOLDER_PREFIX + "<path>"])
-    key, read = TRAINING_SETS[name]
-    return read(name, open_store(dataset_dir(key), key))
+    videos = indexed(videos, root)
+    return replace(videos, load=Remembered(videos.load))

@@ -9,7 +9,9 @@ annotation-only download) has as many frames as its annotation has rows, under t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import numpy as np
 
 from lib.data.readers.annotation import fit_rows
 from lib.data.sequence import Sequence, StoredFrames, VideoSet
-from lib.data.store import FolderStore, FrameStore
+from lib.data.store import FolderStore, FrameStore, Stamp
+from lib.data.stores import LmdbStore, ZipStore
 from lib.utils.errors import UserError
 
 _NUMBERED = re.compile(r"([0-9]+)\.[^.]+$")
@@ -26,12 +29,61 @@ WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write 
              "tracking/create_default_local_file.py"
 
 
+REMEMBERED = 256  # parsed videos kept by each process
+
+
 def open_store(root: str | Path, name: str) -> FrameStore:
-    """The store of the dataset at ``root``. Raises :class:`UserError` when there is no such folder."""
+    """The store of the dataset at ``root``. Raises :class:`UserError` when there is none.
+
+    ``root`` is a folder (one that holds ``data.mdb`` is an LMDB), a ``.zip`` or an ``.lmdb``. Where there is nothing or
+    an empty folder, the archives beside it serve: ``<root>.zip`` with ``<root>.<part>.zip``, else ``<root>.lmdb``.
+    """
     root = Path(root)
-    if not root.is_dir():
-        raise UserError(f"no dataset {name!r}: there is no folder {root}; {WHAT_TO_DO}")
-    return FolderStore(root)
+    if FolderStore(root).list():
+        return LmdbStore(root) if (root / "data.mdb").is_file() else FolderStore(root)
+    if root.is_file() and root.suffix in OPENERS:
+        return OPENERS[root.suffix](root)
+    beside = escape(root.name)
+    archives = [p for pattern in (".zip", ".*.zip") for p in sorted(root.parent.glob(beside + pattern)) if p.is_file()]
+    if archives:
+        return ZipStore(*archives)
+    packed = root.with_name(f"{root.name}.lmdb")
+    if packed.exists():
+        return LmdbStore(packed)
+    if root.is_dir():
+        return FolderStore(root)
+    if root.exists():
+        raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {WHAT_TO_DO}")
+    raise UserError(f"no dataset {name!r}: there is no folder {root} (nor {root.name}.zip or .lmdb); {WHAT_TO_DO}")
+
+
+OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}
+
+
+class Remembered:
+    """A set's ``load`` that keeps the last videos it parsed, in each process by itself. Their arrays are read-only."""
+
+    def __init__(self, load: Callable[[str], Sequence]):
+        self.load = load
+        self._kept = lru_cache(REMEMBERED)(self._load)
+
+    def __call__(self, name: str) -> Sequence:
+        return self._kept(name)
+
+    def __reduce__(self) -> tuple:
+        return Remembered, (self.load,)
+
+    def _load(self, name: str) -> Sequence:
+        video = self.load(name)
+        for array in (video.boxes_xywh, video.visible, video.visible_ratio):
+            if array is not None:
+                array.setflags(write=False)
+        return video
+
+
+def state_of(store: FrameStore, *keys: str) -> tuple[Stamp | None, ...]:
+    """The stamps of all that a video is read from."""
+    return tuple([store.stamp(key) for key in keys])
 
 
 def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> VideoSet:

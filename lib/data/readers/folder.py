@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import frame_keys, image_keys, join, make_sequence, open_store
-from lib.data.readers.got10k import read_meta
-from lib.data.readers.lasot import read_absence
+from lib.data.readers.common import OPENERS, frame_keys, image_keys, join, make_sequence, open_store, state_of
+from lib.data.readers.got10k import ANNOTATION, read_meta
+from lib.data.readers.lasot import ABSENCE, read_absence
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from lib.data.store import FrameStore, Stamp
 from lib.utils.errors import UserError
 
 FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
@@ -39,22 +39,23 @@ def absolute(root: str | Path) -> Path:
 
 
 def folder(root: str | Path) -> VideoSet:
-    """The videos under ``root``; the set is named after the folder."""
+    """The videos under ``root``, a folder or an archive of one; the set is named after it."""
     root = absolute(root)
-    store = open_store(root, root.name)
-    found = _targets(store, "", root.name)
+    name = root.stem if root.suffix in OPENERS else root.name
+    store = open_store(root, name)
+    found = _targets(store, "", name)
     missing: list[str] = []
     if not found:
-        for name in (n for n in store.list() if not n.startswith(".")):
-            targets = _targets(store, name, name)
+        for inner in (n for n in store.list() if not n.startswith(".")):
+            targets = _targets(store, inner, inner)
             found |= targets
-            if not targets and _frame_folder(store, name) is not None:
-                missing.append(name)
+            if not targets and _frame_folder(store, inner) is not None:
+                missing.append(inner)
     if not found:
         raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
-    return VideoSet(root.name, tuple(found), partial(_read_target, store, found),
-                    tuple(missing))
+    return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
+                    state_of=partial(_state, store, found))
 
 
 def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, tuple[str, str]]:
@@ -70,6 +71,12 @@ def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, tuple
 def _frame_folder(store: FrameStore, video_folder: str) -> str | None:
     candidates = (join(video_folder, inner) for inner in FRAME_FOLDERS)
     return next((c for c in candidates if image_keys(store, c)), None)
+
+
+def _state(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> tuple[Stamp | None, ...]:
+    video_folder, truth = found[name]
+    files = (truth, *FRAME_FOLDERS, *ANNOTATION[1:], *ABSENCE)
+    return state_of(store, *(join(video_folder, file) for file in files))
 
 
 def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Sequence:

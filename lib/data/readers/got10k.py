@@ -18,13 +18,14 @@ from collections.abc import Sequence as Sequential
 from functools import partial
 
 from lib.data.readers.annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present
+from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present, state_of
 from lib.data.readers.spec import read_index_ranges
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from lib.data.store import FrameStore, Stamp
 from lib.utils.errors import UserError
 
 TRAIN_VIDEOS = 9335
+ANNOTATION = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
 _FULLY_VISIBLE = 8  # cover.label counts eighths
 
 
@@ -69,7 +70,8 @@ def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str]
     here, missing = split_present(names, folders)
     videos = VideoSet(
         name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
-        difficulty_of=partial(_read_difficulty, store, prefix) if with_difficulty else None)
+        difficulty_of=partial(_read_fact, store, prefix, "difficulty") if with_difficulty else None,
+        class_of=partial(_read_fact, store, prefix, "object_class"), state_of=partial(_state, store, prefix))
     return require_videos(videos, store, looked_for)
 
 
@@ -77,8 +79,13 @@ def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video
     return read_got10k_video(store, join(prefix, video), video, hidden_truth)
 
 
-def _read_difficulty(store: FrameStore, prefix: str, video: str) -> float | None:
-    return read_meta(store, join(prefix, video))["difficulty"]
+def _read_fact(store: FrameStore, prefix: str, fact: str, video: str) -> float | str | None:
+    return read_meta(store, join(prefix, video))[fact]
+
+
+def _state(store: FrameStore, prefix: str, video: str) -> tuple[Stamp | None, ...]:
+    folder = join(prefix, video)
+    return state_of(store, folder, *(join(folder, file) for file in ANNOTATION))
 
 
 def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Sequence:

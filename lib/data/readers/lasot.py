@@ -1,4 +1,4 @@
-"""LaSOT (Fan et al., CVPR 2019) and its extension (IJCV 2021): ``<class>/<class>-<n>/``.
+"""LaSOT (Fan et al., CVPR 2019) and its extension (IJCV 2021): ``<class>/<class>-<n>/``, or ``<class>-<n>/`` at once.
 
 A video folder holds ``img/00000001.jpg``, ``groundtruth.txt`` (x, y, w, h), ``full_occlusion.txt`` and
 ``out_of_view.txt`` (one flag a frame, in one line). A frame with either flag set is not ``visible``.
@@ -11,18 +11,23 @@ from functools import partial
 import numpy as np
 
 from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import frame_keys, make_sequence, require_videos, split_present
+from lib.data.readers.common import frame_keys, make_sequence, require_videos, split_present, state_of
 from lib.data.readers.spec import read_names
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from lib.data.store import FrameStore, Stamp
 from lib.utils.errors import UserError
 
-_ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
+ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
 
 
 def lasot_test(store: FrameStore) -> VideoSet:
     """The 280 test videos."""
     return _split("lasot", store, "lasot_test.txt")
+
+
+def lasot_train(name: str, store: FrameStore) -> VideoSet:
+    """The 1120 training videos."""
+    return _split(name, store, "lasot_train.txt")
 
 
 def lasot_extension_subset(store: FrameStore) -> VideoSet:
@@ -32,26 +37,38 @@ def lasot_extension_subset(store: FrameStore) -> VideoSet:
 
 def _split(name: str, store: FrameStore, spec_file: str) -> VideoSet:
     names = read_names(spec_file)
-    here, missing = split_present(names, [n for n in names if store.exists(f"{_folder(n)}/groundtruth.txt")])
-    videos = VideoSet(name, here, partial(_read_video, store), missing)
-    return require_videos(videos, store, "<class>/<class>-<n>/groundtruth.txt, such as " + _folder(names[0]))
+    folders = {}
+    for video in names:
+        candidates = (f"{_class(video)}/{video}", video)
+        found = next((f for f in candidates if store.exists(f"{f}/groundtruth.txt")), None)
+        if found is not None:
+            folders[video] = found
+    here, missing = split_present(names, folders)
+    videos = VideoSet(name, here, partial(_read_video, store, folders), missing, class_of=_class,
+                      state_of=partial(_state, store, folders))
+    return require_videos(videos, store, f"<class>/<class>-<n>/groundtruth.txt, such as {_class(names[0])}/{names[0]}")
 
 
-def _folder(video: str) -> str:
-    return f"{video.rpartition('-')[0]}/{video}"
+def _class(video: str) -> str:
+    return video.rpartition("-")[0]
 
 
-def _read_video(store: FrameStore, video: str) -> Sequence:
-    folder = _folder(video)
+def _state(store: FrameStore, folders: dict[str, str], video: str) -> tuple[Stamp | None, ...]:
+    files = ("img", "groundtruth.txt", *ABSENCE)
+    return state_of(store, *(f"{folders[video]}/{file}" for file in files))
+
+
+def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Sequence:
+    folder = folders[video]
     truth = f"{folder}/groundtruth.txt"
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
     return make_sequence(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
-                         absent=read_absence(store, folder), object_class=video.rpartition("-")[0])
+                         absent=read_absence(store, folder), object_class=_class(video))
 
 
 def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
     """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
-    keys = [key for key in (f"{folder}/{name}" for name in _ABSENCE) if store.exists(key)]
+    keys = [key for key in (f"{folder}/{name}" for name in ABSENCE) if store.exists(key)]
     flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
     if len({len(f) for f in flags}) > 1:
         raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")

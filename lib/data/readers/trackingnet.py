@@ -1,16 +1,24 @@
-"""TrackingNet test (Müller et al., ECCV 2018): ``TEST/frames/<video>/0.jpg`` … and ``TEST/anno/<video>.txt``.
+"""TrackingNet (Müller et al., ECCV 2018): ``<part>/frames/<video>/0.jpg`` … and ``<part>/anno/<video>.txt``.
 
-Only the first box is known; frames are numbered from 0 without leading zeros. The root may be ``TEST`` itself.
+The parts are TRAIN_0 … TRAIN_11 and TEST; frames are numbered from 0 without leading zeros; boxes are x, y, w, h.
+Test: only the first box is known; the root may be ``TEST`` itself.
+Training: the parts that are on disk; a video is named ``TRAIN_3/<video>``. The classes are no part of the dataset: a
+file ``trackingnet_classmap.txt`` in the root may give them, ``<video> <class>`` a line; without it there are none.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from lib.data.readers.annotation import parse_rows
-from lib.data.readers.common import frame_keys, join, make_sequence, require_videos
+from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present, state_of
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from lib.data.store import FrameStore, Stamp
+from lib.utils.errors import UserError
+
+CLASS_MAP = "trackingnet_classmap.txt"
+_PARTS = tuple(f"TRAIN_{k}" for k in range(12))
 
 
 def trackingnet_test(store: FrameStore) -> VideoSet:
@@ -24,8 +32,56 @@ def trackingnet_test(store: FrameStore) -> VideoSet:
     return require_videos(videos, store, f"{join(prefix, 'anno/<video>.txt')} with {join(prefix, 'frames/<video>/')}")
 
 
+def trackingnet_train(name: str, store: FrameStore) -> VideoSet:
+    """The training videos of the parts that are there (30 132 when all are)."""
+    names, present = [], []
+    for part in _PARTS:
+        names += [f"{part}/{file[:-4]}" for file in store.list(f"{part}/anno") if file.endswith(".txt")]
+        present += [f"{part}/{video}" for video in store.list(f"{part}/frames")]
+    here, missing = split_present(names, present)
+    classes = _read_classes(store) if store.exists(CLASS_MAP) else {}
+    videos = VideoSet(name, here, partial(_read_training_video, store, classes), missing,
+                      class_of=partial(_class_of, classes) if classes else None,
+                      state_of=partial(_state, store, store.stamp(CLASS_MAP)))
+    return require_videos(videos, store, "TRAIN_0/anno/<video>.txt with TRAIN_0/frames/<video>/, and so on to TRAIN_11")
+
+
+def _read_classes(store: FrameStore) -> dict[str, str]:
+    where = store.where(CLASS_MAP)
+    try:
+        lines = store.read(CLASS_MAP).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not a text file ({error.reason})") from error
+    classes = {}
+    for number, line in enumerate(lines, 1):
+        fields = line.split(maxsplit=1)
+        if len(fields) == 1:
+            raise UserError(f"{where}, line {number}: expected <video> <class>, found {line[:60]!r}")
+        if fields:
+            classes[fields[0]] = fields[1].strip()
+    return classes
+
+
+def _class_of(classes: dict[str, str], name: str) -> str | None:
+    return classes.get(name.partition("/")[2])
+
+
+def _state(store: FrameStore, class_map: Stamp | None, name: str) -> tuple[Stamp | None, ...]:
+    part, _, video = name.partition("/")
+    return class_map, *state_of(store, f"{part}/anno/{video}.txt", f"{part}/frames/{video}")
+
+
+def _read_training_video(store: FrameStore, classes: dict[str, str], name: str) -> Sequence:
+    part, _, video = name.partition("/")
+    return _read(store, part, video, name, object_class=_class_of(classes, name))
+
+
 def _read_video(store: FrameStore, prefix: str, video: str) -> Sequence:
+    return _read(store, prefix, video, video, first_only=True)
+
+
+def _read(store: FrameStore, prefix: str, video: str, name: str, **known: Any) -> Sequence:
     truth = join(prefix, f"anno/{video}.txt")
     boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
     keys = frame_keys(store, join(prefix, "frames", video), len(boxes_xywh), digits=1, first=0)
-    return make_sequence(video, store, keys, boxes_xywh, first_only=True)
+    return make_sequence(name, store, keys, boxes_xywh, **known)

@@ -53,10 +53,12 @@ def _pick(rng: Rng, shares: dict[str, float]) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
-def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int) -> np.ndarray:
+def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int,
+                colour: np.ndarray) -> np.ndarray:
     """The world behind everything, twice the image's size: one to three textured grounds and still things on it.
 
-    The easier the video, the fewer things, and the further out of focus it all is.
+    The easier the video, the fewer things, the further out of focus and the fainter it all is, and the further its
+    mean colour is from ``colour``, the target's.
     """
     width, height = 2 * size_wh[0], 2 * size_wh[1]
     unit = min(size_wh) / 240
@@ -72,15 +74,28 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
         canvas = cv2.blendLinear(other, canvas, *_weights(field))
     stock = [make_thing(rng, pool, BODIES[_pick(rng, BODY_SHARES)](rng) if rng.random() < 0.3 else single(rng))
              for _ in range(int(rng.integers(2, 8)))]
-    for _ in range(int(rng.integers(3, 26) * min(1.0, 1.5 * difficulty))):
+    for _ in range(int(rng.integers(3, 26) * difficulty**1.5)):
         size = min(size_wh) * np.exp(rng.normal(np.log(0.16), 0.5))
         pose = Pose(*rng.uniform((0, 0), (width, height)), size, rng.normal(0, 0.4), rng.uniform(0, 6.28))
         patch = stock[rng.integers(len(stock))].draw(pose, 0, (width, height))
         if patch is not None:
             compose(canvas, patch)
-    if rng.random() < 0.35 + 0.65 * (1 - difficulty) ** 2:  # depth of field
-        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6, 3.0 + 5.0 * (1 - difficulty) ** 2)) * unit)
-    return canvas
+    calm = (1 - difficulty) ** 2
+    if rng.random() < 0.35 + 0.65 * calm**0.5:  # depth of field
+        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6 + 3.4 * calm, 3.0 + 6.0 * calm)) * unit)
+    return _set_apart(canvas, colour, calm)
+
+
+def _set_apart(canvas: np.ndarray, colour: np.ndarray, calm: float) -> np.ndarray:
+    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, both as far as ``calm`` in [0, 1] asks."""
+    mean = canvas.mean((0, 1))
+    away = mean - colour
+    distance = float(np.linalg.norm(away))
+    if distance < 1:
+        away, distance = np.full(3, 1.0 if colour.mean() < 128 else -1.0), 3**0.5
+    shift = away / distance * max(0.0, 110 * calm - distance)
+    contrast = 1 - 0.65 * calm
+    return np.clip((canvas - mean) * contrast + mean + shift, 0, 255).astype(np.uint8)
 
 
 def _weights(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +156,7 @@ def _excursion(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int]
 
 def _speed(rng: Rng, difficulty: float) -> float:
     """Short sides a frame."""
-    return float(np.exp(rng.uniform(np.log(0.002 + 0.003 * difficulty), np.log(0.009 + 0.03 * difficulty))))
+    return float(np.exp(rng.uniform(np.log(0.005 + 0.005 * difficulty), np.log(0.02 + 0.05 * difficulty))))
 
 
 def _target_path(rng: Rng, size: np.ndarray, size_wh: tuple[int, int], difficulty: float) -> tuple[np.ndarray, str]:
@@ -288,5 +303,8 @@ def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int],
             actor = _occluder(rng, pool, path, size * camera.zoom, size_wh, full, look.shutter, camera)
             if not _hides(actor, target, size_wh):
                 front.append(actor)
-    return Scene(size_wh, frames, difficulty, pool, make_canvas(rng, pool, size_wh, difficulty, ground), camera, tuple(behind),
-                 target, tuple(front), look, body, kind, thing.wobble is not None, alike)
+    patch = thing.draw(target.poses[0], 0, size_wh)
+    colour = patch.colour[patch.alpha > 127].mean(0)
+    canvas = make_canvas(rng, pool, size_wh, difficulty, ground, colour)
+    return Scene(size_wh, frames, difficulty, pool, canvas, camera, tuple(behind), target, tuple(front), look, body,
+                 kind, thing.wobble is not None, alike)

@@ -27,8 +27,8 @@ from lib.models.layers.block import NORM_EPS
 from lib.models.mstgt.guidance import GuidanceEncoder
 from lib.models.mstgt.head import CenterHead, Prediction
 from lib.models.mstgt.hivit import STRIDE, HiViT, HiViTSpec
+from lib.models.mstgt.mixing import Partner, mix
 from lib.models.mstgt.visual_cue import VisualCueEncoder
-
 
 INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "published": partial(nn.init.trunc_normal_, std=0.02),
@@ -90,15 +90,20 @@ class MSTGT(nn.Module):
         prompt = self.guidance.prompt(state.guidance)
         return self.read(state, prompt, x), self.advance(x, state)
 
-    def forward(self, template: torch.Tensor, searches: torch.Tensor) -> Prediction:
+    def forward(self, template: torch.Tensor, searches: torch.Tensor, partner: Partner | None = None) -> Prediction:
         """The fold of :meth:`step` over T frames. template (B, 3, T, T), searches (T, B, 3, S, S) -> (T * B, ...).
 
         Outputs are frame-major: frame 0's batch first. Only the guidance goes from frame to frame, so everything
         else runs once over all T * B search regions; the head's batch statistics are those of all of them.
+        With a ``partner`` its targets are written into the search maps as distractors (:mod:`mixing`).
         """
         frames, batch = searches.shape[:2]
-        x = self.embed_search(self.backbone.stem(searches.flatten(0, 1)))
-        return self.unroll(self.start(template), x.unflatten(0, (frames, batch)))
+        if partner is None:
+            cells = self.backbone.stem(searches.flatten(0, 1))
+        else:
+            own, other = self.backbone.stem(torch.cat([searches, partner.searches]).flatten(0, 1)).chunk(2)
+            cells = mix(own, other, partner)
+        return self.unroll(self.start(template), self.embed_search(cells).unflatten(0, (frames, batch)))
 
     def embed_search(self, cells: torch.Tensor) -> torch.Tensor:
         """Stem output (B, G, G, C) -> search tokens (B, G * G, C)."""

@@ -8,19 +8,21 @@ import torch
 from torch import nn
 
 from lib.train.data.loader import Batch
-from lib.train.data.transforms import finish, flip_boxes
+from lib.train.data.transforms import finish, finish_partner, flip_boxes
 from lib.train.losses import TrackingLoss
 
 
 class MSTGTActor:
     """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader.
 
-    amp  run the network in bf16 where that is safe (autocast); the losses stay in fp32
+    amp            run the network in bf16 where that is safe (autocast); the losses stay in fp32
+    occrate, norm  of feature mixing (:mod:`lib.models.mstgt.mixing`), which batches with partners get
     """
 
     def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
-                 device: torch.device, amp: bool = False):
+                 device: torch.device, amp: bool = False, occrate: float = 0.5, norm: str = "global"):
         self.network, self.loss, self.amp = network, loss, amp
+        self.occrate, self.norm = occrate, norm
         self.mean, self.std, self.device = mean, std, device
 
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -30,6 +32,7 @@ class MSTGTActor:
         template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std)
         search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
         boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
+        partner = finish_partner(on, boxes, self.mean, self.std, self.occrate, self.norm)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            prediction = self.network(template, search)
+            prediction = self.network(template, search, partner)
         return self.loss(prediction, boxes.flatten(0, 1))

@@ -1,11 +1,14 @@
 """Batches of samples. Sample ``index`` of ``epoch`` is a function of (seed, epoch, index) and of nothing else.
 
 A frame that cannot be read costs its sample another draw; what went wrong is listed in the batch under ``unreadable``.
+
+In the epochs of feature mixing (:func:`mixing_active`) every sample comes with a partner, drawn from random numbers of
+its own: the rest of the sample is what it would be without. In other epochs no partner is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -14,23 +17,39 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lib.train.data.processing import Processing
-from lib.train.data.sampler import CausalSampler
+from lib.train.data.sampler import CausalSampler, Draw
 from lib.utils.errors import UserError
 
 REDRAWS = 10  # unreadable draws in a row before a sample is given up
+PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key
+
+# what a batch stacks: (B, ...), and frame by frame (N, B, ...). Partners are there in epochs of feature mixing only.
+PER_SAMPLE = ("template", "flip", "grey", "partner_flip", "partner_grey", "partner_active")
+PER_FRAME = ("search", "boxes", "brightness", "partner_search", "partner_boxes", "partner_brightness")
 
 Batch = dict[str, Any]
+
+
+def mixing_active(epoch: int, cfg: Any) -> bool:
+    """Whether ``epoch`` (from 1) mixes features: every DA.imix_interval-th epoch after DA.imix_epoch.
+
+    These are the epochs imix_epoch + k * imix_interval with k = 1, 2, …: after epoch 1 with an interval of 11 they are
+    12, 23, 34 and so on.
+    """
+    after = epoch - cfg.DA.imix_epoch
+    return bool(cfg.DA.imix) and after > 0 and after % cfg.DA.imix_interval == 0
 
 
 class Samples(Dataset):
     """Samples by (epoch, index).
 
     curriculum  share of all epochs over which the difficulty rises from 0 to 1; 0: always 1
+    mixes       says of an epoch whether its samples have partners; None: never. The sampler must be ready for them
     """
 
     def __init__(self, sampler: CausalSampler, processing: Processing, per_epoch: int, epochs: int, seed: int,
-                 curriculum: float = 0.0):
-        self.sampler, self.processing = sampler, processing
+                 curriculum: float = 0.0, mixes: Callable[[int], bool] | None = None):
+        self.sampler, self.processing, self.mixes = sampler, processing, mixes
         self.per_epoch, self.seed = per_epoch, seed
         self.ramp = curriculum * epochs * per_epoch
 
@@ -43,14 +62,28 @@ class Samples(Dataset):
         seen = (epoch - 1) * self.per_epoch + index
         difficulty = min(1.0, seen / self.ramp) if self.ramp else 1.0
         unreadable: list[str] = []
-        while True:
-            draw = self.sampler.draw(rng, difficulty)
-            try:
-                return self.processing(draw, rng) | {"unreadable": unreadable}
-            except UserError as error:
-                unreadable.append(str(error))
-                if len(unreadable) == REDRAWS:
-                    raise
+        own, sample = _readable(lambda: self.sampler.draw(rng, difficulty), lambda draw: self.processing(draw, rng),
+                                unreadable)
+        if self.mixes is not None and self.mixes(epoch):
+            other = np.random.default_rng([self.seed, epoch, index, PARTNER_STREAM])
+            _, partner = _readable(lambda: self.sampler.draw_partner(own, other),
+                                   lambda draw: self.processing.partner(draw, len(own.searches), other), unreadable)
+            sample |= partner
+        return sample | {"unreadable": unreadable}
+
+
+def _readable(draw: Callable[[], Draw | None], process: Callable[[Any], dict[str, Any]],
+              unreadable: list[str]) -> tuple[Any, dict[str, Any]]:
+    """A draw and what is made of it; draws that cannot be read are passed over and named in ``unreadable``."""
+    before = len(unreadable)
+    while True:
+        drawn = draw()
+        try:
+            return drawn, process(drawn)
+        except UserError as error:
+            unreadable.append(str(error))
+            if len(unreadable) - before == REDRAWS:
+                raise
 
 
 class EpochOrder(Sampler):
@@ -70,17 +103,15 @@ class EpochOrder(Sampler):
 
 
 def collate(samples: list[dict[str, Any]]) -> Batch:
-    """Stack samples; ``search`` and ``boxes`` become frame-major: (N, B, ...)."""
+    """Stack samples by ``PER_SAMPLE`` and ``PER_FRAME``; names, frame numbers and messages become lists."""
     def stack(name: str) -> torch.Tensor:
         return torch.from_numpy(np.stack([s[name] for s in samples]))
 
-    return {
-        "template": stack("template"),
-        "search": stack("search").transpose(0, 1).contiguous(),
-        "boxes": stack("boxes").transpose(0, 1).contiguous(),
-        "brightness": stack("brightness").transpose(0, 1).contiguous(),
-        "flip": stack("flip"),
-        "grey": stack("grey"),
+    batch: Batch = {name: stack(name) for name in PER_SAMPLE if name in samples[0]}
+    batch |= {name: stack(name).transpose(0, 1).contiguous() for name in PER_FRAME if name in samples[0]}
+    if "partner_video" in samples[0]:
+        batch["partner_videos"] = [s["partner_video"] for s in samples]
+    return batch | {
         "videos": [s["video"] for s in samples],
         "frames": [s["frames"].tolist() for s in samples],
         "unreadable": [message for s in samples for message in s["unreadable"]],
@@ -90,8 +121,11 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
 def make_loader(samples: Samples, order: EpochOrder, workers: int, pin_memory: bool = False) -> DataLoader:
     """A loader over ``order``; set ``order.epoch`` before iterating.
 
-    Workers are started for every epoch: they get the order's epoch with them, and their start costs little.
+    Workers are started for every epoch: they get the order's epoch with them, and their start costs little. OpenCV's
+    threads are stopped in this process first: a forked worker waits forever for threads that stayed behind.
     """
+    if workers:
+        cv2.setNumThreads(1)
     return DataLoader(samples, batch_sampler=order, num_workers=workers, collate_fn=collate, pin_memory=pin_memory,
                       worker_init_fn=_one_thread, prefetch_factor=4 if workers else None)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.data.sequence import Sequence
 from lib.geometry.boxes import xywh_to_cxcywh
 from lib.geometry.crop import Crop
 from lib.train.data.sampler import Draw
@@ -52,21 +53,43 @@ class Processing:
         template (T, T, 3) uint8; search (N, S, S, 3) uint8; boxes (N, 4) float32 cx, cy, w, h as a share of the crop;
         flip, grey bool and brightness (1 + N,) float32, which ``transforms`` applies on the device.
         """
-        video = draw.video
-        boxes = video.boxes_xywh[list(draw.searches)]
-        template_box = video.boxes_xywh[draw.template]
-        jittered = jitter(template_box, self.template, rng)
-        template = Crop.around(jittered, self.template.factor, self.template.size).cut(video.frames.read(draw.template))
+        boxes = draw.video.boxes_xywh[list(draw.searches)]
+        around = jitter(draw.video.boxes_xywh[draw.template], self.template, rng)
+        template = Crop.around(around, self.template.factor, self.template.size)
         crops = self._search_crops(boxes, rng)
+        frames = (draw.template, *draw.searches)
+        pictures = cut_all(draw.video, frames, [template, *crops])
         return {
-            "template": template,
-            "search": np.stack([c.cut(video.frames.read(f)) for c, f in zip(crops, draw.searches, strict=True)]),
+            "template": pictures[0],
+            "search": np.stack(pictures[1:]),
             "boxes": np.stack([c.to_crop(b) for c, b in zip(crops, boxes, strict=True)]).astype(np.float32),
+            **self._photometric(len(frames), rng),
+            "video": draw.video.name,
+            "frames": np.array(frames),
+        }
+
+    def partner(self, draw: Draw | None, count: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The search crops of a partner for a sample of ``count`` search frames, under ``partner_`` names.
+
+        They are those of :meth:`__call__` (brightness: (N,), no template) with ``partner_active``; all of them zero
+        where there is no partner (``draw`` is None).
+        """
+        boxes = np.zeros((count, 4), np.float32)
+        pictures = np.zeros((count, self.search.size, self.search.size, 3), np.uint8)
+        if draw is not None:
+            truth = draw.video.boxes_xywh[list(draw.searches)]
+            crops = self._search_crops(truth, rng)
+            pictures = np.stack(cut_all(draw.video, draw.searches, crops))
+            boxes = np.stack([c.to_crop(b) for c, b in zip(crops, truth, strict=True)]).astype(np.float32)
+        found = {"search": pictures, "boxes": boxes, **self._photometric(count, rng), "active": draw is not None,
+                 "video": "" if draw is None else draw.video.name}
+        return {f"partner_{name}": value for name, value in found.items()}
+
+    def _photometric(self, pictures: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {
             "flip": rng.random() < self.flip,
             "grey": rng.random() < self.grey,
-            "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, 1 + len(crops)).astype(np.float32),
-            "video": video.name,
-            "frames": np.array([draw.template, *draw.searches]),
+            "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, pictures).astype(np.float32),
         }
 
     def _search_crops(self, boxes: np.ndarray, rng: np.random.Generator) -> list[Crop]:
@@ -78,6 +101,17 @@ class Processing:
         else:
             factor = max([factor, *(least_factor(b, j) for b, j in zip(boxes, jittered, strict=True))])
         return [Crop.around(j, factor, self.search.size) for j in jittered]
+
+
+def cut_all(video: Sequence, frames: Seq[int], crops: Seq[Crop]) -> list[np.ndarray]:
+    """One crop of each frame. A frame is read once, however often it occurs, and no larger than its crops need it."""
+    cuts: dict[int, np.ndarray] = {}
+    for frame in dict.fromkeys(frames):
+        places = [i for i, f in enumerate(frames) if f == frame]
+        reduce = min(crops[i].reduce for i in places)
+        image = video.frames.read(frame, reduce)
+        cuts |= {i: crops[i].cut(image, reduce) for i in places}
+    return [cuts[i] for i in range(len(frames))]
 
 
 def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Which frames make a sample: a template and the search frames that follow it in time ("causal" sampling).
+"""Which frames make a sample: a template and the search frames that follow it in time ("causal" sampling). And with
+which video it is mixed: its partner, of the same class where the set knows classes.
 
 A draw is a function of the random generator alone, so that (seed, epoch, index) decides it, whatever the number of
 workers.
@@ -7,6 +8,7 @@ workers.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
@@ -16,16 +18,21 @@ from lib.data.sequence import Sequence, VideoSet
 from lib.utils.errors import UserError
 
 ATTEMPTS = 200  # draws of a video before the sets are declared unfit
+PARTNER_ATTEMPTS = 20  # draws of a partner of the same class, and then of any, before a sample goes without
 GAP_STEP = 5  # by how many frames the search window widens when too few visible frames lie in it
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A video and the frames of it that make a sample; ``searches`` rise in time."""
+    """A video and the frames of it that make a sample; ``searches`` rise in time.
+
+    ``place`` says which of the sampler's sets the video is from, and which video of it.
+    """
 
     video: Sequence
     template: int
     searches: tuple[int, ...]
+    place: tuple[int, int] = (0, 0)
 
 
 class CausalSampler:
@@ -33,9 +40,11 @@ class CausalSampler:
 
     num_searches  search frames a sample
     max_interval  they come from this many frames after the template
+    partners      be ready for :meth:`draw_partner`
     """
 
-    def __init__(self, sets: Seq[VideoSet], ratios: Seq[float], num_searches: int, max_interval: int):
+    def __init__(self, sets: Seq[VideoSet], ratios: Seq[float], num_searches: int, max_interval: int,
+                 partners: bool = False):
         empty = [s.name for s in sets if not len(s)]
         if empty or not sets:
             raise UserError(f"no video in the training set {empty[0]}" if empty else "no training set is configured")
@@ -43,16 +52,33 @@ class CausalSampler:
         self.ladders = tuple(_Ladder(s) for s in sets)
         self.shares = np.asarray(ratios, np.float64) / np.sum(ratios)
         self.num_searches, self.max_interval = num_searches, max_interval
+        self.classes = tuple(_Classes(s) for s in sets) if partners else ()
 
     def draw(self, rng: np.random.Generator, difficulty: float = 1.0) -> Draw:
         """One sample; ``difficulty`` in [0, 1] leaves out the harder videos of sets that say how hard theirs are."""
         for _ in range(ATTEMPTS):
-            video = self.ladders[rng.choice(len(self.sets), p=self.shares)].choose(rng, difficulty)
-            frames = self._frames(np.flatnonzero(video.visible), len(video), rng)
-            if frames is not None:
-                return Draw(video, *frames)
+            origin = int(rng.choice(len(self.sets), p=self.shares))
+            index = self.ladders[origin].choose(rng, difficulty)
+            draw = self._try(origin, index, rng)
+            if draw is not None:
+                return draw
         raise UserError(f"{ATTEMPTS} videos in a row of {', '.join(s.name for s in self.sets)} have fewer than "
                         f"{self.num_searches + 1} frames with a visible target; check their annotations")
+
+    def draw_partner(self, own: Draw, rng: np.random.Generator) -> Draw | None:
+        """Another video of the same set and class; of the set alone where no other of the class is fit; else None."""
+        origin, index = own.place
+        for pool in self.classes[origin].pools(index):
+            for _ in range(PARTNER_ATTEMPTS if len(pool) > 1 else 0):
+                draw = self._try(origin, _another(pool, index, rng), rng)
+                if draw is not None:
+                    return draw
+        return None
+
+    def _try(self, origin: int, index: int, rng: np.random.Generator) -> Draw | None:
+        video = self.sets[origin][index]
+        frames = self._frames(np.flatnonzero(video.visible), len(video), rng)
+        return None if frames is None else Draw(video, *frames, place=(origin, index))
 
     def _frames(self, visible: np.ndarray, length: int,
                 rng: np.random.Generator) -> tuple[int, tuple[int, ...]] | None:
@@ -73,12 +99,34 @@ class _Ladder:
     """The videos of a set from easy to hard, where the set knows; all alike where it does not."""
 
     def __init__(self, videos: VideoSet):
-        self.videos = videos
         rated = [videos.difficulty_of(n) or 0.0 for n in videos.video_names] if videos.difficulty_of else None
         self.order = np.argsort(rated, kind="stable") if rated else np.arange(len(videos))
         self.difficulties = sorted(rated) if rated else None
 
-    def choose(self, rng: np.random.Generator, difficulty: float) -> Sequence:
-        """A random video no harder than ``difficulty`` (the easiest where all are harder)."""
+    def choose(self, rng: np.random.Generator, difficulty: float) -> int:
+        """A random video (its index) no harder than ``difficulty`` (the easiest where all are harder)."""
         count = len(self.order) if self.difficulties is None else bisect_right(self.difficulties, difficulty)
-        return self.videos[int(self.order[rng.integers(max(1, count))])]
+        return int(self.order[rng.integers(max(1, count))])
+
+
+class _Classes:
+    """The videos of a set by class, where the set knows."""
+
+    def __init__(self, videos: VideoSet):
+        self.everything = range(len(videos))
+        self.names = [videos.class_of(n) for n in videos.video_names] if videos.class_of else None
+        self.members: dict[str | None, list[int]] = {}
+        for index, name in enumerate(self.names or ()):
+            self.members.setdefault(name, []).append(index)
+
+    def pools(self, index: int) -> Iterator[Seq[int]]:
+        """Where to look for a partner of a video, first choice first; rising indices that hold the video's own."""
+        if self.names is not None and self.names[index] is not None:
+            yield self.members[self.names[index]]
+        yield self.everything
+
+
+def _another(pool: Seq[int], index: int, rng: np.random.Generator) -> int:
+    """A random element of the rising ``pool`` that is not ``index``, which is one of them."""
+    chosen = int(rng.integers(len(pool) - 1))
+    return pool[chosen + (pool[chosen] >= index)]

@@ -1,11 +1,14 @@
-"""The last steps of a sample, on the device: flip, grey, brightness, normalising. Joint for all frames of a sample."""
+"""The last steps of a sample, on the device: flip, grey, brightness, normalising. Joint for all frames of a sample;
+the frames of its partner have their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
+from lib.models.mstgt.mixing import Partner
 from lib.models.picture import to_input
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -31,3 +34,17 @@ def flip_boxes(boxes_cxcywh: torch.Tensor, flip: torch.Tensor, size: int) -> tor
     """
     cx, rest = boxes_cxcywh[..., :1], boxes_cxcywh[..., 1:]
     return torch.cat([torch.where(flip[:, None], (size - 1) / size - cx, cx), rest], dim=-1)
+
+
+def finish_partner(batch: Mapping[str, torch.Tensor], own_boxes: torch.Tensor, mean: Sequence[float],
+                   std: Sequence[float], occrate: float, norm: str) -> Partner | None:
+    """The partners of a batch as the network takes them; None where the batch has none.
+
+    ``own_boxes`` (N, B, 4) are those of the samples, flipped already; ``occrate`` and ``norm`` as in the configuration.
+    """
+    if "partner_search" not in batch:
+        return None
+    flip = batch["partner_flip"]
+    searches = finish(batch["partner_search"], flip, batch["partner_grey"], batch["partner_brightness"], mean, std)
+    boxes = flip_boxes(batch["partner_boxes"], flip, searches.shape[-1])
+    return Partner(searches, boxes, own_boxes, batch["partner_active"], occrate, norm)

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,15 @@ class Trainer:
 
     train, val   loaders whose ``batch_sampler.epoch`` chooses the epoch; ``val`` may be None
     folder       where checkpoints and figures go; only the leading process writes
+    listeners    get every line of figures too
     """
 
     def __init__(self, cfg: Any, network: nn.Module, actor: MSTGTActor, optimizer: torch.optim.Optimizer,
-                 train: Any, val: Any, folder: Path, group: Group):
+                 train: Any, val: Any, folder: Path, group: Group,
+                 listeners: Sequence[Callable[[dict[str, Any]], object]] = ()):
         self.cfg, self.network, self.actor, self.optimizer = cfg, network, actor, optimizer
         self.train, self.val, self.folder, self.group = train, val, folder, group
+        self.listeners = listeners
         self.epoch = 0  # epochs finished
         self.steps = len(train)
 
@@ -142,3 +145,5 @@ class Trainer:
     def _log_line(self, figures: dict[str, Any]) -> None:
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(figures) + "\n")
+        for listener in self.listeners:
+            listener(figures)

@@ -1,0 +1,187 @@
+"""What start-up needs to know of a set, kept between runs, so that 10 000 annotation files are parsed once.
+
+    videos = indexed(videos, root)      # the same set with class_of, difficulty_of, lengths and visible_counts
+
+The facts lie in ``<root>/../.mstgt_index/<root>-<set>.npz``; where that cannot be written, in the user's cache folder.
+They hold as long as the files do: each video goes with a digest of the sizes and times of its files (for an archive, of
+the archive), and the videos whose digest is another are parsed again. Deleting the folder is always safe.
+
+Sets that are one big annotation (COCO, ImageNet-VID) and big zip archives keep what they parsed in the same way through
+``cached_arrays``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lib.data.sequence import VideoSet
+from lib.utils.errors import UserError
+from lib.utils.files import atomic_path
+from lib.utils.progress import progress
+
+_log = logging.getLogger(__name__)
+
+Arrays = dict[str, np.ndarray]
+FOLDER = ".mstgt_index"
+FORMAT = 1  # to be raised when readers come to see other facts in the same files
+_FACTS = ("states", "lengths", "visible_counts", "classes", "difficulties")
+
+
+def indexed(videos: VideoSet, root: Path) -> VideoSet:
+    """``videos`` with its cheap facts, from the cache as far as its files are unchanged.
+
+    A set without ``state_of`` is returned as it is. Raises :class:`UserError` for an annotation that cannot be read.
+    """
+    if videos.state_of is None:
+        return videos
+    states = digests((name, videos.state_of(name)) for name in videos.video_names)
+    facts = cached_arrays(root, videos.name, states, partial(_collect, videos, states), require=_FACTS)
+    classes = dict(zip(videos.video_names, facts["classes"].tolist(), strict=True))
+    difficulties = dict(zip(videos.video_names, facts["difficulties"].tolist(), strict=True))
+    rated = not np.isnan(facts["difficulties"]).all()
+    return replace(videos, lengths=facts["lengths"], visible_counts=facts["visible_counts"],
+                   class_of=partial(_class_of, classes) if any(classes.values()) else None,
+                   difficulty_of=partial(_difficulty_of, difficulties) if rated else None)
+
+
+def digests(states: Iterable[Hashable]) -> np.ndarray:
+    """One number (uint64) for each state, which is made of names, numbers, None and tuples of these."""
+    return np.array([int.from_bytes(hashlib.blake2b(repr(state).encode("utf-8", "surrogateescape"),
+                                                    digest_size=8).digest(), "big") for state in states], np.uint64)
+
+
+def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Arrays | None], Arrays],
+                  require: tuple[str, ...] = ()) -> Arrays:
+    """What ``build`` gives, from the cache when it was kept under the same ``states``.
+
+    build    is given the arrays kept under other states, or None
+    require  names of arrays without which a cached file counts as damaged
+    """
+    files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
+    old = _newest(files, states, require, say=True)
+    if _is_of(old, states):
+        return old
+    folder = next((f.parent for f in files if _can_write(f.parent)), None)
+    with _only_builder(folder):
+        if folder is not None:  # another process may have built it while this one waited
+            old = _newest(files, states, require, say=False)
+            if _is_of(old, states):
+                return old
+        arrays = build(old) | {"states": states, "format": np.array(FORMAT)}
+        if folder is None:
+            _log.warning("the index of %s is not kept: neither %s nor %s can be written", name,
+                         *(f.parent for f in files))
+        else:
+            _write(folder / files[0].name, arrays)
+    return arrays
+
+
+def _collect(videos: VideoSet, states: np.ndarray, old: Arrays | None) -> Arrays:
+    """The facts of each video, parsed where ``old`` does not have them."""
+    rows = {} if old is None else {state: i for i, state in enumerate(old["states"].tolist())}
+    kept = None if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS[1:]), strict=True))
+    found = []
+    lacking = sum(state not in rows for state in states.tolist())
+    with progress(total=lacking, unit="video", desc=f"index of {videos.name}") as bar:
+        for name, state in zip(videos.video_names, states.tolist(), strict=True):
+            if state in rows:
+                found.append(kept[rows[state]])
+                continue
+            video = videos.load(name)
+            found.append((len(video), int(video.visible.sum()), video.object_class or "",
+                          np.nan if video.difficulty is None else video.difficulty))
+            bar.update()
+    lengths, visible_counts, classes, difficulties = zip(*found, strict=True) if found else [()] * 4
+    return {"lengths": np.array(lengths, np.int64), "visible_counts": np.array(visible_counts, np.int64),
+            "classes": np.array(classes, np.str_), "difficulties": np.array(difficulties, np.float64)}
+
+
+def _class_of(classes: dict[str, str], name: str) -> str | None:
+    return classes[name] or None
+
+
+def _difficulty_of(difficulties: dict[str, float], name: str) -> float | None:
+    return None if np.isnan(difficulties[name]) else difficulties[name]
+
+
+def _folders(root: Path) -> tuple[Path, Path]:
+    """Where the cache may lie: beside the dataset, else with the user (by the dataset's place)."""
+    parent = Path(os.path.abspath(root)).parent
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return parent / FOLDER, user / "mstgt" / "index" / hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+@contextlib.contextmanager
+def _only_builder(folder: Path | None) -> Iterator[None]:
+    """Let the processes of one run build one after the other; without effect where folders cannot be locked."""
+    if folder is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_of(arrays: Arrays | None, states: np.ndarray) -> bool:
+    return arrays is not None and np.array_equal(arrays["states"], states)
+
+
+def _newest(files: list[Path], states: np.ndarray, require: tuple[str, ...], say: bool) -> Arrays | None:
+    """The kept arrays: those of ``states`` where there are such, else older ones, else None."""
+    old = None
+    for file in files:
+        arrays = _read(file, require, say)
+        if _is_of(arrays, states):
+            return arrays
+        old = arrays if old is None else old
+    return old
+
+
+def _read(file: Path, require: tuple[str, ...], say: bool) -> Arrays | None:
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        if arrays["format"] != FORMAT:
+            return None
+        lengths = {len(arrays[name]) for name in ("states", *require)}
+        if len(lengths) != 1:
+            raise ValueError("its parts do not fit")
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        if say:
+            _log.warning("the index %s is damaged (%s) and is built again", file, error)
+        return None
+    return arrays
+
+
+def _write(file: Path, arrays: Arrays) -> None:
+    try:
+        with atomic_path(file) as temporary:
+            np.savez_compressed(temporary, **arrays)
+    except UserError as error:
+        _log.warning("the index is not kept: %s", error)

@@ -1,0 +1,131 @@
+"""ImageNet-VID (Russakovsky et al., IJCV 2015), training videos: one video a track, named ``<video>_<track id>``.
+
+    Data/VID/train/<group>/<video>/000000.JPEG …            the frames, from 0
+    Annotations/VID/train/<group>/<video>/000000.xml …      the objects in each: track id, class, box, occlusion
+
+The root may also hold both in ``ILSVRC2015/``. A frame in which the track is not annotated, or flagged as occluded, is
+not ``visible``. The class is a WordNet synset (``n02084071``).
+
+The million XML files are parsed once and kept (``lib.data.index``) until the names in an annotation folder change. An
+XML file that is edited in place is not noticed: delete the cache then.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from xml.etree import ElementTree
+
+import numpy as np
+
+from lib.data.index import Arrays, cached_arrays, digests
+from lib.data.readers.common import join, make_sequence, require_videos
+from lib.data.sequence import Sequence, VideoSet
+from lib.data.store import FrameStore
+from lib.utils.errors import UserError
+from lib.utils.progress import progress
+
+ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+Track = tuple[int, str, tuple[float, float, float, float], bool]  # id, class, box x, y, w, h, occluded
+
+
+def imagenet_vid(name: str, store: FrameStore) -> VideoSet:
+    """The tracks of the videos whose frames are there."""
+    prefix = next((p for p in ("", "ILSVRC2015") if store.list(join(p, ANNOTATIONS))), "")
+    annotations, frames = join(prefix, ANNOTATIONS), join(prefix, FRAMES)
+    groups = store.list(annotations)
+    folders = tuple(f"{group}/{video}" for group in groups for video in store.list(f"{annotations}/{group}"))
+    states = digests((folder, store.stamp(f"{annotations}/{folder}")) for folder in folders)
+    kept = cached_arrays(store.root, name, states, partial(_parse, store, annotations, folders)) if folders else {}
+    present = {f"{group}/{video}" for group in groups for video in store.list(f"{frames}/{group}")}
+    rows, missing = {}, []
+    for row, (folder, track) in enumerate(zip(kept["folders"].tolist(), kept["tracks"].tolist(), strict=True)
+                                          if folders else ()):
+        track_name = f"{folder.rpartition('/')[2]}_{track}"
+        if folder in present:
+            rows[track_name] = row
+        else:
+            missing.append(track_name)
+    order = list(rows.values())
+    facts = {fact: kept[fact][order] for fact in ("lengths", "visible_counts")} if rows else {}
+    videos = VideoSet(name, tuple(rows), partial(_read_track, store, frames, kept, rows), tuple(missing),
+                      class_of=partial(_class_of, kept, rows), **facts)
+    return require_videos(videos, store, f"{ANNOTATIONS}/<group>/<video>/*.xml with {FRAMES}/<group>/<video>/*.JPEG")
+
+
+def _class_of(kept: Arrays, rows: dict[str, int], video: str) -> str:
+    return str(kept["classes"][rows[video]])
+
+
+def _read_track(store: FrameStore, frames: str, kept: Arrays, rows: dict[str, int], video: str) -> Sequence:
+    row = rows[video]
+    first, count, folder = kept["starts"][row], int(kept["lengths"][row]), str(kept["folders"][row])
+    here = slice(first, first + count)
+    keys = tuple([f"{frames}/{folder}/{n:06d}.JPEG" for n in range(count)])
+    return make_sequence(video, store, keys, kept["boxes_xywh"][here].astype(np.float64), absent=kept["occluded"][here],
+                         object_class=_class_of(kept, rows, video))
+
+
+def _parse(store: FrameStore, annotations: str, folders: tuple[str, ...], _old: Arrays | None) -> Arrays:
+    """All tracks: per track its folder, id, class and extent in the arrays of boxes."""
+    names, tracks, classes, lengths, boxes, occluded = [], [], [], [], [np.empty((0, 4))], [np.empty(0, bool)]
+    for folder in progress(folders, unit="video", desc="index of ImageNet-VID"):
+        for track, (object_class, box, hidden) in sorted(_tracks(store, f"{annotations}/{folder}").items()):
+            names.append(folder)
+            tracks.append(track)
+            classes.append(object_class)
+            lengths.append(len(box))
+            boxes.append(box.astype(np.float32))
+            occluded.append(hidden)
+    visible = [int((np.isfinite(b).all(1) & (b[:, 2:] > 0).all(1) & ~hidden).sum())
+               for b, hidden in zip(boxes[1:], occluded[1:], strict=True)]
+    starts = np.cumsum([0, *lengths])[:-1]
+    return {"folders": np.array(names, np.str_), "tracks": np.array(tracks, np.int64),
+            "classes": np.array(classes, np.str_), "lengths": np.array(lengths, np.int64), "starts": starts,
+            "visible_counts": np.array(visible, np.int64),
+            "boxes_xywh": np.concatenate(boxes).astype(np.float32), "occluded": np.concatenate(occluded)}
+
+
+def _tracks(store: FrameStore, folder: str) -> dict[int, tuple[str, np.ndarray, np.ndarray]]:
+    """Of each track in a video: class, (frames, 4) boxes with NaN where it is not, (frames,) occluded."""
+    files = [n for n in store.list(folder) if n.endswith(".xml")]
+    tracks: dict[int, tuple[str, np.ndarray, np.ndarray]] = {}
+    for frame, file in enumerate(files):
+        key = f"{folder}/{file}"
+        if file != f"{frame:06d}.xml":
+            raise UserError(f"{store.where(folder)}: expected {frame:06d}.xml, found {file}; fetch it again")
+        for track, object_class, box, hidden in _objects(store.read(key), store.where(key)):
+            if track not in tracks:
+                tracks[track] = object_class, np.full((len(files), 4), np.nan), np.zeros(len(files), bool)
+            tracks[track][1][frame], tracks[track][2][frame] = box, hidden
+    return tracks
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """Refuses a document type, the only place where entities can be declared (VID's files have none)."""
+
+    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
+        raise ValueError(f"a document type ({name}) is not allowed")
+
+
+def _objects(data: bytes, where: str) -> list[Track]:
+    """The objects annotated in one frame."""
+    try:
+        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_WithoutDoctype()))
+        return [_object(item) for item in root.iter("object")]
+    except (ElementTree.ParseError, ValueError) as error:
+        raise UserError(f"{where}: not an annotation of ImageNet-VID ({error})") from error
+
+
+def _object(item: ElementTree.Element) -> Track:
+    left, top, right, bottom = (float(_text(item, f"bndbox/{side}")) for side in _SIDES)
+    return (int(_text(item, "trackid")), _text(item, "name"), (left, top, right - left, bottom - top),
+            int(_text(item, "occluded")) != 0)
+
+
+def _text(item: ElementTree.Element, path: str) -> str:
+    text = item.findtext(path)
+    if text is None:
+        raise ValueError(f"an object without {path}")
+    return text

@@ -1,0 +1,115 @@
+"""A dataset in an LMDB file: key -> bytes, with a directory of the names and their checksums under a reserved key.
+
+``tracking/pack_dataset.py`` writes it. The file is opened read-only without locks, once in each process and as late
+as the first read; stores of the same file share it, for LMDB allows no second opening.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from threading import Lock
+
+import lmdb
+import numpy as np
+
+from lib.data.store import Stamp, file_stamp
+from lib.data.stores.directory import Directory
+from lib.utils.errors import UserError
+
+DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
+MAX_KEY_BYTES = 511
+
+_open: dict[tuple[int, int], tuple[int, lmdb.Environment]] = {}  # by device and inode: process, environment
+_opening = Lock()
+
+
+class LmdbStore:
+    """The files in ``root``, an LMDB file or a folder that holds ``data.mdb``."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        self._file = self.root / "data.mdb" if self.root.is_dir() else self.root
+        self._stamp = file_stamp(self._file)
+        data = self._get(DIRECTORY_KEY)
+        if data is None:
+            raise UserError(f"{self.root} holds no directory of its files; make it with tracking/pack_dataset.py")
+        self._directory, self._crc = read_directory(data, self.root)
+
+    def __len__(self) -> int:
+        return len(self._directory)
+
+    def read(self, key: str) -> bytes:
+        row = self._directory.row(key)
+        data = None if row is None else self._get(key.encode())
+        if data is None:
+            raise UserError(f"cannot read {self.where(key)}: no such file in the LMDB")
+        if zlib.crc32(data) != self._crc[row]:
+            raise UserError(f"cannot read {self.where(key)}: damaged in the LMDB (its checksum is another); make or "
+                            "fetch it again")
+        return data
+
+    def exists(self, key: str) -> bool:
+        return self._directory.row(key) is not None
+
+    def list(self, prefix: str = "") -> list[str]:
+        return self._directory.list(prefix)
+
+    def where(self, key: str) -> str:
+        return str(self.root / key)
+
+    def stamp(self, key: str) -> Stamp | None:
+        return self._stamp if self.exists(key) or self._directory.list(key) else None
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            with _environment(self._file).begin() as transaction:
+                return transaction.get(key)
+        except lmdb.Error as error:
+            raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
+
+
+def write_directory(directory: Directory, crc: np.ndarray) -> bytes:
+    """What lies under ``DIRECTORY_KEY``: the names and the CRC-32 of each file, in the order of the directory."""
+    file = io.BytesIO()
+    np.savez_compressed(file, crc=crc.astype(np.uint32), **directory.arrays())
+    return file.getvalue()
+
+
+def read_directory(data: bytes, where: Path) -> tuple[Directory, np.ndarray]:
+    """The inverse of :func:`write_directory`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            directory = Directory(*(arrays[part] for part in Directory.PARTS))
+            crc = arrays["crc"]
+    except (ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise UserError(f"the directory of {where} is damaged: {error}; make or fetch it again") from error
+    if len(crc) != len(directory):
+        raise UserError(f"the directory of {where} is damaged: {len(crc)} checksums for {len(directory)} files; make "
+                        "or fetch it again")
+    return directory, crc
+
+
+def _environment(file: Path) -> lmdb.Environment:
+    """The environment of ``file`` in this process."""
+    try:
+        state = os.stat(file)
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror or error}") from error
+    name = state.st_dev, state.st_ino
+    with _opening:
+        process, environment = _open.get(name, (0, None))
+        if process == os.getpid():
+            return environment
+        if environment is not None:  # the parent's: closing it here closes only this process's view
+            environment.close()
+        environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
+        used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if used > state.st_size:  # a page that is not there would end the process
+            environment.close()
+            raise lmdb.CorruptedError(f"the file is cut short ({state.st_size} of {used} bytes)")
+        _open[name] = os.getpid(), environment
+    return environment

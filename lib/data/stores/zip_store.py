@@ -1,0 +1,180 @@
+"""A dataset in one zip archive or several.
+
+The archives' tables of contents are read once, and kept for the next start where they are big (``lib.data.index``: a
+million entries take some ten seconds and a gigabyte to read in). A member is then one positioned read, so that threads
+and forked processes share nothing but the file. Members are stored or deflated; their checksums are checked on every
+read.
+
+Archives whose names would lead out of a folder (absolute, ``..``, backslashes, links) are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from lib.data.index import Arrays, cached_arrays, digests
+from lib.data.store import Stamp, file_stamp
+from lib.data.stores.directory import Directory, fault_in_key
+from lib.utils.errors import UserError
+
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
+_ENCRYPTED = 0x1
+_BIG_BYTES = 256 << 20  # archives together, from which on the table of contents is kept
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_COLUMNS = {"archive": np.uint16, "offset": np.int64, "packed": np.int64, "size": np.int64, "method": np.uint8,
+            "crc": np.uint32}
+
+
+class ZipStore:
+    """The members of one archive, or of several as if they were one."""
+
+    def __init__(self, *archives: str | Path):
+        self.archives = tuple(Path(a) for a in archives)
+        self.root = self.archives[0]
+        self._stamps = tuple(file_stamp(a) for a in self.archives)
+        arrays = self._contents()
+        self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
+        self._table = {name: arrays[name] for name in _COLUMNS}
+        self._files: dict[int, BinaryIO] = {}
+
+    def __len__(self) -> int:
+        return len(self._directory)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_files": {}}
+
+    def read(self, key: str) -> bytes:
+        row = self._directory.row(key)
+        if row is None:
+            raise UserError(f"cannot read {self.where(key)}: no such file in the archive")
+        member = {name: int(column[row]) for name, column in self._table.items()}
+        try:
+            data = _unpack(self._packed(member), member)
+        except OSError as error:
+            raise UserError(f"cannot read {self.where(key)}: {error.strerror or error}") from error
+        if data is None:
+            raise UserError(f"cannot read {self.where(key)}: damaged in the archive (its checksum is another); "
+                            "make or fetch the archive again")
+        return data
+
+    def exists(self, key: str) -> bool:
+        return self._directory.row(key) is not None
+
+    def list(self, prefix: str = "") -> list[str]:
+        return self._directory.list(prefix)
+
+    def where(self, key: str) -> str:
+        row = self._directory.row(key)
+        return str(self.archives[0 if row is None else int(self._table["archive"][row])] / key)
+
+    def stamp(self, key: str) -> Stamp | None:
+        row = self._directory.row(key)
+        if row is not None:
+            return self._stamps[int(self._table["archive"][row])]
+        if not self._directory.list(key):
+            return None
+        return sum(size for size, _ in self._stamps), max(time for _, time in self._stamps)
+
+    def _contents(self) -> Arrays:
+        """The parts of the directory and the columns of the table, all in the directory's order."""
+        if sum(size for size, _ in self._stamps) < _BIG_BYTES:
+            return read_contents(self.archives)
+        states = digests((archive.name, stamp) for archive, stamp in zip(self.archives, self._stamps, strict=True))
+        return cached_arrays(self.root, "contents", states, lambda _old: read_contents(self.archives))
+
+    def _packed(self, member: dict[str, int]) -> bytes:
+        """The member's bytes as they lie in the archive; less where the file is cut short or another."""
+        file = self._file(member["archive"]).fileno()
+        header = os.pread(file, _LOCAL_HEADER.size, member["offset"])
+        if len(header) < _LOCAL_HEADER.size:
+            return b""
+        signature, name, extra = _LOCAL_HEADER.unpack(header)
+        if signature != b"PK\3\4":
+            return b""
+        return _pread(file, member["packed"], member["offset"] + _LOCAL_HEADER.size + name + extra)
+
+    def _file(self, number: int) -> BinaryIO:
+        if number not in self._files:
+            archive = self.archives[number]
+            file = open(archive, "rb", buffering=0)  # noqa: SIM115, kept open for the store's life
+            state = os.fstat(file.fileno())
+            if (state.st_size, state.st_mtime_ns) != self._stamps[number]:
+                raise UserError(f"{archive} has changed while it was in use; start again")
+            self._files[number] = file
+        return self._files[number]
+
+
+def read_contents(archives: tuple[Path, ...]) -> Arrays:
+    """The directory and the table of the archives. Raises :class:`UserError` for one that cannot be trusted."""
+    keys: list[str] = []
+    rows: list[tuple[int, ...]] = []
+    for number, archive in enumerate(archives):
+        for info in _members(archive):
+            keys.append(info.filename)
+            rows.append((number, info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC))
+    _refuse_doubles(keys, archives)
+    directory, order = Directory.of(keys)
+    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+    table = {name: np.array(column, kind)[order]
+             for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)}
+    return directory.arrays() | table
+
+
+def _pread(file: int, count: int, offset: int) -> bytes:
+    """``count`` bytes at ``offset``, fewer at the file's end (one call gives 2 GB at most)."""
+    parts = []
+    while count > 0 and (part := os.pread(file, count, offset)):
+        parts.append(part)
+        count, offset = count - len(part), offset + len(part)
+    return b"".join(parts)
+
+
+def _unpack(data: bytes, member: dict[str, int]) -> bytes | None:
+    """The member's contents; None when they are not what the table of contents says."""
+    if member["method"] == zipfile.ZIP_DEFLATED:
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member["size"] + 1)
+        except zlib.error:
+            return None
+    return data if len(data) == member["size"] and zlib.crc32(data) == member["crc"] else None
+
+
+def _members(archive: Path) -> list[zipfile.ZipInfo]:
+    """The files of an archive. Raises :class:`UserError` for one that is damaged or not to be trusted."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            infos = [info for info in file.infolist() if not info.is_dir()]
+    except OSError as error:
+        raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError) as error:
+        raise UserError(f"{archive} is not a whole zip archive (cut short?): {error}; make or fetch it "
+                        "again") from error
+    for info in infos:
+        fault = fault_in_key(info.orig_filename)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            fault = "a symbolic link"
+        if info.flag_bits & _ENCRYPTED:
+            fault = "an encrypted file"
+        if info.compress_type not in _METHODS:
+            fault = "a compression other than deflate"
+        if fault:
+            raise UserError(f"{archive}: refused for its entry {info.orig_filename!r}: {fault}; pack the dataset with "
+                            "tracking/pack_dataset.py")
+    return infos
+
+
+def _refuse_doubles(keys: list[str], archives: tuple[Path, ...]) -> None:
+    seen = set()
+    for key in keys:
+        if key in seen:
+            raise UserError(f"{', '.join(map(str, archives))}: {key!r} is there twice; pack the dataset with "
+                            "tracking/pack_dataset.py")
+        seen.add(key)

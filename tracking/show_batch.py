@@ -1,0 +1,68 @@
+"""Look at a training batch: a PNG sheet of what the network is given.
+
+    python tracking/show_batch.py --config MSTGT-nano-128 --set DA.imix=true --set DA.imix_interval=1 \
+        --epoch 41 --samples 6 --out batch.png
+
+Rows are samples: the template, the search crops with their boxes, and, in epochs of feature mixing, the partner's crops
+with its boxes and the search crops with the mixed cells outlined. Without --epoch it takes the first epoch that mixes
+(the first of all where none does); samples are those that training draws in that epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import cv2
+
+from lib.config import load_config, load_paths
+from lib.train.build import make_samples
+from lib.train.data.loader import collate, mixing_active
+from lib.train.data.sheet import draw_sheet
+from lib.utils.errors import UserError, run_command
+from lib.utils.files import write_bytes
+
+LEAST_TILE = 192  # px; smaller crops are enlarged by a whole factor
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
+    parser.add_argument("--config", required=True, help="name of the YAML file in it")
+    parser.add_argument("--epoch", type=int, help="whose samples; the first that mixes features where not given")
+    parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on")
+    parser.add_argument("--out", type=Path, default=Path("batch.png"), help="the PNG file to write")
+    parser.add_argument("--data_dir", help="where the datasets lie")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    return parser.parse_args()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    args = parse()
+    if args.out.suffix.lower() != ".png":
+        raise UserError(f"--out must end in .png, not {args.out}")
+    cfg = load_config(args.script, args.config, args.overrides)
+    paths = load_paths(args.data_dir, None, half="train")
+    epoch = args.epoch
+    if epoch is None:
+        epoch = next((e for e in range(1, cfg.TRAIN.EPOCH + 1) if mixing_active(e, cfg)), 1)
+    for name, value in (("--epoch", epoch), ("--samples", args.samples)):
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+    samples = make_samples(cfg, paths, "TRAIN")
+    if args.samples > len(samples):
+        raise UserError(f"--samples {args.samples}: an epoch has only {len(samples)} samples")
+    batch = collate([samples[epoch, index] for index in range(args.samples)])
+    for message in batch["unreadable"]:
+        logging.warning("passed over: %s", message)
+    zoom = -(-LEAST_TILE // cfg.DATA.SEARCH.SIZE)
+    sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom)
+    write_bytes(args.out, cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+    mixing = "features are mixed" if mixing_active(epoch, cfg) else "features are not mixed in this epoch"
+    print(f"{args.out}: {args.samples} samples of epoch {epoch}; {mixing}")
+
+
+if __name__ == "__main__":
+    run_command(main)
