@@ -42,7 +42,7 @@ def tour(tmp_path_factory) -> Path:
 
 
 def short() -> list[str]:
-    pairs = ("TRAIN.EPOCH=2", "TRAIN.BATCH_SIZE=4", "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=4",
+    pairs = ("TRAIN.EPOCH=2", "TRAIN.BATCH_SIZE=4", "DATA.TRAIN.SAMPLE_PER_EPOCH=8", "DATA.VAL.SAMPLE_PER_EPOCH=8",
              "TRAIN.NUM_WORKER=0")
     return [word for pair in pairs for word in ("--set", pair)]
 
@@ -79,6 +79,14 @@ def test_training_again_has_nothing_left_to_do_and_refuses_other_settings(tour):
     assert again.returncode == 0 and "resuming after epoch 2" in again.stdout
     other = run("train.py", "--config", CONFIG, *where, *short(), "--set", "TRAIN.LR=1e-5")
     assert_one_line(other, "LR: 1.0e-05", "--resume none")
+
+
+def test_two_processes_train_together(tour, tmp_path):
+    done = run("train.py", "--config", CONFIG, "--data_dir", str(tour / "data"), "--save_dir", str(tmp_path), *short(),
+               "--mode", "multiple", "--nproc_per_node", "2", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stderr
+    assert "batch 4 x 2" in done.stdout and done.stdout.count("epoch 2/2: train loss") == 1
+    assert len(list((tmp_path / "checkpoints/train/mstgt" / CONFIG).glob("MSTGT_ep*.pth.tar"))) == 2
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real video here")

@@ -21,7 +21,6 @@ from lib.utils.errors import UserError, run_command
 
 HERE = Path(__file__).resolve().parent
 CONFIG = "MSTGT-nano-128"
-EASY = ("0", "0.4")  # what a network can learn in minutes: conspicuous targets, few others
 
 
 def run(script: str, *arguments: str) -> None:
@@ -44,8 +43,7 @@ def main() -> None:
     paths = load_paths(args.data_dir, args.save_dir)
     where = ("--data_dir", str(paths.data_dir), "--save_dir", str(paths.save_dir))
     cores = str(min(4, os.cpu_count() or 1))
-    run("make_synthetic.py", "--out", str(paths.dataset("synthetic")), "--train", "400", "--difficulty", *EASY,
-        "--test-difficulty", *EASY, "--workers", cores)
+    run("make_synthetic.py", "--out", str(paths.dataset("synthetic")), "--workers", cores)
     run("train.py", "--script", "MSTGT", "--config", CONFIG, *where)
     run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--threads", cores, *where)
     run("analysis_results.py", "--dataset", "synthetic", *where)

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
+
+import numpy as np
 
 from lib.config import load_paths
+from lib.data.sequence import Sequence
 from lib.test.analysis.film import write_film, write_sheet
 from lib.test.evaluation.benchmarks import folder_benchmark, load_benchmark
 from lib.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
@@ -36,7 +40,7 @@ def main() -> None:
     for results in found:
         benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)
         names = [n for n in benchmark.videos.video_names if has_result(results.folder, n)]
-        chosen = [n for n in names if n in args.sequence] if args.sequence else names[: args.most]
+        chosen = [n for n in names if n in args.sequence] if args.sequence else spread(names, args.most)
         if not chosen:
             raise UserError(f"{results.folder} holds no result of {', '.join(args.sequence or ['any video'])}")
         out = paths.save_dir / "test" / "films" / results.tracker / results.config / results.benchmark
@@ -44,7 +48,13 @@ def main() -> None:
             draw(results, benchmark.videos.load(name), out)
 
 
-def draw(results: ResultSet, video, out) -> None:
+def spread(names: list[str], most: int) -> list[str]:
+    """At most ``most`` of ``names``, evenly from the first to the last."""
+    places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
+    return [names[i] for i in places]
+
+
+def draw(results: ResultSet, video: Sequence, out: Path) -> None:
     """One video's film and sheet."""
     boxes = read_boxes(results.folder, video.name)
     write_film(out / f"{video.name}.mp4", video, boxes, read_scores(results.folder, video.name))

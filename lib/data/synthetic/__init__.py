@@ -11,9 +11,10 @@ about, some of them look like it; things stand or pass in front of it; it may le
 colour temperature, defocus, motion blur (each thing along its own velocity, the background along the camera's),
 sensor noise and JPEG quality vary. Some videos are grey.
 
-**Difficulty**, one number in [0, 1] a video, sets how much of each there is: at 0 one thing moves slowly in front of
-a calm camera; at 1 there are up to three look-alikes, fast and jumping motion, occlusion and excursions. In a
-``train`` split it rises from the first video to the last; in ``val`` and ``test`` it is spread evenly over [0.2, 1].
+**Difficulty**, one number in [0, 1] a video, sets how much of each there is: at 0 one thing moves slowly over a faint,
+out-of-focus ground of another colour, seen by a calm camera; at 1 there are clutter, up to three look-alikes, fast and
+jumping motion, occlusion and excursions. It rises from the first video of a split to the last, so that a trainer can
+begin with the easy ones (``DATA.CURRICULUM``).
 The target is wholly visible in frame 0. Its √(w·h) starts between about 10 % and 45 % of the image's short side.
 
 **Truth.** Boxes, visible share and attributes are measured on silhouettes (see ``annotate``), blur and soft edges

@@ -41,7 +41,7 @@ def cruise(rng: Rng, frames: int, speed: float) -> np.ndarray:
 def oscillate(rng: Rng, frames: int, speed: float) -> np.ndarray:
     """To and fro along two axes at different rates."""
     periods = rng.uniform(14, 60, 2)
-    reach = np.minimum(speed * periods / (2 * np.pi) * rng.uniform(0.3, 1.4, 2), 0.5)
+    reach = speed * periods / (2 * np.pi) * rng.uniform(0.3, 1.4, 2)
     return reach * np.sin(2 * np.pi * np.arange(frames)[:, None] / periods + rng.uniform(0, 2 * np.pi, 2))
 
 

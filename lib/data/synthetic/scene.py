@@ -156,7 +156,7 @@ def _excursion(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int]
 
 def _speed(rng: Rng, difficulty: float) -> float:
     """Short sides a frame."""
-    return float(np.exp(rng.uniform(np.log(0.005 + 0.005 * difficulty), np.log(0.02 + 0.05 * difficulty))))
+    return float(np.exp(rng.uniform(np.log(0.012), np.log(0.03 + 0.045 * difficulty))))
 
 
 def _target_path(rng: Rng, size: np.ndarray, size_wh: tuple[int, int], difficulty: float) -> tuple[np.ndarray, str]:

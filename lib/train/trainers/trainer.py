@@ -123,10 +123,11 @@ class Trainer:
                 bar.update()
 
     def _check_finite(self, loss: torch.Tensor, batch: Batch, epoch: int, step: int) -> None:
-        if math.isfinite(float(loss.detach())):
+        value = float(loss.detach())
+        if math.isfinite(value):
             return
         seen = ", ".join(f"{v} {f}" for v, f in zip(batch["videos"], batch["frames"], strict=True))
-        raise UserError(f"the loss is {float(loss)} at epoch {epoch}, step {step}; last good checkpoint: "
+        raise UserError(f"the loss is {value} at epoch {epoch}, step {step}; last good checkpoint: "
                         f"{checkpoint_path(self.folder, self.epoch) if self.epoch else 'none'}; batch: {seen}")
 
     def _gather(self, meter: Meter) -> dict[str, float]:
