@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,20 @@ def test_misfits_are_named(published, tmp_path, change, named):
     torch.save({"net": state}, tmp_path / "bad.pth.tar")
     with pytest.raises(UserError, match=named):
         load_network(blank(model), tmp_path / "bad.pth.tar")
+
+
+def test_bookkeeping_of_the_published_code_is_passed_over(published, tmp_path, monkeypatch):
+    model, state = published
+    module = types.ModuleType("lib.train.admin.settings")
+    module.Settings = type("Settings", (), {"__module__": module.__name__})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings = module.Settings()
+    settings.save_dir = "./output"
+    torch.save({"net": state, "settings": settings}, tmp_path / "MSTGT_ep0148.pth.tar")
+    monkeypatch.delitem(sys.modules, module.__name__)
+    other = blank(model)
+    load_network(other, tmp_path / "MSTGT_ep0148.pth.tar")
+    assert same(model, other)
 
 
 class Payload:

@@ -151,6 +151,13 @@ def test_the_head_starts_at_its_prior():
     assert abs(prediction.score.mean().item() - 0.08) < 0.02
 
 
+def test_a_template_of_odd_grid_runs():
+    model = MSTGT(TINY, 112, 224, head_channels=8).eval()
+    with torch.no_grad():
+        prediction, state = model.step(torch.randn(1, 3, 224, 224), model.start(torch.randn(1, 3, 112, 112)))
+    assert prediction.score.shape == (1, 1, 14, 14) and state.guidance.shape == (1, 49, 32)
+
+
 @pytest.mark.parametrize("sizes", [(60, 128), (64, 120), (32, 64)])
 def test_sizes_that_cannot_be_are_refused(sizes):
     with pytest.raises(ValueError):

@@ -37,8 +37,11 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 _HEAD_LAYER = re.compile(r"box_head\.conv([1-4])_(ctr|offset)\.([01]\..+)")
 
 # parts of a HiViT pre-training file that are no encoder
-_PRETRAIN_IGNORED = re.compile(r"(decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*|norm_\..*|cls_token|rel_pos.*"
-                               r"|relative_position_index)")
+_PRETRAIN_IGNORED = re.compile(r"decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*")
+
+# Checkpoints of the published code also hold its bookkeeping (settings, meters): classes of this package, which are
+# read as empty shells. Nothing of them is imported or run.
+_PUBLISHED_PACKAGE = "lib.train."
 PRETRAIN_GRID = 14  # 224 px at stride 16
 DYNAMIC_GRID = 12
 
@@ -49,12 +52,25 @@ def load_file(path: str | Path) -> Any:
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_shells(path)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = _reason(error)
         raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)})") from error
+
+
+class _Shell:
+    """Stands for an object of the published code that nobody needs."""
+
+    def __init__(self, *_arguments: Any):
+        pass
+
+
+def _shells(path: Path) -> list[tuple[type, str]]:
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    return [(type("Shell", (_Shell,), {}), name) for name in names if name.startswith(_PUBLISHED_PACKAGE)]
 
 
 def rename_published(name: str) -> str | None:

@@ -60,9 +60,8 @@ class MSTGT(nn.Module):
                  attention: str = "grouped", prior_prob: float = 0.0, drop_path: float = 0.0,
                  init: str = "published"):
         super().__init__()
-        if template_size % (2 * STRIDE) or search_size % STRIDE:
-            raise ValueError(f"template {template_size} px must be a multiple of {2 * STRIDE}, "
-                             f"search {search_size} px of {STRIDE}")
+        if template_size % STRIDE or search_size % STRIDE:
+            raise ValueError(f"template {template_size} px and search {search_size} px must be multiples of {STRIDE}")
         self.spec, self.template_size, self.search_size = spec, template_size, search_size
         grid_z, self.grid = template_size // STRIDE, search_size // STRIDE
         if attention == "grouped" and (2 * grid_z**2 + self.grid**2) % 3:
