@@ -85,7 +85,8 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:
-    """Every video in a folder, under the folder's name."""
+    """Every video in a folder, under the folder's name (with ``_folder`` where a benchmark has that name)."""
     videos = folder(path)
     root = absolute(path)
-    return Benchmark(root.name, videos, len(videos) + len(videos.missing), rules.DROP, root=root)
+    name = f"{root.name}_folder" if root.name in (*BENCHMARKS, *ALIASES) else root.name
+    return Benchmark(name, videos, len(videos) + len(videos.missing), rules.DROP, root=root)
