@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,17 @@ def test_a_second_run_skips_what_is_done_and_refuses_to_mix(tour):
     assert again.returncode == 0 and "3 videos have a result already" in again.stdout
     other = run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--epoch", "1", *where)
     assert_one_line(other, "another checkpoint_sha256", "--overwrite")
+
+
+def test_overwriting_leaves_no_result_of_other_weights(tour, tmp_path):
+    shutil.copytree(tour / "out", tmp_path / "out")
+    where = ("--data_dir", str(tour / "data"), "--save_dir", str(tmp_path / "out"), "--num_gpus", "0")
+    done = run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--epoch", "1", "--overwrite",
+               "--sequence", "SYN_Test_000002", *where)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "test" / "tracking_results" / "mstgt" / CONFIG / "synthetic"
+    left = {p.name for p in folder.glob("*.txt")}
+    assert left == {f"SYN_Test_000002{ending}" for ending in (".txt", "_time.txt", "_score.txt")}
 
 
 def test_training_again_has_nothing_left_to_do_and_refuses_other_settings(tour):

@@ -18,7 +18,7 @@ import torch
 
 from lib.config import dump_config, find_experiment, load_config, load_paths, script_name
 from lib.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
-from lib.test.evaluation.results import has_result, read_manifest, result_folder, write_manifest
+from lib.test.evaluation.results import has_result, read_manifest, remove_results, result_folder, write_manifest
 from lib.test.evaluation.runner import Job, run_videos
 from lib.test.tracker import find_checkpoint, load_engine
 from lib.utils.errors import UserError, run_command
@@ -88,14 +88,13 @@ def main() -> int:
     folder = result_folder(paths.save_dir, script, run, benchmark.name)
     origin = {"checkpoint_sha256": file_sha256(checkpoint), "settings": dump_config(cfg)}
     names = choose_videos(benchmark, args.sequence)
-    if not args.overwrite:
-        names = left_to_do(folder, names, benchmark, origin)
-    write_manifest(folder, benchmark, script, run, checkpoint=str(Path(checkpoint).absolute()), **origin)
     devices = choose_devices(args.threads, args.num_gpus)
+    names = left_to_do(folder, names, benchmark, origin, args.overwrite)
+    write_manifest(folder, benchmark, script, run, checkpoint=str(Path(checkpoint).absolute()), **origin)
     lengths = [len(benchmark.videos.load(name)) for name in names]
     print(f"{script}/{run} on {benchmark.name}: {len(names)} videos, {sum(lengths)} frames, "
           f"{len(devices)} worker(s) on {', '.join(sorted(set(devices)))}", flush=True)
-    job = Job(partial(_videos, open_benchmark), partial(load_engine, cfg, checkpoint), folder)
+    job = Job(open_benchmark, partial(load_engine, cfg, checkpoint), folder)
     failures = run_videos(job, names, lengths, devices) if names else []
     for failure in failures:
         print(f"FAILED {failure.video}: {failure.reason}")
@@ -103,23 +102,28 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def left_to_do(folder: Path, names: list[str], benchmark: Benchmark, origin: dict[str, str]) -> list[str]:
-    """The videos without a result. Results of other weights, settings or another folder of videos are an error."""
-    done = {name for name in names if has_result(folder, name)}
+def left_to_do(folder: Path, names: list[str], benchmark: Benchmark, origin: dict[str, str],
+               overwrite: bool) -> list[str]:
+    """The videos without a result. Results of other weights, settings or another folder of videos are an error.
+
+    ``overwrite`` removes what is to be tracked again, and everything where the rest has another origin: one manifest
+    speaks for the whole folder.
+    """
+    done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
     if not done:
         return names
     manifest = read_manifest(folder) or {}
     wanted = origin | {"root": None if benchmark.root is None else str(benchmark.root)}
     other = [key for key, value in wanted.items() if manifest.get(key) != value]
+    if overwrite:
+        remove_results(folder, done if other else done & set(names))
+        return names
     if other:
         raise UserError(f"{folder} holds results of another {' and '.join(other)}; "
                         "give --overwrite to replace them or --run NAME to keep both")
+    done &= set(names)
     print(f"{len(done)} videos have a result already (--overwrite tracks them again)")
     return [name for name in names if name not in done]
-
-
-def _videos(open_benchmark: partial) -> object:
-    return open_benchmark().videos
 
 
 if __name__ == "__main__":

@@ -100,5 +100,20 @@ class Directory:
         return {part: getattr(self, part) for part in self.PARTS}
 
 
+class DirectoryStore:
+    """The part that stores with a directory share: what is there. They set ``_directory``."""
+
+    _directory: Directory
+
+    def __len__(self) -> int:
+        return len(self._directory)
+
+    def exists(self, key: str) -> bool:
+        return self._directory.row(key) is not None
+
+    def list(self, prefix: str = "") -> list[str]:
+        return self._directory.list(prefix)
+
+
 def _decoded(names: np.ndarray) -> list[str]:
     return [name.decode() for name in names.tolist()]

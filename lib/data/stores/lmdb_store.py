@@ -17,7 +17,7 @@ import lmdb
 import numpy as np
 
 from lib.data.store import Stamp, file_stamp
-from lib.data.stores.directory import Directory
+from lib.data.stores.directory import Directory, DirectoryStore
 from lib.utils.errors import UserError
 
 DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
@@ -27,7 +27,7 @@ _open: dict[tuple[int, int], tuple[int, lmdb.Environment]] = {}  # by device and
 _opening = Lock()
 
 
-class LmdbStore:
+class LmdbStore(DirectoryStore):
     """The files in ``root``, an LMDB file or a folder that holds ``data.mdb``."""
 
     def __init__(self, root: str | Path):
@@ -39,9 +39,6 @@ class LmdbStore:
             raise UserError(f"{self.root} holds no directory of its files; make it with tracking/pack_dataset.py")
         self._directory, self._crc = read_directory(data, self.root)
 
-    def __len__(self) -> int:
-        return len(self._directory)
-
     def read(self, key: str) -> bytes:
         row = self._directory.row(key)
         data = None if row is None else self._get(key.encode())
@@ -51,12 +48,6 @@ class LmdbStore:
             raise UserError(f"cannot read {self.where(key)}: damaged in the LMDB (its checksum is another); make or "
                             "fetch it again")
         return data
-
-    def exists(self, key: str) -> bool:
-        return self._directory.row(key) is not None
-
-    def list(self, prefix: str = "") -> list[str]:
-        return self._directory.list(prefix)
 
     def where(self, key: str) -> str:
         return str(self.root / key)

@@ -22,7 +22,7 @@ import numpy as np
 
 from lib.data.index import Arrays, cached_arrays, digests
 from lib.data.store import Stamp, file_stamp
-from lib.data.stores.directory import Directory, fault_in_key
+from lib.data.stores.directory import Directory, DirectoryStore, fault_in_key
 from lib.utils.errors import UserError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
@@ -33,7 +33,7 @@ _COLUMNS = {"archive": np.uint16, "offset": np.int64, "packed": np.int64, "size"
             "crc": np.uint32}
 
 
-class ZipStore:
+class ZipStore(DirectoryStore):
     """The members of one archive, or of several as if they were one."""
 
     def __init__(self, *archives: str | Path):
@@ -44,9 +44,6 @@ class ZipStore:
         self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
         self._table = {name: arrays[name] for name in _COLUMNS}
         self._files: dict[int, BinaryIO] = {}
-
-    def __len__(self) -> int:
-        return len(self._directory)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_files": {}}
@@ -64,12 +61,6 @@ class ZipStore:
             raise UserError(f"cannot read {self.where(key)}: damaged in the archive (its checksum is another); "
                             "make or fetch the archive again")
         return data
-
-    def exists(self, key: str) -> bool:
-        return self._directory.row(key) is not None
-
-    def list(self, prefix: str = "") -> list[str]:
-        return self._directory.list(prefix)
 
     def where(self, key: str) -> str:
         row = self._directory.row(key)

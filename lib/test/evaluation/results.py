@@ -13,6 +13,7 @@ can be read; a bad number or row is an error with file and line.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,13 @@ def read_seconds(folder: Path, video: str) -> np.ndarray | None:
 def read_scores(folder: Path, video: str) -> np.ndarray | None:
     """The confidences of one video, (rows,); None where there is no such file."""
     return _column(folder / f"{video}_score.txt")
+
+
+def remove_results(folder: Path, videos: Iterable[str]) -> None:
+    """Remove the files of ``videos``, the boxes first: without them a video is not done."""
+    for video in videos:
+        for ending in (".txt", *_COMPANIONS):
+            (folder / f"{video}{ending}").unlink(missing_ok=True)
 
 
 def has_result(folder: Path, video: str) -> bool:

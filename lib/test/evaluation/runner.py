@@ -19,6 +19,7 @@ import torch
 
 from lib.data.sequence import Sequence as Video
 from lib.data.sequence import VideoSet
+from lib.test.evaluation.benchmarks import Benchmark
 from lib.test.evaluation.results import write_result
 from lib.test.tracker import Tracker, TrackerEngine
 from lib.utils.errors import UserError
@@ -37,9 +38,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs; must be picklable. Each worker opens the videos and builds its engine itself."""
+    """What a worker needs; must be picklable. Each worker opens the benchmark and builds its engine itself."""
 
-    open_videos: Callable[[], VideoSet]
+    open_benchmark: Callable[[], Benchmark]
     build_engine: Callable[[str], TrackerEngine]  # from a device's name
     folder: Path
 
@@ -80,7 +81,7 @@ def run_videos(job: Job, names: Sequence[str], lengths: Sequence[int], devices: 
 
 
 def _run_here(job: Job, names: Sequence[str], device: str, tick: Callable[[int], object]) -> Iterator[Failure]:
-    videos, engine = job.open_videos(), job.build_engine(device)
+    videos, engine = job.open_benchmark().videos, job.build_engine(device)
     for name in names:
         failure = _run_one(job, videos, engine, name, lambda _: tick(1))
         if failure:
@@ -145,7 +146,7 @@ def _work(job: Job, device: str, threads: int, connection: Connection) -> None:
     """A worker: asks for videos until it is told the empty name."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
-    videos, engine = job.open_videos(), job.build_engine(device)
+    videos, engine = job.open_benchmark().videos, job.build_engine(device)
 
     def tick(frame: int) -> None:
         if frame % SAY_EVERY == SAY_EVERY - 1:

@@ -119,7 +119,8 @@ class Trainer:
                     raise UserError(f"{unreadable} samples of this epoch could not be read (limit {limit}); "
                                     f"the last: {batch['unreadable'][-1]}")
                 yield step, batch
-                bar.set_postfix(meter.postfix(), refresh=False)
+                if not bar.disable:  # the figures wait for the device
+                    bar.set_postfix(meter.postfix(), refresh=False)
                 bar.update()
 
     def _check_finite(self, loss: torch.Tensor, batch: Batch, epoch: int, step: int) -> None:
