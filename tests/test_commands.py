@@ -71,7 +71,7 @@ def test_a_second_run_skips_what_is_done_and_refuses_to_mix(tour):
     again = run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--epoch", "2", *where)
     assert again.returncode == 0 and "3 videos have a result already" in again.stdout
     other = run("test.py", "--tracker_param", CONFIG, "--dataset", "synthetic", "--epoch", "1", *where)
-    assert_one_line(other, "another checkpoint_sha256", "--overwrite")
+    assert_one_line(other, "another origin", "checkpoint: ", "--overwrite")
 
 
 def test_overwriting_leaves_no_result_of_other_weights(tour, tmp_path):
@@ -90,7 +90,7 @@ def test_training_again_has_nothing_left_to_do_and_refuses_other_settings(tour):
     again = run("train.py", "--config", CONFIG, *where, *short())
     assert again.returncode == 0 and "resuming after epoch 2" in again.stdout
     other = run("train.py", "--config", CONFIG, *where, *short(), "--set", "TRAIN.LR=1e-5")
-    assert_one_line(other, "LR: 1.0e-05", "--resume none")
+    assert_one_line(other, "TRAIN.LR 0.001 -> 1e-05", "--resume none")
 
 
 def test_two_processes_train_together(tour, tmp_path):

@@ -3,24 +3,33 @@
     python tracking/train.py --script MSTGT --config MSTGT-nano-128                     # one process, CPU or GPU
     python tracking/train.py --script MSTGT --config MSTGT-full-256 --save_dir ./output --mode multiple \
         --nproc_per_node 2 --use_wandb 0                                                # two GPUs of this machine
-    torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the same
+    python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \
+        --rdzv-endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
+    torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the launcher itself
 
-Writes checkpoints, config.yaml and metrics.jsonl to <save_dir>/checkpoints/train/mstgt/<config>/ and goes on from the
-newest checkpoint there unless told otherwise (--resume).
+Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and goes
+on from the newest checkpoint there unless told otherwise (--resume). SIGTERM saves and ends with status 143. More in
+docs/training.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 from lib.config import find_experiment, load_config, load_paths, script_name
 from lib.train.build import make_network, make_samples, put_aside, run_training
-from lib.train.distributed import launch, launched, process_group
+from lib.train.distributed import Launch, launch, launched, process_group, restarted
+from lib.train.trainers.interruption import Every, Stopped
+from lib.train.trainers.state import list_resumable
+from lib.train.trainers.tensorboard_log import tensorboard_listener
 from lib.train.trainers.wandb_log import wandb_listener
 from lib.utils.errors import UserError, run_command
 from lib.utils.runs import run_folder
+
+STOPPED = 143  # 128 + SIGTERM
 
 
 def parse() -> argparse.Namespace:
@@ -29,34 +38,69 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="name of the YAML file in it")
     parser.add_argument("--save_dir", help="where checkpoints and logs go")
     parser.add_argument("--data_dir", help="where the datasets lie")
-    parser.add_argument("--mode", choices=["single", "multiple"], default="single")
-    parser.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) with --mode multiple")
-    parser.add_argument("--resume", default="auto", metavar="auto|none|PATH")
+    parser.add_argument("--resume", default="auto", metavar="auto|none|PATH",
+                        help="auto: from the newest checkpoint of this run; none: anew, the earlier run is put aside")
+    parser.add_argument("--checkpoint_every", default="30m", metavar="STEPS|TIME|never",
+                        help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
+    parser.add_argument("--use_tensorboard", type=int, choices=[0, 1], default=0, help="log to TensorBoard")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    several = parser.add_argument_group("several processes")
+    several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
+    several.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) of this machine")
+    several.add_argument("--max-restarts", "--max_restarts", type=int, default=0,
+                         help="start again this often after a process has failed; goes on from the newest checkpoint")
+    several.add_argument("--nnodes", "--world-size", default="2", help="machines with --mode multi_node (or MIN:MAX)")
+    several.add_argument("--rdzv-endpoint", "--rdzv_endpoint", metavar="HOST:PORT", help="where they meet")
+    several.add_argument("--ip", help="the HOST of --rdzv-endpoint")
+    several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv-endpoint")
+    several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
     return parser.parse_args()
 
 
-def main() -> None:
+def how_to_launch(args: argparse.Namespace) -> Launch:
+    """torchrun's settings from the flags."""
+    if args.nproc_per_node < 1 or args.max_restarts < 0:
+        raise UserError("--nproc_per_node must be at least 1 and --max-restarts at least 0")
+    if args.mode == "multiple":
+        return Launch(args.nproc_per_node, max_restarts=args.max_restarts)
+    endpoint = args.rdzv_endpoint or (f"{args.ip}:{args.port}" if args.ip else "")
+    host, _, port = endpoint.rpartition(":")
+    if not (host and port.isdigit()):
+        raise UserError(f"--mode multi_node needs --rdzv-endpoint HOST:PORT, the same on every machine; got "
+                        f"{endpoint or 'none'}")
+    return Launch(args.nproc_per_node, args.nnodes, endpoint, args.rank, args.max_restarts)
+
+
+def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
     cfg = load_config(args.script, args.config, args.overrides)
     paths = load_paths(args.data_dir, args.save_dir, half="train")
+    every = Every.parse(args.checkpoint_every)
     config_name = find_experiment(args.script, args.config).stem
     folder = run_folder(paths.save_dir, script_name(args.script), config_name)
-    if not launched() and args.mode == "multiple":
-        if args.nproc_per_node < 1:
-            raise UserError(f"--nproc_per_node must be at least 1, not {args.nproc_per_node}")
+    if not launched() and args.mode != "single":
+        how = how_to_launch(args)
         make_network(cfg, paths)  # what is missing is said once, here, and not by every process
         make_samples(cfg, paths, "TRAIN")
-        if args.resume == "none":
-            put_aside(folder)
-        launch(__file__, sys.argv[1:], args.nproc_per_node)
+        return launch(os.path.abspath(__file__), sys.argv[1:], how)
+    resume = "auto" if restarted() and list_resumable(folder) else args.resume
     with process_group() as group:
-        if args.resume == "none" and not launched():
-            put_aside(folder)
-        listeners = [wandb_listener(config_name, cfg, folder)] if args.use_wandb and group.leads else []
-        run_training(cfg, paths, folder, args.resume, group, listeners)
+        if resume == "none":
+            put_aside(folder, group)
+        listeners = []
+        if group.leads and args.use_wandb:
+            listeners.append(wandb_listener(config_name, cfg, folder))
+        if group.leads and args.use_tensorboard:
+            listeners.append(tensorboard_listener(folder))
+        try:
+            run_training(cfg, paths, folder, resume, group, listeners, every)
+        except Stopped as stopped:
+            if group.leads:
+                print(stopped, flush=True)
+            return STOPPED
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Configuration (defaults, YAML, ``--set``) and paths (``local.py``, environment, flags)."""
 
 from lib.config.experiments import find_experiment, script_name
-from lib.config.load import config_from_text, dump_config, load_config
+from lib.config.load import config_from_text, dump_config, flatten, load_config
 from lib.config.paths import PROJECT_ROOT, Paths, load_paths
 
-__all__ = ["PROJECT_ROOT", "Paths", "config_from_text", "dump_config", "find_experiment", "load_config",
-           "load_paths", "script_name"]
+__all__ = ["PROJECT_ROOT", "Paths", "config_from_text", "dump_config", "find_experiment", "flatten",
+           "load_config", "load_paths", "script_name"]

@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
             "PRIOR_PROB": 0.0,  # initial centre score of every cell; 0: the published initialisation
         },
         "GUIDANCE": {
-            "ATTENTION": "grouped",  # attention of the guidance block: grouped (as published) or global
+            "ATTENTION": "grouped",  # of the guidance block: grouped (as published), global, or none (S stays S0)
         },
     },
     "TRAIN": {
@@ -54,7 +54,13 @@ DEFAULTS: dict[str, Any] = {
         "L1_WEIGHT": 5.0,  # weight of the L1 loss on normalised cx, cy, w, h
         "FOCAL_WEIGHT": 1.0,  # weight of the Gaussian focal loss on the centre score
         "GRAD_CLIP_NORM": 0.1,  # highest gradient norm; 0: no clipping
-        "AMP": False,  # mixed precision
+        "PRECISION": "auto",  # of the network: fp32, bf16, fp16, or auto: bf16 on GPUs that have it, else fp32
+        "TF32": True,  # fp32 matrix products in TF32 on GPUs that have it
+        "ACCUMULATE": 1,  # batches per optimizer step: the gradient is the mean over them
+        "EMA_DECAY": 0.0,  # per step, of the moving average of the weights that is validated and tested; 0: none
+        "COMPILE": False,  # compile the network (torch.compile): slow to start, faster steps
+        "CHECKPOINT_ACTIVATIONS": False,  # compute the main stage twice and keep less memory
+        "KEEP_CHECKPOINTS": 3,  # epochs whose checkpoints stay, beside the best and TEST.EPOCH's; 0: all
         "SEED": 0,  # of the initialisation, the sampler and the augmentation
         "PRINT_INTERVAL": 50,  # steps between two lines of the log
         "VAL_EPOCH_INTERVAL": 20,  # epochs between two validations
@@ -110,5 +116,5 @@ UNUSED_KEYS: frozenset[str] = frozenset({
     "MODEL.BACKBONE.ADD_CLS_TOKEN", "MODEL.BACKBONE.CLS_TOKEN_USE_MODE", "MODEL.BACKBONE.CE_LOC",
     "MODEL.BACKBONE.CE_KEEP_RATIO", "MODEL.BACKBONE.CE_TEMPLATE_RANGE",
     "TEST.DYNAMIC_FACTOR", "TEST.DYNAMIC_SIZE",
-    "TRAIN.FREEZE_LAYERS", "TRAIN.CE_START_EPOCH", "TRAIN.CE_WARM_EPOCH",
+    "TRAIN.AMP", "TRAIN.FREEZE_LAYERS", "TRAIN.CE_START_EPOCH", "TRAIN.CE_WARM_EPOCH",
 })

@@ -132,11 +132,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        flat.update(_flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
     return flat
 
 
@@ -150,5 +150,5 @@ def _sections(tree: dict[str, Any], prefix: str = "") -> dict[str, list[str]]:
     return found
 
 
-_FLAT = _flatten(DEFAULTS)
+_FLAT = flatten(DEFAULTS)
 _SECTIONS = _sections(DEFAULTS)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
-from lib.config import Paths, dump_config
+from lib.config import Paths, config_from_text, dump_config, flatten
 from lib.data.readers import read_training_set
 from lib.models.mstgt import MSTGT, build_model
 from lib.models.mstgt.checkpoint import load_pretrained
@@ -25,13 +23,16 @@ from lib.train.data.sampler import CausalSampler
 from lib.train.distributed import Group
 from lib.train.losses import TrackingLoss
 from lib.train.optim import make_optimizer
-from lib.train.trainers.state import newest_checkpoint, read_checkpoint
+from lib.train.trainers.curves import PICTURE
+from lib.train.trainers.interruption import Every
+from lib.train.trainers.state import list_resumable, newest_checkpoint, read_checkpoint
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
-from lib.utils.runs import list_checkpoints
 
-_log = logging.getLogger(__name__)
+# settings that a run may change when it goes on: they decide how fast it is and what it says, not what it learns
+FREE = frozenset(f"TRAIN.{name}" for name in (
+    "NUM_WORKER", "PRINT_INTERVAL", "KEEP_CHECKPOINTS", "COMPILE", "CHECKPOINT_ACTIVATIONS", "VAL_EPOCH_INTERVAL"))
 
 Listener = Callable[[dict[str, Any]], object]
 
@@ -59,70 +60,88 @@ def make_samples(cfg: Any, paths: Paths, half: str) -> Samples:
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
     """The network with its starting weights: pre-trained where the configuration names a file."""
-    seed_everything(cfg.TRAIN.SEED)
+    torch.manual_seed(cfg.TRAIN.SEED)
     network = build_model(cfg)
     if cfg.MODEL.PRETRAIN_FILE:
         load_pretrained(network, paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE)
     return network
 
 
-def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: Sequence[Listener] = ()) -> Trainer:
-    """A trainer at its first step; see :class:`Trainer` for ``listeners``."""
+def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: Sequence[Listener] = (),
+                 every: Every | None = None) -> Trainer:
+    """A trainer at its first step; see :class:`Trainer` for ``listeners`` and ``every``."""
+    torch.set_float32_matmul_precision("high" if cfg.TRAIN.TF32 else "highest")
+    torch.backends.cudnn.allow_tf32 = cfg.TRAIN.TF32
     network = make_network(cfg, paths).to(group.device)
-    loaders = []
-    for half in ("TRAIN", "VAL"):
-        if half == "VAL" and not cfg.DATA.VAL.DATASETS_NAME:
-            loaders.append(None)
-            continue
-        samples = make_samples(cfg, paths, half)
-        order = EpochOrder(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
-        loaders.append(make_loader(samples, order, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda"))
-    wrapped: nn.Module = network
+    network.backbone.recompute = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
+    loaders = [_make_loader(cfg, paths, half, group) for half in ("TRAIN", "VAL")]
+    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
+    actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,
+                       choose_precision(cfg.TRAIN.PRECISION, group.device), cfg.DA.imix_occrate, cfg.DA.norm_type)
+    trainer = Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, listeners, every)
+    trainer.actor = actor.of(_wrap(network, group, cfg.TRAIN.COMPILE))
+    return trainer
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """The type that autocast takes for TRAIN.PRECISION; None: fp32 throughout. Raises :class:`UserError` where the
+    GPU has no bf16 and it was asked for by name."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "bf16" and device.type == "cuda" and not has_bf16:
+        raise UserError("TRAIN.PRECISION=bf16: this GPU has no bf16; take fp16 or auto")
+    if name == "auto":
+        name = "bf16" if has_bf16 else "fp32"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def _make_loader(cfg: Any, paths: Paths, half: str, group: Group) -> DataLoader | None:
+    if half == "VAL" and not cfg.DATA.VAL.DATASETS_NAME:
+        return None
+    samples = make_samples(cfg, paths, half)
+    order = EpochOrder(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
+    return make_loader(samples, order, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
+
+
+def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
+    wrapped = network
     if group.world > 1:
         devices = [group.device] if group.device.type == "cuda" else None
         wrapped = DistributedDataParallel(network, device_ids=devices)
-    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
-    actor = MSTGTActor(wrapped, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, cfg.TRAIN.AMP,
-                       cfg.DA.imix_occrate, cfg.DA.norm_type)
-    seed_everything(cfg.TRAIN.SEED + group.rank)
-    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, listeners)
+    if compiled:
+        wrapped.compile()
+    return wrapped
 
 
-def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group,
-                 listeners: Sequence[Listener] = ()) -> None:
-    """Train to the last epoch.
+def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group, listeners: Sequence[Listener] = (),
+                 every: Every | None = None) -> None:
+    """Train to the last epoch. Raises :class:`Stopped` when SIGTERM has come and all is saved.
 
-    resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew and
-            puts an earlier run aside, anything else is the path of a checkpoint
+    resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew
+            (:func:`put_aside` first), anything else is the path of a checkpoint
     """
     state = _find_state(folder, resume)
     if state is not None:
         _check_same(state, cfg, folder)
-    trainer = make_trainer(cfg, paths, folder, group, listeners)
+    trainer = make_trainer(cfg, paths, folder, group, listeners, every)
     if state is not None:
         trainer.load_state(state)
     if group.leads:
         write_text(folder / "config.yaml", dump_config(cfg))
         _announce(trainer, group, resumed=state is not None)
     trainer.fit()
+    if group.leads:
+        print(f"curves: {folder / PICTURE}")
 
 
-def put_aside(folder: Path) -> None:
+def put_aside(folder: Path, group: Group) -> None:
     """Rename the folder of an earlier run so that a new one can begin in its place; nothing is deleted."""
-    if not folder.exists():
-        return
-    number = 1
-    while (old := folder.with_name(f"{folder.name}.old{number}")).exists():
-        number += 1
-    folder.rename(old)
-    print(f"the earlier run is kept in {old}")
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    if group.leads and folder.exists():
+        number = 1
+        while (old := folder.with_name(f"{folder.name}.old{number}")).exists():
+            number += 1
+        folder.rename(old)
+        print(f"the earlier run is kept in {old}", flush=True)
+    group.wait()
 
 
 def _find_state(folder: Path, resume: str) -> dict[str, Any] | None:
@@ -131,22 +150,29 @@ def _find_state(folder: Path, resume: str) -> dict[str, Any] | None:
     if resume != "auto":
         return read_checkpoint(Path(resume))
     state = newest_checkpoint(folder)
-    if state is None and list_checkpoints(folder):
+    if state is None and list_resumable(folder):
         raise UserError(f"no checkpoint in {folder} can be read; --resume none starts anew and keeps them aside")
     return state
 
 
 def _check_same(state: dict[str, Any], cfg: Any, folder: Path) -> None:
-    old, new = state["config"].splitlines(), dump_config(cfg).splitlines()
-    changed = [line.strip() for line in new if line not in old]
+    old, new = flatten(config_from_text(state["config"])), flatten(cfg)
+    changed = [f"{key} {old[key]} -> {new[key]}" for key in new if old[key] != new[key] and not _may_change(key)]
     if changed:
-        raise UserError(f"the run in {folder} had another configuration (now: {'; '.join(changed[:4])}); "
+        raise UserError(f"the run in {folder} had another configuration ({'; '.join(changed[:4])}); "
                         "give the same settings, or --resume none to start anew")
+
+
+def _may_change(key: str) -> bool:
+    return key in FREE or key.startswith("TEST.")
 
 
 def _announce(trainer: Trainer, group: Group, resumed: bool) -> None:
     parameters = sum(p.numel() for p in trainer.network.parameters())
     device = torch.cuda.get_device_name() if group.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{'resuming after epoch ' + str(trainer.epoch) if resumed else 'training'}: {parameters / 1e6:.2f} M "
-          f"parameters, {trainer.cfg.TRAIN.EPOCH} epochs of {trainer.steps} steps, batch "
-          f"{trainer.cfg.TRAIN.BATCH_SIZE} x {group.world} on {device}; writing to {trainer.folder}", flush=True)
+    cfg, precision = trainer.cfg.TRAIN, trainer.actor.precision
+    steps = f" and {trainer.step} steps" if trainer.step else ""
+    begin = f"resuming after epoch {trainer.epoch}{steps}" if resumed else "training"
+    print(f"{begin}: {parameters / 1e6:.2f} M parameters, {cfg.EPOCH} epochs of {trainer.steps} steps, batch "
+          f"{cfg.BATCH_SIZE} x {group.world}{f' x {cfg.ACCUMULATE}' if cfg.ACCUMULATE > 1 else ''} on {device} in "
+          f"{str(precision or torch.float32).removeprefix('torch.')}; writing to {trainer.folder}", flush=True)

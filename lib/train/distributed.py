@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from lib.utils.errors import UserError
 
@@ -26,17 +28,63 @@ class Group:
     world: int
     device: torch.device
 
+    @classmethod
+    def alone(cls) -> Group:
+        """A group of one, on the CPU."""
+        return cls(0, 1, torch.device("cpu"))
+
     @property
     def leads(self) -> bool:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
-    def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The mean of ``values`` over the processes."""
-        if self.world > 1:
-            dist.all_reduce(values)
-            values /= self.world
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum of ``values`` over the processes."""
+        if self.world == 1:
+            return values
+        values = values.to(self.device)
+        dist.all_reduce(values)
         return values
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Of each flag, whether it is set in any process."""
+        if self.world == 1:
+            return list(flags)
+        values = torch.tensor(flags, dtype=torch.uint8, device=self.device)
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+        return [bool(v) for v in values.tolist()]
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How torchrun is to start the processes.
+
+    endpoint      host:port where several nodes meet, the same on all of them; None: one node
+    node_rank     which node this is, where the nodes are numbered by hand; None: by arrival
+    max_restarts  how often all processes are started again after one has failed
+    """
+
+    nproc_per_node: int
+    nodes: str = "1"
+    endpoint: str | None = None
+    node_rank: int | None = None
+    max_restarts: int = 0
+
+    def arguments(self) -> list[str]:
+        """torchrun's command line, without the script."""
+        common = [f"--nproc_per_node={self.nproc_per_node}", f"--max_restarts={self.max_restarts}"]
+        if self.endpoint is None:
+            return ["--standalone", *common]
+        common.append(f"--nnodes={self.nodes}")
+        if self.node_rank is None:
+            return [*common, "--rdzv_backend=c10d", f"--rdzv_endpoint={self.endpoint}", "--rdzv_id=mstgt"]
+        host, _, port = self.endpoint.rpartition(":")
+        return [*common, f"--node_rank={self.node_rank}", f"--master_addr={host}", f"--master_port={port}"]
 
 
 def launched() -> bool:
@@ -44,17 +92,28 @@ def launched() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def launch(script: str, arguments: Sequence[str], nproc_per_node: int) -> None:
-    """Replace this process by a torchrun of ``script`` with ``arguments`` on this machine."""
-    if torch.cuda.is_available() and nproc_per_node > torch.cuda.device_count():
-        raise UserError(f"--nproc_per_node {nproc_per_node} is more than the {torch.cuda.device_count()} GPUs here")
+def restarted() -> bool:
+    """Whether torchrun started this process again, after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
+    """Run ``script`` with ``arguments`` under torchrun on this node; the exit status."""
+    from torch.distributed.run import parse_args, run  # slow to import, and only wanted here
+
+    if torch.cuda.is_available() and how.nproc_per_node > torch.cuda.device_count():
+        raise UserError(f"--nproc_per_node {how.nproc_per_node} is more than the {torch.cuda.device_count()} GPUs here")
     if not torch.cuda.is_available():
-        share = max(1, torch.get_num_threads() // nproc_per_node)
-        os.environ.setdefault("OMP_NUM_THREADS", str(share))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={nproc_per_node}",
-               script, *arguments]
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // how.nproc_per_node)))
     sys.stdout.flush()
-    os.execv(sys.executable, command)
+    try:
+        run(parse_args([*how.arguments(), script, *arguments]))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        raise UserError(f"process {rank} ended with exit status {failure.exitcode}; its message is above") from error
+    except SignalException as error:
+        return 128 + int(error.sigval)
+    return 0
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
     head = [p for n, p in network.named_parameters() if n.startswith("head.")]
     rest = [p for n, p in network.named_parameters() if not n.startswith("head.")]
     groups = [{"params": head, "scale": 1.0}, {"params": rest, "scale": cfg.TRAIN.BACKBONE_MULTIPLIER}]
-    return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY)
+    return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY, fused=True)
 
 
 def rate_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:

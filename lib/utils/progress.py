@@ -9,6 +9,6 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress(iterable: Iterable[Any] | None = None, **options: Any) -> tqdm:
-    """A ``tqdm`` bar that shows nothing when nobody is looking. Options are those of ``tqdm``."""
-    return tqdm(iterable, disable=not sys.stderr.isatty(), dynamic_ncols=True, smoothing=0.1, **options)
+def progress(iterable: Iterable[Any] | None = None, shown: bool = True, **options: Any) -> tqdm:
+    """A ``tqdm`` bar that shows nothing when nobody is looking, or not ``shown``. Options are those of ``tqdm``."""
+    return tqdm(iterable, disable=not (shown and sys.stderr.isatty()), dynamic_ncols=True, smoothing=0.1, **options)

@@ -20,7 +20,8 @@ from lib.utils.errors import UserError
 TABLE = Path(__file__).parents[1] / "data" / "published_config.csv"
 PUBLISHED = ("MSTGT-full-256", "MSTGT-got-256")
 OWN_KEYS = {"MODEL.GUIDANCE.ATTENTION", "MODEL.HEAD.PRIOR_PROB", "TRAIN.FOCAL_WEIGHT", "TRAIN.WARMUP_STEPS",
-            "TRAIN.SEED", "DATA.CURRICULUM", "MODEL.INIT"}
+            "TRAIN.SEED", "DATA.CURRICULUM", "MODEL.INIT", "TRAIN.PRECISION", "TRAIN.TF32", "TRAIN.ACCUMULATE",
+            "TRAIN.EMA_DECAY", "TRAIN.COMPILE", "TRAIN.CHECKPOINT_ACTIVATIONS", "TRAIN.KEEP_CHECKPOINTS"}
 OWN_DEFAULTS = {"MODEL.BACKBONE.TYPE", "MODEL.PRETRAIN_FILE"}
 
 
@@ -119,7 +120,7 @@ def test_override_wins_over_file_over_default(write_experiment):
     ("MODEL.GUIDANCE.ATTENTION=global", "MODEL.GUIDANCE.ATTENTION", "global"),
     ("DATA.TRAIN.DATASETS_NAME=[LASOT]", "DATA.TRAIN.DATASETS_NAME", ["LASOT"]),
     ("DA.sfactor=[2, 6e0]", "DA.sfactor", [2.0, 6.0]),
-    ("TRAIN.AMP=true", "TRAIN.AMP", True),
+    ("TRAIN.COMPILE=true", "TRAIN.COMPILE", True),
     ("DA.norm_type=none", "DA.norm_type", "none"),
     ("MODEL.PRETRAIN_FILE=", "MODEL.PRETRAIN_FILE", ""),
     ("MODEL.PRETRAIN_FILE=null", "MODEL.PRETRAIN_FILE", ""),
@@ -147,7 +148,7 @@ def test_overrides(override, key, value):
     ("TRAIN.EPOCH=true", ["TRAIN.EPOCH", "a whole number", "true/false"]),
     ("TRAIN.EPOCH=1.0", ["TRAIN.EPOCH", "a whole number"]),
     ("TRAIN.EPOCH=", ["TRAIN.EPOCH", "a whole number", "nothing"]),
-    ("TRAIN.AMP=1", ["TRAIN.AMP", "true or false"]),
+    ("TRAIN.COMPILE=1", ["TRAIN.COMPILE", "true or false"]),
     ("DATA.TRAIN.DATASETS_NAME=LASOT", ["must be a list", "text"]),
     ("DATA.TRAIN.DATASETS_NAME=[3]", ["DATA.TRAIN.DATASETS_NAME[0]", "text", "whole number 3"]),
     ("DATA.TRAIN.DATASETS_NAME=[A, B]", ["DATASETS_RATIO", "DATASETS_NAME", "2 names"]),

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import resource
+import signal
+import time
 
 import pytest
 import torch
 
 from lib.config import load_config
 from lib.models.mstgt import MSTGT, HiViTSpec
+from lib.models.mstgt.checkpoint import load_network
 from lib.train.actors.mstgt import MSTGTActor
+from lib.train.build import choose_precision
 from lib.train.data.loader import EpochOrder, Samples, make_loader
 from lib.train.data.processing import CropSettings, Processing
 from lib.train.data.sampler import CausalSampler
 from lib.train.distributed import Group
 from lib.train.losses import TrackingLoss
 from lib.train.optim import make_optimizer, rate_factor
-from lib.train.trainers.state import newest_checkpoint, read_checkpoint
+from lib.train.trainers.interruption import Every, Stopped
+from lib.train.trainers.state import (
+    BEST,
+    METRICS,
+    list_resumable,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.runs import checkpoint_path, list_checkpoints
@@ -33,14 +47,16 @@ def settings(*overrides: str):
         "TRAIN.VAL_EPOCH_INTERVAL=2", "TRAIN.LR=3e-3", *overrides])
 
 
-def make_trainer(cfg, videos, folder) -> Trainer:
+def make_trainer(cfg, videos, folder, drop_path: float = 0.0, every: Every | None = None) -> Trainer:
     torch.manual_seed(0)
-    network = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=8, prior_prob=0.08, init="xavier")
+    network = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=8, prior_prob=0.08, init="xavier",
+                    drop_path=drop_path)
     samples = Samples(CausalSampler([videos], [1], 2, 200), PROCESSING, 16, cfg.TRAIN.EPOCH, seed=1)
     loaders = [make_loader(samples, EpochOrder(16, 4), 0) for _ in range(2)]
-    actor = MSTGTActor(network, TrackingLoss(), cfg.DATA.MEAN, cfg.DATA.STD, ALONE.device)
+    actor = MSTGTActor(network, TrackingLoss(), cfg.DATA.MEAN, cfg.DATA.STD, ALONE.device,
+                       choose_precision(cfg.TRAIN.PRECISION, ALONE.device))
     folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, ALONE)
+    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, ALONE, every=every)
 
 
 @pytest.fixture
@@ -59,18 +75,164 @@ def test_training_lowers_the_loss_and_leaves_its_traces(videos, tmp_path):
     epochs = [line for line in lines if "train" in line]
     assert epochs[-1]["train"]["total"] < 0.9 * epochs[0]["train"]["total"]
     assert [("val" in e) for e in epochs] == [False, True] * 6
-    assert [p.name for p in list_checkpoints(tmp_path / "run")] == [f"MSTGT_ep{i:04d}.pth.tar" for i in range(1, 13)]
+    assert [p.name for p in list_checkpoints(tmp_path / "run")] == [f"MSTGT_ep{i:04d}.pth.tar" for i in (8, 10, 11, 12)]
+    best = max((e for e in epochs if "val" in e), key=lambda e: e["val"]["iou"])
+    assert read_checkpoint(tmp_path / "run" / BEST)["epoch"] == best["epoch"] == trainer.best["epoch"]
+    assert [line["global_step"] for line in lines] == [s for e in range(1, 13) for s in (4 * e, 4 * e)]
 
 
-def test_a_resumed_run_ends_where_the_undisturbed_one_does(videos, tmp_path):
-    whole = make_trainer(settings(), videos, tmp_path / "whole")
+def lines(folder) -> list[dict]:
+    """The figures that do not depend on the clock."""
+    found = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    for line in found:
+        for part in (line, line.get("train", {}), line.get("val", {})):
+            for clock in ("seconds", "samples_per_s", "data_wait"):
+                part.pop(clock, None)
+    return found
+
+
+@pytest.mark.parametrize("stop_at", [2, 3, 11])  # in an epoch, at its end, before the last validation
+def test_a_run_stopped_anywhere_ends_where_the_undisturbed_one_does(videos, tmp_path, stop_at):
+    """SIGTERM after ``stop_at`` steps of 12: the same weights, averages and figures as without it."""
+    cfg = settings("TRAIN.EMA_DECAY=0.9", "TRAIN.PRINT_INTERVAL=1")
+
+    def trainer(folder):
+        return make_trainer(cfg, videos, folder, drop_path=0.3)
+
+    whole = trainer(tmp_path / "whole")
     whole.fit()
-    second = make_trainer(settings(), videos, tmp_path / "second")
-    second.load_state(read_checkpoint(checkpoint_path(tmp_path / "whole", 1)))
+    first = trainer(tmp_path / "cut")
+    first.listeners = [lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["global_step"] == stop_at else None]
+    with pytest.raises(Stopped, match="MSTGT_ep"):
+        first.fit()
+    assert first.epoch < 3
+    with open(tmp_path / "cut" / METRICS, "a") as file:  # what a crash leaves behind
+        file.write(json.dumps({"global_step": 999}) + '\n{"global_step": 3, "to')
+    second = trainer(tmp_path / "cut")
+    second.load_state(newest_checkpoint(tmp_path / "cut"))
+    assert second.global_step == first.global_step
     second.fit()
-    assert second.epoch == 3
-    for name, value in weights(whole).items():
-        assert torch.equal(value, second.network.state_dict()[name]), name
+    assert_same(whole.network.state_dict(), second.network.state_dict())
+    assert_same(whole.ema.module.state_dict(), second.ema.module.state_dict())
+    assert lines(tmp_path / "whole") == lines(tmp_path / "cut")
+    assert not list((tmp_path / "cut").glob("*_step*"))
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def test_step_checkpoints_follow_each_other(videos, tmp_path):
+    trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path, every=Every(steps=1))
+    seen = []
+    trainer.listeners = [lambda line: seen.append([p.name for p in list_resumable(tmp_path)])]
+    trainer.fit()
+    assert seen == [["MSTGT_ep0000_step000001.pth.tar"], ["MSTGT_ep0000_step000003.pth.tar"],
+                    ["MSTGT_ep0000_step000004.pth.tar"]]
+    assert [p.name for p in list_resumable(tmp_path)] == ["MSTGT_ep0001.pth.tar"]
+
+
+def test_accumulation_takes_the_mean_gradient_of_its_batches(videos, tmp_path):
+    """Two batches a step: as many steps as fit, and the gradient is the mean of those of the batches alone."""
+    trainer = make_trainer(settings("TRAIN.ACCUMULATE=2", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.EPOCH=1"), videos, tmp_path)
+    assert trainer.steps == 2
+    trainer.network.train()
+    batches = list(trainer.train)[:2]
+
+    def gradients(chunk):
+        trainer._backward(chunk)
+        return [p.grad.clone() for p in trainer.network.parameters()]
+
+    both, alone = gradients(batches), [gradients([b]) for b in batches]
+    for together, one, two in zip(both, *alone, strict=True):
+        torch.testing.assert_close(together, (one + two) / 2, rtol=1e-4, atol=1e-6)
+    trainer.fit()
+    assert trainer.epoch == 1
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_as_fp32_does(videos, tmp_path, precision):
+    def last_loss(name):
+        trainer = make_trainer(settings(f"TRAIN.PRECISION={name}", "TRAIN.EPOCH=6", "TRAIN.LR=1e-3"), videos,
+                               tmp_path / name)
+        trainer.fit()
+        assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
+        return [line["train"]["total"] for line in lines(tmp_path / name) if "train" in line][-1]
+
+    assert last_loss(precision) == pytest.approx(last_loss("fp32"), rel=0.1)
+
+
+def test_fp16_skips_a_step_whose_gradient_overflows_and_goes_on(videos, tmp_path):
+    trainer = make_trainer(settings("TRAIN.PRECISION=fp16", "TRAIN.EPOCH=1"), videos, tmp_path)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)  # the first gradients are infinite in fp16
+    trainer.fit()
+    assert trainer.scaler.get_scale() < 2.0**60
+    assert all(v.isfinite().all() for v in trainer.network.state_dict().values())
+
+
+def test_an_infinite_gradient_stops_the_run_before_the_weights_change(videos, tmp_path):
+    trainer = make_trainer(settings(), videos, tmp_path)
+    trainer.network.head.box[-1].weight.register_hook(lambda g: g * float("inf"))
+    before = [p.clone() for p in trainer.network.parameters()]
+    with pytest.raises(UserError, match=r"its gradient (nan|inf) at epoch 1, step 0"):
+        trainer.fit()
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+
+
+def test_the_average_of_the_weights_is_what_a_tracker_loads(videos, tmp_path):
+    trainer = make_trainer(settings("TRAIN.EMA_DECAY=0.5", "TRAIN.EPOCH=1"), videos, tmp_path)
+    trainer.fit()
+    loaded = make_trainer(settings(), videos, tmp_path / "other").network
+    load_network(loaded, checkpoint_path(tmp_path, 1))
+    assert_same(trainer.ema.module.state_dict(), loaded.state_dict())
+    assert not torch.equal(loaded.norm.weight, trainer.network.norm.weight)
+
+
+def test_recomputing_the_main_stage_changes_no_gradient(videos, tmp_path):
+    def gradients(recompute):
+        trainer = make_trainer(settings(), videos, tmp_path / str(recompute), drop_path=0.5)
+        trainer.network.train()
+        trainer.network.backbone.recompute = recompute
+        trainer._backward([next(iter(trainer.train))])
+        return [p.grad for p in trainer.network.parameters()]
+
+    for kept, computed_again in zip(gradients(False), gradients(True), strict=True):
+        torch.testing.assert_close(kept, computed_again, rtol=1e-5, atol=1e-7)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
+    """The limit on the size of a file stands in for the full disk: both fail in the middle of the write."""
+    trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path)
+    trainer.fit()
+    size = checkpoint_path(tmp_path, 1).stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*MSTGT_ep0002.pth.tar: (File too large|No space left)"):
+            save_checkpoint(checkpoint_path(tmp_path, 2), trainer.state())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert newest_checkpoint(tmp_path)["epoch"] == 1
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("text", "due"), [("3", [3, 6, 9]), ("0s", None), ("never", []), ("2h", []), ("x", None)])
+def test_when_to_save(text, due):
+    if due is None:
+        with pytest.raises(UserError, match="--checkpoint_every"):
+            Every.parse(text)
+    else:
+        every = Every.parse(text)
+        assert [step for step in range(1, 11) if every.due(step)] == due
+
+
+def test_a_clock_that_has_run_out_is_due_once():
+    every = Every(seconds=0.05)
+    time.sleep(0.06)
+    assert [every.due(1), every.due(2)] == [True, False]
 
 
 def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path, caplog):
@@ -94,7 +256,7 @@ def test_a_loss_that_is_no_number_stops_the_run(videos, tmp_path):
     with torch.no_grad():
         trainer.network.norm.weight[0] = float("nan")
     before = weights(trainer)
-    with pytest.raises(UserError, match=r"the loss is nan at epoch 1, step 0.*video\d"):
+    with pytest.raises(UserError, match=r"the loss is nan.* at epoch 1, step 0; .*: none; batch: video\d"):
         trainer.fit()
     same = [torch.equal(v, before[n]) for n, v in weights(trainer).items() if v.isfinite().all()
             and "running" not in n and "tracked" not in n]

@@ -121,9 +121,12 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
 
 
 def load_network(model: MSTGT, path: str | Path) -> None:
-    """Load a checkpoint into ``model``: ours (``net`` with our names) or one of the published code."""
+    """Load a checkpoint into ``model``: ours (``net`` with our names) or one of the published code.
+
+    Where training kept a moving average of the weights (``ema``), that is what is loaded.
+    """
     content = load_file(path)
-    state = content.get("net") if isinstance(content, Mapping) else None
+    state = content.get("ema") or content.get("net") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
         raise UserError(f"{path} is no tracker checkpoint: it has no entry 'net'")
     if any(name.removeprefix("module.").startswith("box_head.") for name in state):

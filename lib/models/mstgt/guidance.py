@@ -16,13 +16,16 @@ from lib.models.layers.block import NORM_EPS, AttentionBlock
 
 
 class GuidanceEncoder(nn.Module):
-    """grid_z: side of the template's grid; attention: ``grouped`` (as published) or ``global``."""
+    """grid_z: side of the template's grid; attention: ``grouped`` (as published), ``global``, or ``none``: the state
+    stays the template, and there is no block (to measure what the recurrence is worth)."""
 
     def __init__(self, dim: int, num_heads: int, grid_z: int, attention: str = "grouped"):
         super().__init__()
         self.grid = grid_z
-        self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
-        self.block = AttentionBlock(dim, num_heads, mlp_ratio=4.0, attention=ATTENTIONS[attention])
+        self.recurrent = attention != "none"
+        if self.recurrent:
+            self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
+            self.block = AttentionBlock(dim, num_heads, mlp_ratio=4.0, attention=ATTENTIONS[attention])
         self.proj = nn.Linear(dim, dim, bias=False)
 
     def prompt(self, state: torch.Tensor) -> torch.Tensor:
@@ -35,5 +38,7 @@ class GuidanceEncoder(nn.Module):
 
         (B, Nz, C), (B, Nx, C), (B, Nz, C) -> (B, Nz, C).
         """
+        if not self.recurrent:
+            return state
         tokens = self.norm(torch.cat([template, search, state], dim=1))
         return self.block(tokens, keep=template.shape[1])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from lib.models.layers.block import AttentionBlock, MlpBlock
 from lib.models.layers.patch import PatchEmbed, PatchMerge
@@ -46,7 +47,11 @@ class HiViT(nn.Module):
 
     grid_z, grid_x   sides of the two stride-16 grids
     drop_path        stochastic depth of the last block; rises linearly from 0 over all residual blocks
+
+    ``recompute = True`` keeps less of the main stage for the backward pass and computes it a second time there.
     """
+
+    recompute = False
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()
@@ -78,5 +83,8 @@ class HiViT(nn.Module):
     def main(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, C) -> (B, N, C)."""
         for block in self.blocks[self.stem_length :]:
-            tokens = block(tokens)
+            if self.recompute and self.training:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
         return tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -15,15 +16,22 @@ from lib.train.losses import TrackingLoss
 class MSTGTActor:
     """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader.
 
-    amp            run the network in bf16 where that is safe (autocast); the losses stay in fp32
+    precision      run the network in bf16 or fp16 where that is safe (autocast); None: fp32. Losses stay in fp32
     occrate, norm  of feature mixing (:mod:`lib.models.mstgt.mixing`), which batches with partners get
     """
 
     def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
-                 device: torch.device, amp: bool = False, occrate: float = 0.5, norm: str = "global"):
-        self.network, self.loss, self.amp = network, loss, amp
+                 device: torch.device, precision: torch.dtype | None = None, occrate: float = 0.5,
+                 norm: str = "global"):
+        self.network, self.loss, self.precision = network, loss, precision
         self.occrate, self.norm = occrate, norm
         self.mean, self.std, self.device = mean, std, device
+
+    def of(self, network: nn.Module) -> MSTGTActor:
+        """The same with other weights."""
+        other = copy.copy(self)
+        other.network = network
+        return other
 
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The parts of the loss, ``total`` to be minimised, and ``iou``."""
@@ -33,6 +41,6 @@ class MSTGTActor:
         search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
         boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
         partner = finish_partner(on, boxes, self.mean, self.std, self.occrate, self.norm)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
             prediction = self.network(template, search, partner)
         return self.loss(prediction, boxes.flatten(0, 1))

@@ -8,6 +8,7 @@ its own: the rest of the sample is what it would be without. In other epochs no 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,9 +128,12 @@ def make_loader(samples: Samples, order: EpochOrder, workers: int, pin_memory: b
     if workers:
         cv2.setNumThreads(1)
     return DataLoader(samples, batch_sampler=order, num_workers=workers, collate_fn=collate, pin_memory=pin_memory,
-                      worker_init_fn=_one_thread, prefetch_factor=4 if workers else None)
+                      worker_init_fn=_begin_worker, prefetch_factor=4 if workers else None)
 
 
-def _one_thread(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
+    """One thread; and no end by a SIGTERM that torchrun or a cluster sends to everything it started: the training
+    process takes its last batch and saves first. A worker whose training process is gone ends by itself."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,14 +1,35 @@
 """A run's folder: checkpoints written atomically, found again, and refused by name when torn.
 
     <save_dir>/checkpoints/train/mstgt/<config>/
-        config.yaml             the resolved configuration
-        metrics.jsonl           a line a report
-        MSTGT_ep0001.pth.tar    net, optimizer, epoch, random states, configuration
+        config.yaml                       the resolved configuration
+        metrics.jsonl                     a line a report
+        training.png                      the curves, after every validation
+        MSTGT_ep0012.pth.tar              after 12 epochs: the last few, TEST.EPOCH's
+        MSTGT_best.pth.tar                the one with the best validation IoU
+        MSTGT_ep0012_step000350.pth.tar   350 steps into the 13th epoch: the newest only, gone when the epoch is done
+
+A checkpoint is a dict:
+
+    net, ema      weights, and their moving average where the run keeps one
+    optimizer, scaler
+    epoch, step   epochs finished, and optimizer steps of the next one
+    meter, best   sums over those steps; epoch and IoU of the best validation
+    config, code, world   resolved settings, git commit, number of processes
+
+There is no random state in it, and none is missing: every sample is drawn with random numbers seeded by (seed, epoch,
+index), and every step of every process seeds torch with (seed, rank, step) before it begins. The learning rate is a
+function of the step, too.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import json
 import logging
+import os
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +37,24 @@ import torch
 
 from lib.models.mstgt.checkpoint import load_file
 from lib.utils.errors import UserError
-from lib.utils.files import atomic_path
-from lib.utils.runs import list_checkpoints
+from lib.utils.files import atomic_path, write_text
+from lib.utils.runs import checkpoint_path, list_checkpoints
+
+METRICS = "metrics.jsonl"
+BEST = "MSTGT_best.pth.tar"
+_STEP_NAME = re.compile(r"MSTGT_ep(\d{4,})_step(\d{6,})\.pth\.tar")
+_REQUIRED = ("net", "optimizer", "epoch", "step", "meter", "config")
 
 _log = logging.getLogger(__name__)
-_REQUIRED = ("net", "optimizer", "epoch", "rng", "config")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch's writer reports a full disk in this way, too
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, or the writer failed ({error})") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -38,9 +66,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def step_path(folder: Path, epoch: int, step: int) -> Path:
+    """The checkpoint written ``step`` steps after the end of ``epoch``."""
+    return folder / f"MSTGT_ep{epoch:04d}_step{step:06d}.pth.tar"
+
+
+def list_resumable(folder: Path) -> list[Path]:
+    """Every checkpoint that training can go on from, oldest first."""
+    found = [(int(m[1]), int(m[2]), p) for p in folder.glob("*.pth.tar") if (m := _STEP_NAME.fullmatch(p.name))]
+    found += [(int(p.name[8:].partition(".")[0]), 0, p) for p in list_checkpoints(folder)]
+    return [path for _, _, path in sorted(found)]
+
+
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The content of the newest readable checkpoint; torn ones are named and passed over."""
-    for path in reversed(list_checkpoints(folder)):
+    for path in reversed(list_resumable(folder)):
         try:
             content = read_checkpoint(path)
         except UserError as error:
@@ -48,3 +88,48 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
             continue
         return content
     return None
+
+
+def prune(folder: Path, epoch: int, keep: int, spared: int) -> None:
+    """After ``epoch``: remove step checkpoints, and all but the last ``keep`` epochs' (0: none) and ``spared``'s."""
+    for path in folder.glob("*.pth.tar"):
+        if _STEP_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    for old in list_checkpoints(folder)[:-keep] if keep else []:
+        if old != checkpoint_path(folder, spared) and old != checkpoint_path(folder, epoch):
+            old.unlink(missing_ok=True)
+
+
+def remember_best(folder: Path, epoch: int) -> None:
+    """Give the checkpoint of ``epoch`` the name of the best as well (a link: it takes no room)."""
+    with tempfile.TemporaryDirectory(prefix=".best.", dir=folder) as temporary:
+        link = Path(temporary) / BEST
+        try:
+            os.link(checkpoint_path(folder, epoch), link)
+        except OSError:  # a file system without links
+            save_checkpoint(folder / BEST, load_file(checkpoint_path(folder, epoch)))
+        else:
+            os.replace(link, folder / BEST)
+
+
+def append_metrics(folder: Path, figures: dict[str, Any]) -> None:
+    """Add a line of figures."""
+    path = folder / METRICS
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def cut_metrics(folder: Path, global_step: int) -> None:
+    """Forget the lines after ``global_step``, and torn ones: a run that is resumed there will write them again."""
+    path = folder / METRICS
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(line)["global_step"] <= global_step:
+                kept.append(line + "\n")
+    write_text(path, "".join(kept))

@@ -1,31 +1,40 @@
-"""The training loop: epochs of steps, validation, a line of figures, a checkpoint after each epoch.
+"""The training loop: epochs of steps, validation, lines of figures, checkpoints.
 
-Knows batches, an actor, an optimizer and a folder; nothing of videos or networks' insides.
+Knows batches, an actor, an optimizer and a folder; nothing of videos or networks' insides. Where it stands is
+(``epoch``, ``step``): epochs finished, optimizer steps of the next one. Nothing else decides what the next step does:
+samples, random numbers and learning rate are functions of it, so a run that goes on from a checkpoint in the middle of
+an epoch ends with the weights of one that was never stopped.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 
 from lib.config import dump_config
 from lib.train.actors.mstgt import MSTGTActor
-from lib.train.data.loader import Batch
+from lib.train.data.loader import Batch, mixing_active
 from lib.train.distributed import Group
 from lib.train.optim import rate_factor, set_rate
+from lib.train.trainers import state as run_state
+from lib.train.trainers.curves import draw_curves
+from lib.train.trainers.interruption import Every, Stopped, sigterm_asks
 from lib.train.trainers.meter import Meter
-from lib.train.trainers.state import save_checkpoint
 from lib.utils.errors import UserError
 from lib.utils.progress import progress
 from lib.utils.runs import checkpoint_path
+from lib.utils.version import code_version
 
 _log = logging.getLogger(__name__)
 UNREADABLE_LIMIT = 0.01  # share of an epoch's samples that may meet an unreadable frame
@@ -34,118 +43,228 @@ UNREADABLE_LIMIT = 0.01  # share of an epoch's samples that may meet an unreadab
 class Trainer:
     """Trains ``network`` through ``actor`` for ``cfg.TRAIN.EPOCH`` epochs.
 
-    train, val   loaders whose ``batch_sampler.epoch`` chooses the epoch; ``val`` may be None
+    network      the plain module whose weights are saved; ``actor.network`` may wrap it
+    train, val   loaders whose ``batch_sampler`` has ``epoch`` and ``first_step``; ``val`` may be None
     folder       where checkpoints and figures go; only the leading process writes
     listeners    get every line of figures too
+    every        when to save between two epochs
     """
 
     def __init__(self, cfg: Any, network: nn.Module, actor: MSTGTActor, optimizer: torch.optim.Optimizer,
                  train: Any, val: Any, folder: Path, group: Group,
-                 listeners: Sequence[Callable[[dict[str, Any]], object]] = ()):
+                 listeners: Sequence[Callable[[dict[str, Any]], object]] = (), every: Every | None = None):
         self.cfg, self.network, self.actor, self.optimizer = cfg, network, actor, optimizer
         self.train, self.val, self.folder, self.group = train, val, folder, group
-        self.listeners = listeners
-        self.epoch = 0  # epochs finished
-        self.steps = len(train)
+        self.listeners, self.every = listeners, every or Every()
+        self.ema = ModelEmaV3(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=actor.precision == torch.float16)
+        self.epoch = self.step = 0
+        self.steps = len(train) // cfg.TRAIN.ACCUMULATE
+        self.meter = Meter()
+        self.best: dict[str, float] | None = None
+        if not self.steps:
+            raise UserError(f"an epoch has fewer samples ({cfg.DATA.TRAIN.SAMPLE_PER_EPOCH}) than one step takes "
+                            f"({cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATE * group.world}); raise "
+                            "DATA.TRAIN.SAMPLE_PER_EPOCH or lower TRAIN.BATCH_SIZE")
+        if val is not None and not len(val):
+            raise UserError("DATA.VAL.SAMPLE_PER_EPOCH is less than one batch of all processes; raise it")
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps since the run began."""
+        return self.epoch * self.steps + self.step
 
     def fit(self) -> None:
-        """Train the epochs that are left."""
-        while self.epoch < self.cfg.TRAIN.EPOCH:
-            epoch = self.epoch + 1
-            started = time.monotonic()
-            figures = {"train": self._train_epoch(epoch)}
-            due = epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0 or epoch == self.cfg.TRAIN.EPOCH
-            if self.val is not None and due:
-                figures["val"] = self._validate(epoch)
-            self.epoch = epoch
-            if self.group.leads:
-                self._report(epoch, figures, time.monotonic() - started)
-                save_checkpoint(checkpoint_path(self.folder, epoch), self.state())
+        """Train what is left. Raises :class:`Stopped` when SIGTERM has come and all is saved."""
+        with sigterm_asks() as asked:
+            while self.epoch < self.cfg.TRAIN.EPOCH:
+                self._train_epoch(asked)
+                due = (self.epoch + 1) % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0 or \
+                    self.epoch + 1 == self.cfg.TRAIN.EPOCH
+                self._finish_epoch(self._validate(asked) if self.val is not None and due else None)
 
     def state(self) -> dict[str, Any]:
-        """All that another process needs to go on from here."""
+        """All that other processes need to go on from here (:mod:`state`). All processes must call it."""
         return {
             "net": self.network.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema else None,
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "epoch": self.epoch,
-            "rng": torch.get_rng_state(),
+            "step": self.step,
+            "meter": self.meter.state(self.group),
+            "best": self.best,
             "config": dump_config(self.cfg),
+            "code": code_version(),
+            "world": self.group.world,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Go on from what :meth:`state` gave, in as many processes or in another number of them."""
         self.network.load_state_dict(state["net"])
+        if self.ema:
+            self.ema.module.load_state_dict(state["ema"] or state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        self.epoch = state["epoch"]
+        if self.scaler.is_enabled() and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+        if state["world"] != self.group.world:
+            self.step = self.step * state["world"] // self.group.world
+            _log.warning("the checkpoint is of %d processes and this run has %d: it goes on with a batch of another "
+                         "size", state["world"], self.group.world)
+        self.meter = Meter(state["meter"] if self.group.leads else None)
+        if self.group.leads:
+            run_state.cut_metrics(self.folder, self.global_step)
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
+    def _train_epoch(self, asked: Callable[[], bool]) -> None:
+        """The steps that are left of the epoch under way."""
         self.actor.network.train()
-        meter = Meter()
-        for step, batch in self._batches(self.train, epoch, f"epoch {epoch}/{self.cfg.TRAIN.EPOCH}", meter):
-            set_rate(self.optimizer, self.cfg.TRAIN.LR
-                     * rate_factor((epoch - 1) * self.steps + step, self.steps, self.cfg))
-            parts = self.actor(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            parts["total"].backward()
-            if self.cfg.TRAIN.GRAD_CLIP_NORM:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.cfg.TRAIN.GRAD_CLIP_NORM)
-            self._check_finite(parts["total"], batch, epoch, step)
-            self.optimizer.step()
-            meter.add(parts, len(batch["videos"]))
-            if (step + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 and self.group.leads:
-                self._log_line({"epoch": epoch, "step": step + 1} | meter.means())
-        return self._gather(meter)
+        if self.step == 0:
+            self.meter = Meter()
+        batches = self._batches(self.train, self.epoch + 1, self.meter, self.step * self.cfg.TRAIN.ACCUMULATE)
+        with self._bar(f"epoch {self.epoch + 1}/{self.cfg.TRAIN.EPOCH}", self.steps, self.step) as bar:
+            while self.step < self.steps:
+                chunk = list(islice(batches, self.cfg.TRAIN.ACCUMULATE))
+                losses, norm = self._backward(chunk)
+                finite = all(map(math.isfinite, losses)) and (self.scaler.is_enabled() or math.isfinite(norm))
+                due = self.group.leads and self.every.due(self.global_step + 1)
+                broken, stop, save = self.group.any([not finite, asked(), due])
+                if broken:
+                    self._refuse(chunk, finite, losses, norm)
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+                if self.ema:
+                    self.ema.update(self.network)
+                self.step += 1
+                self._say_step(bar)
+                if stop or save:
+                    self._save_step(stop)
+
+    def _backward(self, chunk: Sequence[Batch]) -> tuple[list[float], float]:
+        """Gradients of one optimizer step, clipped: the losses of its batches and the norm before clipping."""
+        seed_step(self.cfg.TRAIN.SEED, self.group.rank, self.global_step)
+        set_rate(self.optimizer, self._rate())
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for i, batch in enumerate(chunk):
+            with contextlib.nullcontext() if i + 1 == len(chunk) else self._unsynchronised():
+                parts = self.actor(batch)
+                self.scaler.scale(parts["total"] / len(chunk)).backward()
+            losses.append(parts["total"].detach())
+            self.meter.add(parts, len(batch["videos"]))
+        self.scaler.unscale_(self.optimizer)
+        limit = self.cfg.TRAIN.GRAD_CLIP_NORM or math.inf
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        *values, norm = torch.stack([*losses, norm]).tolist()  # the one wait for the device
+        return values, norm
+
+    def _unsynchronised(self) -> contextlib.AbstractContextManager:
+        return getattr(self.actor.network, "no_sync", contextlib.nullcontext)()
+
+    def _rate(self) -> float:
+        return self.cfg.TRAIN.LR * rate_factor(self.global_step, self.steps, self.cfg)
 
     @torch.no_grad()
-    def _validate(self, epoch: int) -> dict[str, float]:
-        self.actor.network.eval()
+    def _validate(self, asked: Callable[[], bool]) -> dict[str, float]:
+        """The figures of the validation samples, always the same ones."""
+        actor = self.actor.of(self.ema.module) if self.ema else self.actor
+        actor.network.eval()
         meter = Meter()
-        for _, batch in self._batches(self.val, 1, f"validate {epoch}", meter):  # always the same samples
-            meter.add(self.actor(batch), len(batch["videos"]))
-        return self._gather(meter)
-
-    def _batches(self, loader: Any, epoch: int, title: str, meter: Meter) -> Iterable[tuple[int, Batch]]:
-        """The batches of an epoch under a progress bar; counts unreadable samples and stops when there are too many."""
-        loader.batch_sampler.epoch = epoch
-        limit = max(1, math.ceil(UNREADABLE_LIMIT * self.steps * self.cfg.TRAIN.BATCH_SIZE))
-        unreadable = 0
-        with progress(total=len(loader), desc=title, unit="step", leave=False) as bar:
-            for step, batch in enumerate(loader):
-                for message in batch["unreadable"]:
-                    unreadable += 1
-                    _log.warning("sample skipped (%d so far): %s", unreadable, message)
-                if unreadable > limit:
-                    raise UserError(f"{unreadable} samples of this epoch could not be read (limit {limit}); "
-                                    f"the last: {batch['unreadable'][-1]}")
-                yield step, batch
-                if not bar.disable:  # the figures wait for the device
-                    bar.set_postfix(meter.postfix(), refresh=False)
+        with self._bar(f"validate {self.epoch + 1}", len(self.val)) as bar:
+            for batch in self._batches(self.val, 1, meter):
+                meter.add(actor(batch), len(batch["videos"]))
                 bar.update()
+                if self.group.any([asked()])[0]:
+                    self._save_step(stop=True)
+        return meter.means(self.group)
 
-    def _check_finite(self, loss: torch.Tensor, batch: Batch, epoch: int, step: int) -> None:
-        value = float(loss.detach())
-        if math.isfinite(value):
-            return
-        seen = ", ".join(f"{v} {f}" for v, f in zip(batch["videos"], batch["frames"], strict=True))
-        raise UserError(f"the loss is {value} at epoch {epoch}, step {step}; last good checkpoint: "
-                        f"{checkpoint_path(self.folder, self.epoch) if self.epoch else 'none'}; batch: {seen}")
+    def _finish_epoch(self, val: dict[str, float] | None) -> None:
+        """The epoch's line of figures and its checkpoint."""
+        state = self.meter.state(self.group)
+        figures = {"train": self.meter.means(self.group)} | ({"val": val} if val else {})
+        figures |= {"unreadable": state["unreadable"], "seconds": state["seconds"], "lr": self._rate(),
+                    "mixing": mixing_active(self.epoch + 1, self.cfg)}
+        self.epoch, self.step, self.meter = self.epoch + 1, 0, Meter()
+        best = val is not None and (self.best is None or val["iou"] > self.best["iou"])
+        if best:
+            self.best = {"epoch": self.epoch, "iou": val["iou"]}
+        content = self.state()
+        if self.group.leads:
+            self._print_epoch(figures)
+            self._log_line(figures)
+            run_state.save_checkpoint(checkpoint_path(self.folder, self.epoch), content)
+            if best:
+                run_state.remember_best(self.folder, self.epoch)
+            if val:
+                draw_curves(self.folder)
+            run_state.prune(self.folder, self.epoch, self.cfg.TRAIN.KEEP_CHECKPOINTS, self.cfg.TEST.EPOCH)
 
-    def _gather(self, meter: Meter) -> dict[str, float]:
-        means = meter.means()
-        if not means:
-            raise UserError("an epoch has fewer samples than one batch; raise SAMPLE_PER_EPOCH or lower BATCH_SIZE")
-        values = self.group.mean(torch.tensor(list(means.values()), device=self.group.device))
-        return dict(zip(means, values.tolist(), strict=True))
+    def _save_step(self, stop: bool) -> None:
+        """A checkpoint in the middle of an epoch; the one before it goes. ``stop``: and then the end."""
+        content = self.state()
+        path = run_state.step_path(self.folder, self.epoch, self.step)
+        if self.group.leads:
+            run_state.save_checkpoint(path, content)
+            for old in run_state.list_resumable(self.folder):
+                if old != path and old.name.startswith(path.name.partition("_step")[0] + "_step"):
+                    old.unlink(missing_ok=True)
+        if stop:
+            raise Stopped(f"stopped as SIGTERM asked, {self.step} steps into epoch {self.epoch + 1}; saved {path}; the "
+                          "same command goes on from there")
 
-    def _report(self, epoch: int, figures: dict[str, dict[str, float]], seconds: float) -> None:
-        parts = [f"{half} loss {f['total']:.4f} IoU {f['iou']:.4f}" for half, f in figures.items()]
-        print(f"epoch {epoch}/{self.cfg.TRAIN.EPOCH}: {', '.join(parts)}, "
-              f"{figures['train']['samples_per_s'] * self.group.world:.1f} samples/s, {seconds:.0f} s", flush=True)
-        self._log_line({"epoch": epoch, "seconds": seconds} | figures)
+    def _batches(self, loader: Any, epoch: int, meter: Meter, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch; counts unreadable samples, stops when there are too many, times the waiting."""
+        loader.batch_sampler.epoch, loader.batch_sampler.first_step = epoch, first
+        limit = max(1, math.ceil(UNREADABLE_LIMIT * len(loader) * self.cfg.TRAIN.BATCH_SIZE))
+        asked_at = time.monotonic()
+        for batch in loader:
+            meter.waited += time.monotonic() - asked_at
+            for message in batch["unreadable"]:
+                meter.unreadable += 1
+                _log.warning("sample skipped (%d so far): %s", meter.unreadable, message)
+            if meter.unreadable > limit:
+                raise UserError(f"{meter.unreadable} samples of this epoch could not be read (limit {limit}); "
+                                f"the last: {batch['unreadable'][-1]}")
+            yield batch
+            asked_at = time.monotonic()
+
+    def _bar(self, title: str, total: int, done: int = 0) -> Any:
+        return progress(total=total, initial=done, desc=title, unit="step", leave=False, shown=self.group.leads)
+
+    def _refuse(self, chunk: Sequence[Batch], finite: bool, losses: Sequence[float], norm: float) -> None:
+        where = f"epoch {self.epoch + 1}, step {self.step}"
+        if finite:
+            raise UserError(f"stopping at {where}: the loss of another process is not finite; see its message")
+        seen = ", ".join(f"{v} {f}" for b in chunk for v, f in zip(b["videos"], b["frames"], strict=True))
+        good = run_state.list_resumable(self.folder)
+        raise UserError(f"the loss is {sum(losses) / len(losses)} and its gradient {norm} at {where}; last good "
+                        f"checkpoint: {good[-1] if good else 'none'}; batch: {seen}")
+
+    def _say_step(self, bar: Any) -> None:
+        """The line of figures that is due, and the progress bar (whose figures wait for the device)."""
+        bar.update()
+        if not bar.disable:
+            bar.set_postfix(self.meter.postfix(), refresh=False)
+        if self.step % self.cfg.TRAIN.PRINT_INTERVAL == 0:
+            means = self.meter.means(self.group)
+            if self.group.leads:
+                self._log_line({"step": self.step, "lr": self._rate()} | means)
+
+    def _print_epoch(self, figures: dict[str, Any]) -> None:
+        parts = [f"{half} loss {figures[half]['total']:.4f} IoU {figures[half]['iou']:.4f}"
+                 for half in ("train", "val") if half in figures]
+        print(f"epoch {self.epoch}/{self.cfg.TRAIN.EPOCH}: {', '.join(parts)}, "
+              f"{figures['train']['samples_per_s']:.1f} samples/s, {figures['seconds']:.0f} s", flush=True)
 
     def _log_line(self, figures: dict[str, Any]) -> None:
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+        """``epoch`` is the one under way in a step's line and the one just finished in an epoch's."""
+        line = {"epoch": self.epoch + ("step" in figures), "at": self.global_step / self.steps,
+                "global_step": self.global_step} | figures
+        run_state.append_metrics(self.folder, line)
         for listener in self.listeners:
-            listener(figures)
+            listener(line)
+
+
+def seed_step(seed: int, rank: int, step: int) -> None:
+    """Seed torch for one step of one process (stochastic depth draws from it)."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, rank, step]).generate_state(1, np.uint64)[0]))

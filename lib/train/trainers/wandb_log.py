@@ -8,9 +8,14 @@ from typing import Any
 
 
 def wandb_listener(name: str, config: dict[str, Any], folder: Path) -> Callable[[dict[str, Any]], object]:
-    """Begin a run called ``name`` in the project ``mstgt``; give each line of figures to what is returned."""
+    """Give each line of figures to what is returned; with the first, a run called ``name`` begins in the project
+    ``mstgt``."""
     import wandb  # slow to import, and only wanted here
 
-    folder.mkdir(parents=True, exist_ok=True)
-    run = wandb.init(project="mstgt", name=name, config=config, dir=str(folder))
-    return run.log
+    def log(figures: dict[str, Any]) -> None:
+        if wandb.run is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            wandb.init(project="mstgt", name=name, config=config, dir=str(folder))
+        wandb.run.log(figures)
+
+    return log
