@@ -1,16 +1,23 @@
 """Run MSTGT over a benchmark, or over any folder of videos.
 
     python tracking/test.py --tracker_param MSTGT-full-256 --dataset lasot --threads 8 --num_gpus 2
+    python tracking/test.py --tracker_param MSTGT-full-256 --dataset lasot --batch 8 --shard 1/4
+    torchrun --nproc_per_node 4 tracking/test.py --tracker_param MSTGT-full-256 --dataset lasot
     python tracking/test.py --tracker_param MSTGT-nano-128 --dataset_dir /my/videos
 
 Writes one result file a video to <save_dir>/test/tracking_results/mstgt/<config>/<dataset>/ as they are done; a
-re-run does the videos that are left. Then: python tracking/analysis_results.py
+re-run does the videos that are left. The boxes do not depend on --threads or --shard, nor but for the last bits on
+--batch. Exit status 1 when a video failed, a worker died, or videos of the benchmark are not on disk.
+Then: python tracking/analysis_results.py
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +25,17 @@ import torch
 
 from lib.config import dump_config, find_experiment, load_config, load_paths, script_name
 from lib.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
-from lib.test.evaluation.results import has_result, read_manifest, remove_results, result_folder, write_manifest
-from lib.test.evaluation.runner import Job, run_videos
-from lib.test.tracker import find_checkpoint, load_engine
+from lib.test.evaluation.origin import Origin, claim
+from lib.test.evaluation.results import result_folder
+from lib.test.evaluation.runner import Failure, Job, frame_counts, run_videos
+from lib.test.evaluation.shard import Shard, choose_shard
+from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine
 from lib.utils.errors import UserError, run_command
 from lib.utils.files import file_sha256
+from lib.utils.machine import device_name
 
 _log = logging.getLogger(__name__)
+_MOST_CPU_WORKERS = 8  # by default, for each holds a network
 
 
 def parse() -> argparse.Namespace:
@@ -34,8 +45,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dataset", help="a benchmark's name, such as lasot, got10k_test, otb, synthetic")
     parser.add_argument("--dataset_dir", help="a folder of videos with frames and a ground-truth file each")
     parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
-    parser.add_argument("--threads", type=int, default=1, help="worker processes")
-    parser.add_argument("--num_gpus", type=int, default=None, help="GPUs to spread them over (default: all; 0: CPU)")
+    parser.add_argument("--threads", type=int, help="worker processes (default: one a GPU; without GPU one a core, at "
+                        f"most {_MOST_CPU_WORKERS}; each computes with OMP_NUM_THREADS cores, or one)")
+    parser.add_argument("--num_gpus", type=int, help="GPUs to spread them over (default: all; 0: CPU)")
+    parser.add_argument("--batch", type=int, default=1, help="videos that a worker tracks in lock-step (default: 1)")
+    parser.add_argument("--shard", metavar="i/n", help="only the i-th of n shares (torchrun: the rank's, by itself)")
+    parser.add_argument("--allow_missing", action="store_true", help="videos that are not on disk are no failure")
     parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
     parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
     parser.add_argument("--run", default="", help="a name to keep this run's results apart: <config>_<run>")
@@ -46,36 +61,46 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if bool(args.dataset) == bool(args.dataset_dir):
         parser.error("give either --dataset NAME or --dataset_dir DIR")
+    if min(args.batch, 1 if args.threads is None else args.threads) < 1 or (args.num_gpus or 0) < 0:
+        raise UserError("--batch and --threads must be at least 1, --num_gpus at least 0")
     return args
 
 
-def choose_devices(threads: int, num_gpus: int | None) -> list[str]:
+def choose_devices(threads: int | None, num_gpus: int | None, shard: Shard) -> list[str]:
     """The device of every worker."""
-    if threads < 1 or (num_gpus or 0) < 0:
-        raise UserError("--threads must be at least 1 and --num_gpus at least 0")
     here = torch.cuda.device_count()
     gpus = here if num_gpus is None else min(num_gpus, here)
     if num_gpus and gpus < num_gpus:
         _log.warning("--num_gpus %d, but there are %d: using %s", num_gpus, here, f"{gpus}" if gpus else "the CPU")
-    return [f"cuda:{i % gpus}" if gpus else "cpu" for i in range(threads)]
+    if threads is None:
+        alone = gpus or min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
+        threads = 1 if shard.launched else alone
+    return shard.devices(threads, gpus)
 
 
-def choose_videos(benchmark: Benchmark, wanted: list[str] | None) -> list[str]:
+def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[str]:
     """The videos to track."""
-    videos = benchmark.videos
-    if videos.missing and not wanted:
-        _log.warning("%s: %d of %d videos are not on disk (%s%s); running the others", benchmark.name,
-                     len(videos.missing), benchmark.expected, ", ".join(videos.missing[:3]),
-                     ", …" if len(videos.missing) > 3 else "")
-    unknown = set(wanted or ()) - set(videos.video_names)
+    names = benchmark.videos.video_names
+    unknown = set(wanted or ()) - set(names)
     if unknown:
-        raise UserError(f"no video {sorted(unknown)[0]!r} in {benchmark.name}; it has {', '.join(videos.video_names)}")
-    return [name for name in videos.video_names if not wanted or name in wanted]
+        raise UserError(f"no video {sorted(unknown)[0]!r} in {benchmark.name}; it has {', '.join(names)}")
+    return [name for name in names if not wanted or name in wanted]
+
+
+def missing_videos(benchmark: Benchmark) -> str:
+    """One line on the videos that are not there; "" where all are."""
+    absent, names = benchmark.expected - len(benchmark.videos), benchmark.videos.missing
+    if not absent:
+        return ""
+    known = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+    lack = "have no ground truth" if benchmark.root else "are not on disk"
+    return f"{absent} of the {benchmark.expected} videos of {benchmark.name} {lack}{known}"
 
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
+    shard = choose_shard(args.shard)
     cfg = load_config(args.tracker_name, args.tracker_param, args.overrides)
     script, config = script_name(args.tracker_name), find_experiment(args.tracker_name, args.tracker_param).stem
     paths = load_paths(args.data_dir, args.save_dir, half="test")
@@ -84,46 +109,45 @@ def main() -> int:
     benchmark = open_benchmark()
     checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, args.epoch or cfg.TEST.EPOCH,
                                                     paths.save_dir)
+    missing = "" if args.sequence else missing_videos(benchmark)
+    lacking = missing and benchmark.root is None and not args.allow_missing
+    if missing:
+        _log.warning("%s; running the others", missing)
+    devices = choose_devices(args.threads, args.num_gpus, shard)
+    origin = Origin(Path(checkpoint), file_sha256(checkpoint), dump_config(cfg), TrackerEngine.precision,
+                    device_name(devices[0]), args.batch)
+    counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
+    names = shard.take(counts)
     run = f"{config}_{args.run}" if args.run else config
     folder = result_folder(paths.save_dir, script, run, benchmark.name)
-    origin = {"checkpoint_sha256": file_sha256(checkpoint), "settings": dump_config(cfg)}
-    names = choose_videos(benchmark, args.sequence)
-    devices = choose_devices(args.threads, args.num_gpus)
-    names = left_to_do(folder, names, benchmark, origin, args.overwrite)
-    write_manifest(folder, benchmark, script, run, checkpoint=str(Path(checkpoint).absolute()), **origin)
-    lengths = [len(benchmark.videos.load(name)) for name in names]
-    print(f"{script}/{run} on {benchmark.name}: {len(names)} videos, {sum(lengths)} frames, "
-          f"{len(devices)} worker(s) on {', '.join(sorted(set(devices)))}", flush=True)
-    job = Job(open_benchmark, partial(load_engine, cfg, checkpoint), folder)
-    failures = run_videos(job, names, lengths, devices) if names else []
+    left = claim(folder, benchmark, script, run, origin, names, args.overwrite)
+    if len(left) < len(names):
+        print(f"{len(names) - len(left)} videos have a result already (--overwrite tracks them again)")
+    lengths, devices = {name: counts[name] for name in left}, devices[: max(1, len(left))]
+    print(f"{script}/{run} on {benchmark.name}{f', shard {shard}' if shard.count > 1 else ''}: {len(left)} videos, "
+          f"{sum(lengths.values())} frames, {len(devices)} worker(s) on {', '.join(sorted(set(devices)))}", flush=True)
+    started = time.monotonic()
+    failures = run_videos(Job(open_benchmark, partial(load_engine, cfg, checkpoint), folder, args.batch), lengths,
+                          devices)
+    say_how_it_went(lengths, failures, time.monotonic() - started, folder)
+    if missing:
+        _log.warning("%s%s", missing, "; with --allow_missing that is no failure" if lacking else "")
+    shard.wait_for_others()
+    return 1 if failures or lacking else 0
+
+
+def say_how_it_went(lengths: dict[str, int], failures: Sequence[Failure], seconds: float, folder: Path) -> None:
+    """The failures, those of one reason in one line, and what was done."""
+    videos: dict[str, list[str]] = {}
     for failure in failures:
-        print(f"FAILED {failure.video}: {failure.reason}")
-    print(f"{len(names) - len(failures)} of {len(names)} videos done; results in {folder}")
-    return 1 if failures else 0
-
-
-def left_to_do(folder: Path, names: list[str], benchmark: Benchmark, origin: dict[str, str],
-               overwrite: bool) -> list[str]:
-    """The videos without a result. Results of other weights, settings or another folder of videos are an error.
-
-    ``overwrite`` removes what is to be tracked again, and everything where the rest has another origin: one manifest
-    speaks for the whole folder.
-    """
-    done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
-    if not done:
-        return names
-    manifest = read_manifest(folder) or {}
-    wanted = origin | {"root": None if benchmark.root is None else str(benchmark.root)}
-    other = [key for key, value in wanted.items() if manifest.get(key) != value]
-    if overwrite:
-        remove_results(folder, done if other else done & set(names))
-        return names
-    if other:
-        raise UserError(f"{folder} holds results of another {' and '.join(other)}; "
-                        "give --overwrite to replace them or --run NAME to keep both")
-    done &= set(names)
-    print(f"{len(done)} videos have a result already (--overwrite tracks them again)")
-    return [name for name in names if name not in done]
+        videos.setdefault(failure.reason, []).append(failure.video)
+    for reason, names in videos.items():
+        others = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"FAILED {', '.join(names[:3])}{others}: {reason}")
+    done = lengths.keys() - {failure.video for failure in failures}
+    frames = sum(lengths[name] for name in done)
+    speed = f", {frames / seconds:.1f} frames/s" if frames else ""
+    print(f"{len(done)} of {len(lengths)} videos done{speed}; results in {folder}", flush=True)
 
 
 if __name__ == "__main__":

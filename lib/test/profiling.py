@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lib.models.mstgt import MSTGT
 from lib.models.mstgt.checkpoint import unused_published_parameters
 from lib.test.tracker import Tracker, TrackerEngine
+from lib.utils import machine
 
 PICTURE = (720, 1280)
 
@@ -96,14 +97,9 @@ def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
 
 
 def device_name(device: torch.device) -> str:
-    """How to name ``device`` to a person."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} threads"
-    return f"CPU, {torch.get_num_threads()} threads"
+    """How to name ``device`` and the threads that work on it to a person."""
+    name = machine.device_name(device)
+    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
 
 
 def _flops(run: Callable[[], Any]) -> int:

@@ -1,7 +1,8 @@
 """Result files: where they lie, how they are written, read and found again.
 
     <save_dir>/test/tracking_results/<tracker>/<config>/<dataset>/
-        benchmark.json        the manifest: which benchmark, and its folder where it is a folder benchmark
+        benchmark.json        the manifest: which benchmark, its folder where it is a folder benchmark, and the
+                              origin of the results (lib.test.evaluation.origin)
         <video>.txt           one box a frame: x,y,w,h in pixels
         <video>_time.txt      seconds a frame
         <video>_score.txt     the tracker's confidence a frame, in [0, 1]
@@ -76,11 +77,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again") from error
+        raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again with --overwrite") from error
     if not isinstance(value, dict) or not isinstance(value.get("benchmark"), str) \
-            or not isinstance(value.get("root"), str | None):
-        raise UserError(f"{path}: not a manifest with \"benchmark\" and \"root\"; run the tracker again")
-    return value
+            or not isinstance(value.get("root"), str | None) or not isinstance(value.get("made_by"), list | None) \
+            or not all(isinstance(entry, dict) for entry in value.get("made_by") or ()):
+        raise UserError(f'{path}: not a manifest with "benchmark" and "root"; run the tracker again with --overwrite')
+    return {"root": None, **value, "made_by": value.get("made_by") or []}
 
 
 def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.ndarray, scores: np.ndarray) -> None:
@@ -120,6 +122,14 @@ def remove_results(folder: Path, videos: Iterable[str]) -> None:
     for video in videos:
         for ending in (".txt", *_COMPANIONS):
             (folder / f"{video}{ending}").unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, videos: Iterable[str]) -> None:
+    """Remove what a killed process left half-written of the files of ``videos``."""
+    starts = tuple(f".{video}{ending[:-4]}." for video in videos for ending in (".txt", *_COMPANIONS))
+    for path in list(folder.iterdir()):
+        if path.name.startswith(starts):
+            path.unlink(missing_ok=True)
 
 
 def has_result(folder: Path, video: str) -> bool:

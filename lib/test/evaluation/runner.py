@@ -1,158 +1,190 @@
 """Track every video of a benchmark and write each result as it is done.
 
-One process, or several workers that keep the network loaded and take the longest videos first. A video that fails or a
-worker that dies costs that video alone; both are in the list of failures that :func:`run_videos` returns.
+    failures = run_videos(Job(open_benchmark, build_engine, folder, batch=4), {"bear-2": 1200, …}, ["cuda:0", "cuda:1"])
+
+With one device the work is done in this process. With several there is a worker process for each, which keeps its
+network loaded; they take the longest videos first. A video that fails costs itself. A worker that dies costs the videos
+that it was at, and another takes its place, as long as there have been no more deaths than workers. All of this is in
+the list that :func:`run_videos` returns.
 """
 
 from __future__ import annotations
 
 import multiprocessing as mp
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
+from tqdm import tqdm
 
-from lib.data.sequence import Sequence as Video
 from lib.data.sequence import VideoSet
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.test.evaluation.results import write_result
-from lib.test.tracker import Tracker, TrackerEngine
+from lib.test.evaluation.worker import GRACE, Job, run_job, worker_process
 from lib.utils.errors import UserError
 from lib.utils.progress import progress
-
-SAY_EVERY = 25  # frames between two messages of a worker
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A video without a result, and why."""
+    """A video without a result, and why. A worker that died before it had a video stands in for one."""
 
     video: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs; must be picklable. Each worker opens the benchmark and builds its engine itself."""
+def frame_counts(videos: VideoSet, names: Sequence[str]) -> dict[str, int]:
+    """The frames of each of ``names``; 0 where the annotation cannot be read (tracking it will say why)."""
+    counts = {}
+    for name in progress(names, unit="video", desc="videos"):
+        try:
+            counts[name] = len(videos.load(name))
+        except UserError:
+            counts[name] = 0
+    return counts
 
-    open_benchmark: Callable[[], Benchmark]
-    build_engine: Callable[[str], TrackerEngine]  # from a device's name
-    folder: Path
 
+def run_videos(job: Job, lengths: Mapping[str, int], devices: Sequence[str]) -> list[Failure]:
+    """Track the videos that are the keys of ``lengths`` (frames each) with one worker a device in ``devices``.
 
-def track_video(engine: TrackerEngine, video: Video,
-                tick: Callable[[int], None] = lambda frame: None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One pass over a video from its first box: boxes (N, 4) x, y, w, h, seconds (N,) and scores (N,).
-
-    Frame 0 keeps its given box and has score 1. The seconds are those of the tracker alone, without decoding.
+    A device may be named several times. Raises :class:`UserError` where no worker can begin at all.
     """
-    if not np.isfinite(video.boxes_xywh[0]).all():
-        raise UserError(f"{video.name}: the first frame has no box")
-    tracker = Tracker(engine)
-    boxes, seconds, scores = np.empty((len(video), 4)), np.empty(len(video)), np.ones(len(video))
-    for index in range(len(video)):
-        image = video.frames.read(index)
-        started = time.perf_counter()
-        if index == 0:
-            tracker.init(image, video.boxes_xywh[0])
-            boxes[0] = video.boxes_xywh[0]
-        else:
-            boxes[index], scores[index] = tracker.update(image)
-        seconds[index] = time.perf_counter() - started
-        tick(index)
-    return boxes, seconds, scores
+    names = sorted(lengths, key=lambda name: (-lengths[name], name))
+    devices = devices[: len(names)]
+    if not names:
+        return []
+    job = replace(job, batch=min(job.batch, -(-len(names) // len(devices))))  # leave some for every worker
+    with progress(total=sum(lengths.values()), unit="frame", desc="tracking") as bar:
+        account = _Account(bar, lengths)
+        run = _run_here(job, names, devices[0], account) if len(devices) == 1 \
+            else _Crew(job, names, devices, account).run()
+        return list(run)
 
 
-def run_videos(job: Job, names: Sequence[str], lengths: Sequence[int], devices: Sequence[str]) -> list[Failure]:
-    """Track the videos called ``names`` (frames: ``lengths``) with one worker a device in ``devices``.
+class _Account:
+    """What the bar shows: frames done of those to do. The rest of a video that fails is no longer to do."""
 
-    A device may be named several times. With a single one the work is done in this process.
-    """
-    order = [name for _, name in sorted(zip(lengths, names, strict=True), key=lambda item: -item[0])]
-    with progress(total=sum(lengths), unit="frame", desc="tracking") as bar:
-        if len(devices) == 1:
-            return list(_run_here(job, order, devices[0], bar.update))
-        return list(_run_workers(job, order, devices[: len(order)], bar.update))
+    def __init__(self, bar: tqdm, lengths: Mapping[str, int]):
+        self.bar, self.lengths, self.done = bar, lengths, Counter()
 
+    def add(self, name: str, frames: int = 1) -> None:
+        self.done[name] += frames
+        self.bar.update(frames)
 
-def _run_here(job: Job, names: Sequence[str], device: str, tick: Callable[[int], object]) -> Iterator[Failure]:
-    videos, engine = job.open_benchmark().videos, job.build_engine(device)
-    for name in names:
-        failure = _run_one(job, videos, engine, name, lambda _: tick(1))
-        if failure:
-            yield failure
+    def close(self, name: str) -> None:
+        self.bar.total -= self.lengths[name] - self.done[name]
+        self.bar.refresh()
 
 
-def _run_one(job: Job, videos: VideoSet, engine: TrackerEngine, name: str,
-             tick: Callable[[int], object]) -> Failure | None:
-    try:
-        write_result(job.folder, name, *track_video(engine, videos.load(name), tick))
-    except UserError as error:
-        return Failure(name, str(error))
-    return None
+def _run_here(job: Job, names: Sequence[str], device: str, account: _Account) -> Iterator[Failure]:
+    for name, reason in run_job(job, device, names, account.add):
+        account.close(name)
+        if reason is not None:
+            yield Failure(name, reason)
 
 
-def _run_workers(job: Job, names: Sequence[str], devices: Sequence[str],
-                 tick: Callable[[int], object]) -> Iterator[Failure]:
-    context = mp.get_context("spawn")
-    waiting = list(reversed(names))
-    threads = max(1, torch.get_num_threads() // len(devices))
-    workers: dict[Connection, tuple[mp.process.BaseProcess, str]] = {}
-    for device in devices:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(job, device, threads, theirs), daemon=True)
-        process.start()
+@dataclass(eq=False)
+class _Worker:
+    """A worker process and the videos that it is at."""
+
+    device: str
+    process: mp.process.BaseProcess
+    connection: Connection
+    videos: set[str] = field(default_factory=set)
+
+
+class _Crew:
+    """The worker processes, and what is left for them to do."""
+
+    def __init__(self, job: Job, names: Sequence[str], devices: Sequence[str], account: _Account):
+        self.job, self.devices, self.account = job, devices, account
+        self.waiting = deque(names)
+        self.replacements = len(devices)
+        self.workers: dict[Connection, _Worker] = {}
+        self.context = mp.get_context("forkserver")  # a clean process that has imported what all workers need, once
+        self.context.set_forkserver_preload([worker_process.__module__])
+
+    def run(self) -> Iterator[Failure]:
+        try:
+            for device in self.devices:
+                self._hire(device)
+            while self.workers:
+                for connection in wait(list(self.workers)):
+                    yield from self._listen(self.workers[connection])
+            for name in self.waiting:
+                self.account.close(name)
+                yield Failure(name, f"not tracked: {2 * len(self.devices)} workers died before its turn")
+        finally:
+            self._dismiss()
+
+    def _hire(self, device: str) -> None:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=worker_process, args=(self.job, device, theirs), daemon=True)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C does not reach it while it loads
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
         theirs.close()
-        workers[ours] = (process, "")
-    try:
-        while workers:
-            for connection in wait(list(workers)):
-                yield from _listen(connection, workers, waiting, tick)
-        for name in waiting:
-            yield Failure(name, "every worker had died before it could be tracked")
-    finally:
-        for process, _ in workers.values():
-            process.terminate()
+        self.workers[ours] = _Worker(device, process, ours)
+
+    def _listen(self, worker: _Worker) -> list[Failure]:
+        """Take one message of a worker."""
+        try:
+            kind, value = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            return self._bury(worker)
+        if kind == "unfit":
+            raise UserError(value)
+        if kind == "next":
+            self._give(worker)
+        elif kind == "frames":
+            for name, frames in value.items():
+                self.account.add(name, frames)
+        else:
+            name, reason = value
+            worker.videos.remove(name)
+            self.account.close(name)
+            return [] if reason is None else [Failure(name, reason)]
+        return []
+
+    def _give(self, worker: _Worker) -> None:
+        name = self.waiting.popleft() if self.waiting else ""
+        try:
+            worker.connection.send(name)
+        except (BrokenPipeError, ConnectionResetError):  # it died meanwhile: its pipe will say so
+            if name:
+                self.waiting.appendleft(name)
+        else:
+            worker.videos |= {name} - {""}
+
+    def _bury(self, worker: _Worker) -> list[Failure]:
+        """A worker has ended: in good order, or it died."""
+        del self.workers[worker.connection]
+        worker.connection.close()
+        worker.process.join()
+        if not worker.process.exitcode and not worker.videos:
+            return []
+        how = _how_it_ended(worker.process.exitcode)
+        for name in worker.videos:
+            self.account.close(name)
+        if self.waiting and self.replacements:
+            self.replacements -= 1
+            self._hire(worker.device)
+        return [Failure(name, f"its worker died: {how}") for name in sorted(worker.videos)] \
+            or [Failure(f"(worker on {worker.device})", f"died before it took a video: {how}")]
+
+    def _dismiss(self) -> None:
+        """End the workers that are left."""
+        for worker in self.workers.values():
+            worker.process.terminate()
+        for worker in self.workers.values():
+            worker.process.join(GRACE)
+            worker.process.kill()
 
 
-def _listen(connection: Connection, workers: dict[Connection, tuple[mp.process.BaseProcess, str]],
-            waiting: list[str], tick: Callable[[int], object]) -> Iterator[Failure]:
-    """Take one message of a worker; hand it the next video when it is free."""
-    process, name = workers[connection]
-    try:
-        kind, value = connection.recv()
-    except (EOFError, ConnectionResetError):
-        del workers[connection]
-        process.join()
-        if name or process.exitcode:
-            yield Failure(name or "(no video)", f"a worker died with exit status {process.exitcode}")
-        return
-    if kind == "frames":
-        tick(value)
-        return
-    if value is not None:
-        yield Failure(name, value)
-    name = waiting.pop() if waiting else ""
-    workers[connection] = (process, name)
-    connection.send(name)
-
-
-def _work(job: Job, device: str, threads: int, connection: Connection) -> None:
-    """A worker: asks for videos until it is told the empty name."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(1)
-    videos, engine = job.open_benchmark().videos, job.build_engine(device)
-
-    def tick(frame: int) -> None:
-        if frame % SAY_EVERY == SAY_EVERY - 1:
-            connection.send(("frames", SAY_EVERY))
-
-    connection.send(("free", None))
-    while name := connection.recv():
-        failure = _run_one(job, videos, engine, name, tick)
-        connection.send(("free", failure.reason if failure else None))
+def _how_it_ended(exitcode: int) -> str:
+    number = exitcode - 128 if exitcode > 128 else -exitcode
+    if number > 0:
+        return signal.Signals(number).name + (" (out of memory?)" if number == signal.SIGKILL else "")
+    return f"exit status {exitcode}; what it said is above"

@@ -1,7 +1,8 @@
 """From pictures to boxes: crop around the last box, one step of the network, box of the best cell, back to the picture.
 
-``TrackerEngine`` holds what all videos share (network, settings, device) and keeps nothing of any video;
-``Tracker`` holds one video's target and has the interface that people know from the GOT-10k toolkit.
+``TrackerEngine`` holds what all videos share (network, settings, device) and keeps nothing of any video; one step of
+it takes the next pictures of any number of unrelated videos. ``Tracker`` holds one video's target and has the interface
+that people know from the GOT-10k toolkit.
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ def hann_window(grid: int) -> torch.Tensor:
 
 
 class TrackerEngine:
-    """Maps (picture, target) to the next target. ``cfg`` gives TEST.* and the normalisation."""
+    """Maps pictures and targets to the next targets. ``cfg`` gives TEST.* and the normalisation.
+
+    precision  what the network computes in, for the manifest of the results
+    """
+
+    precision = "fp32"
 
     def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu"):
         self.device = torch.device(device)
@@ -56,22 +62,40 @@ class TrackerEngine:
         if not overlaps_image(box, width, height):
             raise UserError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
-        return Target(box, self.network.start(self._input(crop.cut(image))))
+        return Target(box, self.network.start(self._input(crop.cut(image)[None])))
 
     @torch.inference_mode()
-    def step(self, image: np.ndarray, target: Target) -> tuple[Target, float]:
-        """The target in the next picture, and the score in (0, 1) of the cell it was read at."""
-        _check_image(image)
-        crop = Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
-        prediction, state = self.network.step(self._input(crop.cut(image)), target.state)
-        box, score = prediction.boxes(self.window)
-        answer = torch.cat([box[0], score]).tolist()  # one copy from the device
-        height, width = image.shape[:2]
-        box_xywh = clip_box(crop.from_crop(np.array(answer[:4])), width, height)
-        return Target(box_xywh, state), answer[4]
+    def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:
+        """Each target in the next picture of its video, and the score in (0, 1) of the cell it was read at.
 
-    def _input(self, picture: np.ndarray) -> torch.Tensor:
-        return to_input(torch.from_numpy(picture).to(self.device)[None], self.mean, self.std)
+        The targets may be those of any videos, at any frame: they go through the network as one batch.
+        """
+        for image in images:
+            _check_image(image)
+        crops = [Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
+                 for target in targets]
+        pictures = np.stack([crop.cut(image) for crop, image in zip(crops, images, strict=True)])
+        prediction, state = self.network.step(self._input(pictures), _join([target.state for target in targets]))
+        boxes, scores = prediction.boxes(self.window)
+        answers = torch.cat([boxes, scores[:, None]], dim=1).tolist()  # one copy from the device
+        found = []
+        for image, crop, answer, own in zip(images, crops, answers, _part(state), strict=True):
+            height, width = image.shape[:2]
+            found.append((Target(clip_box(crop.from_crop(np.array(answer[:4])), width, height), own), answer[4]))
+        return found
+
+    def _input(self, pictures: np.ndarray) -> torch.Tensor:
+        return to_input(torch.from_numpy(pictures).to(self.device), self.mean, self.std)
+
+
+def _join(states: Sequence[TrackState]) -> TrackState:
+    """The states of single videos as one batch."""
+    return states[0] if len(states) == 1 else TrackState(*map(torch.cat, zip(*states, strict=True)))
+
+
+def _part(state: TrackState) -> list[TrackState]:
+    """The state of a batch as those of its videos."""
+    return [TrackState(*tensors) for tensors in zip(*(tensor.split(1) for tensor in state), strict=True)]
 
 
 class Tracker:
@@ -92,7 +116,7 @@ class Tracker:
         """The box in the next picture as (4,) float64 x, y, w, h, and a score in (0, 1)."""
         if self.target is None:
             raise RuntimeError("call init before update")
-        self.target, score = self.engine.step(image, self.target)
+        [(self.target, score)] = self.engine.step([image], [self.target])
         return self.target.box_xywh, score
 
 

@@ -1,0 +1,152 @@
+"""Where results come from, and whether those in a folder may stand beside new ones.
+
+    left = claim(folder, benchmark, "mstgt", "MSTGT-full-256", origin, names, overwrite=False)
+
+writes the folder's manifest and gives the videos that are left to track. One manifest speaks for the whole folder:
+
+    benchmark, root               what was tracked
+    tracker, config, checkpoint   by what
+    checkpoint_sha256, settings, precision        what the numbers depend on: one of each for all videos
+    made_by                       a list: code, torch, device, batch of every kind of run that took part
+
+Several commands may claim a folder at once (shards); they take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.config import flatten
+from lib.config.yaml_text import parse_yaml_mapping
+from lib.test.evaluation.benchmarks import Benchmark
+from lib.test.evaluation.results import (
+    MANIFEST,
+    has_result,
+    read_manifest,
+    remove_leftovers,
+    remove_results,
+    write_manifest,
+)
+from lib.utils.errors import UserError
+from lib.utils.version import code_version
+
+_log = logging.getLogger(__name__)
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What makes the results of a run.
+
+    checkpoint  the file, and its SHA-256
+    settings    the resolved configuration as YAML
+    precision   what the network computes in
+    device      the name of the machine's device
+    batch       videos in lock-step
+    """
+
+    checkpoint: Path
+    checkpoint_sha256: str
+    settings: str
+    precision: str
+    device: str
+    batch: int
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        return {"code": code_version(), "torch": torch.__version__, "device": self.device, "batch": self.batch}
+
+
+def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin: Origin, names: Sequence[str],
+          overwrite: bool) -> list[str]:
+    """Make ``folder`` ready for results of ``origin``; gives those of ``names`` that are left to track.
+
+    ``overwrite`` removes what is to be tracked again, and everything where the rest has another origin.
+    Raises :class:`UserError` where results of another origin are in the way.
+    """
+    with _alone(folder):
+        manifest = _read(folder, overwrite)
+        done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
+        others = _differences(manifest, origin, benchmark) if done else []
+        if others and not overwrite:
+            raise UserError(f"{folder} holds {len(done)} results of another origin ({'; '.join(others)}); give "
+                            "--overwrite to replace them or --run NAME to keep both")
+        if overwrite:
+            gone = done if others else done & set(names)
+            remove_results(folder, gone)
+            done -= gone
+        left = [name for name in names if name not in done]
+        remove_leftovers(folder, left)
+        made_by = manifest["made_by"] if manifest and done else []
+        if done:
+            _say_other_code(made_by)
+        if left:
+            made_by = made_by + [origin.made_by] * (origin.made_by not in made_by)
+            write_manifest(folder, benchmark, tracker, config, checkpoint=str(origin.checkpoint.absolute()),
+                           checkpoint_sha256=origin.checkpoint_sha256, settings=origin.settings,
+                           precision=origin.precision, made_by=made_by)
+        return left
+
+
+def _read(folder: Path, overwrite: bool) -> dict[str, Any] | None:
+    try:
+        return read_manifest(folder)
+    except UserError:
+        if not overwrite:
+            raise
+        return None  # broken, and about to be replaced
+
+
+def _say_other_code(made_by: Sequence[dict[str, Any]]) -> None:
+    codes = [str(entry.get("code")) for entry in made_by]
+    if code_version() not in codes:
+        _log.warning("the results that are there were made by code %s, this is %s; --overwrite tracks them again",
+                     " and ".join(sorted(set(codes))) or "unknown", code_version())
+
+
+def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Benchmark) -> list[str]:
+    """In what the origin of the results in a folder is another one; [] where it is the same."""
+    if manifest is None:
+        return [f"there is no {MANIFEST}"]
+    found = []
+    root = None if benchmark.root is None else str(benchmark.root)
+    for what, there, now in (("root", manifest["root"], root),
+                             ("precision", manifest.get("precision"), origin.precision)):
+        if there != now:
+            found.append(f"{what}: {there} there, {now} now")
+    if manifest.get("checkpoint_sha256") != origin.checkpoint_sha256:
+        found.append(f"checkpoint: {manifest.get('checkpoint')} with SHA-256 "
+                     f"{str(manifest.get('checkpoint_sha256'))[:12]}… there, {origin.checkpoint_sha256[:12]}… now")
+    there, now = (_that_matter(parse_yaml_mapping(str(text), MANIFEST))
+                  for text in (manifest.get("settings", ""), origin.settings))
+    found += [f"{key}: {there.get(key)} there, {now.get(key)} now"
+              for key in sorted(there.keys() | now.keys()) if there.get(key) != now.get(key)]
+    return found
+
+
+def _that_matter(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a tracker's boxes depend on, under dotted names. What trained the weights is their hash's."""
+    return {key: value for key, value in flatten(settings).items()
+            if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")) and key != "TEST.EPOCH"}
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let only one command at a time look through ``folder``; without effect where files cannot be locked."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / _LOCK, "w")  # noqa: SIM115 - closed below, which also gives the lock back
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    with file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,126 @@
+"""tracking/test.py on every benchmark's layout, and on videos that something is wrong with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from lib.config import dump_config, load_config
+from lib.test.evaluation.results import read_boxes, read_scores, read_seconds
+from lib.utils.errors import UserError
+from lib.utils.files import file_sha256
+
+BOX = "40,30,24,20"
+ROWS = f"{BOX}\n" * 3
+LASOT = {"groundtruth.txt": ROWS, "full_occlusion.txt": "0,0,0", "out_of_view.txt": "0,0,0", "img/{:08d}.jpg": 3}
+
+# benchmark: its name in results, the video's name, how many videos it has, its files under the data folder
+LAYOUTS = {
+    "lasot": ("lasot", "bear-2", 280, {f"lasot/bear/bear-2/{name}": content for name, content in LASOT.items()}),
+    "lasot_extension_subset": ("lasot_extension_subset", "atv-1", 150, {
+        f"lasot_extension_subset/atv/atv-1/{name}": content for name, content in LASOT.items()}),
+    "got10k": ("got10k_test", "GOT-10k_Test_000001", 180, {
+        "got10k/test/list.txt": "GOT-10k_Test_000001\n", "got10k/test/GOT-10k_Test_000001/groundtruth.txt": BOX,
+        "got10k/test/GOT-10k_Test_000001/{:08d}.jpg": 3}),
+    "trackingnet": ("trackingnet", "0-6LB4FqxoE_0", 511, {
+        "trackingnet/TEST/anno/0-6LB4FqxoE_0.txt": BOX, "trackingnet/TEST/frames/0-6LB4FqxoE_0/{0}.jpg": 3}),
+    "uav": ("uav", "uav_bike1", 123, {"uav/anno/UAV123/bike1.txt": ROWS, "uav/data_seq/UAV123/bike1/{:06d}.jpg": 3}),
+    "otb": ("otb", "Car4", 100, {"otb/Car4/groundtruth_rect.txt": ROWS, "otb/Car4/img/{:04d}.jpg": 3}),
+    "nfs": ("nfs", "nfs_bee", 100, {"nfs/anno/nfs_bee.txt": ROWS, "nfs/sequences/bee/{:05d}.jpg": 3}),
+    "tnl2k": ("tnl2k", "Cat_video", 700, {"tnl2k/Cat_video/groundtruth.txt": ROWS,
+                                          "tnl2k/Cat_video/imgs/{:05d}.jpg": 3}),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_benchmark_runs_on_what_is_there(name, command, put, tmp_path):
+    benchmark, video, videos, files = LAYOUTS[name]
+    put(tmp_path / "data", files)
+    threads = ("--threads", "2")  # more than there are videos
+    where = ("--dataset", name, "--data_dir", tmp_path / "data")
+    lacking = f"{videos - 1} of the {videos} videos of {benchmark} are not on disk"
+    assert command(*where, *threads) == 1
+    assert "1 of 1 videos done" in command.said and command.said.count(lacking) == 2
+    assert "with --allow_missing" in command.said
+    folder = command.folder(benchmark)
+    boxes = read_boxes(folder, video)
+    assert boxes.shape == (3, 4) and boxes[0].tolist() == [40, 30, 24, 20]
+    assert len(read_scores(folder, video)) == 3 and (read_seconds(folder, video) > 0).all()
+    assert command(*where, "--allow_missing") == 0 and "1 videos have a result already" in command.said
+    assert command.said.count(lacking) == 2
+    assert command(*where, "--sequence", video) == 0 and "not on disk" not in command.said
+
+
+def test_the_manifest_says_what_made_the_results(command, videos, checkpoint):
+    assert command("--dataset_dir", videos(a=2), "--batch", "2", "--set", "TEST.SEARCH_FACTOR=4.5") == 0
+    manifest = json.loads((command.folder() / "benchmark.json").read_text())
+    assert manifest["checkpoint_sha256"] == file_sha256(checkpoint) and manifest["precision"] == "fp32"
+    assert manifest["settings"] == dump_config(load_config("MSTGT", "MSTGT-nano-128", ["TEST.SEARCH_FACTOR=4.5"]))
+    [made_by] = manifest["made_by"]
+    assert made_by["batch"] == 2 and all(made_by[key] for key in ("code", "torch", "device"))
+    with pytest.raises(UserError, match=r"TEST\.SEARCH_FACTOR: 4\.5 there, 4\.0 now.*--overwrite.*--run"):
+        command("--dataset_dir", videos(a=2))
+
+
+BROKEN = {  # video: what is wrong, and the words of its line
+    "nan": ("nan,nan,nan,nan", "initial box"),
+    "flat": ("40,30,0,20", "w > 0"),
+    "outside": ("400,30,20,20", "outside the picture"),
+    "words": ("x,y,w,h", "line 1"),
+}
+
+
+@pytest.mark.parametrize("batch", ["1", "3"])
+def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, videos, put):
+    root = videos(single=1, torn=6, gone=4, whole=5)
+    torn = root / "torn/img/00000004.jpg"
+    torn.write_bytes(torn.read_bytes()[:-200])
+    (root / "gone/img/00000001.jpg").write_bytes(b"")
+    for name, (first, _) in BROKEN.items():
+        put(root, {f"{name}/groundtruth.txt": f"{first}\n{BOX}\n{BOX}\n", name + "/img/{:08d}.jpg": 3})
+    assert command("--dataset_dir", root, "--batch", batch) == 1
+    lines = {line.split()[1].rstrip(":"): line for line in command.said.splitlines() if line.startswith("FAILED")}
+    assert lines.keys() == {"torn", "gone", *BROKEN}
+    assert str(torn) in lines["torn"] and "cut short" in lines["torn"] and "00000001.jpg" in lines["gone"]
+    assert all(words in lines[name] for name, (_, words) in BROKEN.items())
+    assert command.boxes().keys() == {f"{n}{e}" for n in ("single", "whole") for e in (".txt", "_score.txt")}
+    assert "2 of 8 videos done" in command.said
+    assert read_boxes(command.folder(), "single").tolist() == [[40, 30, 24, 20]]
+    for name in lines:
+        shutil.rmtree(root / name)
+    assert command("--dataset_dir", root) == 0  # nothing is left to do
+
+
+def test_failures_of_one_reason_are_one_line(command, capsys):
+    failures = [command.module.Failure(name, "gone") for name in "abcde"] + [command.module.Failure("f", "torn")]
+    command.module.say_how_it_went(dict.fromkeys("abcdefg", 2), failures, 0.5, command.folder())
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["FAILED a, b, c and 2 more: gone", "FAILED f: torn"]
+    assert said[2].startswith("1 of 7 videos done, 4.0 frames/s")
+
+
+def test_a_folder_with_frames_without_ground_truth_is_said_but_no_failure(command, videos, put):
+    root = videos(a=2)
+    put(root, {"bare/img/{:08d}.jpg": 2})
+    assert command("--dataset_dir", root) == 0
+    assert "1 of the 2 videos of mine have no ground truth (bare)" in command.said
+
+
+@pytest.mark.parametrize("words", [("--threads", "0"), ("--batch", "0"), ("--num_gpus", "-1"), ("--shard", "3/2"),
+                                   ("--sequence", "nobody")])
+def test_bad_arguments_are_one_line_and_write_nothing(words, command, videos, tmp_path):
+    with pytest.raises(UserError) as error:
+        command("--dataset_dir", videos(a=2), *words)
+    assert words[1] in str(error.value) or words[0] in str(error.value)
+    assert "\n" not in str(error.value) and not command.save_dir.exists()
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(command, videos, monkeypatch):
+    def full(*_):
+        raise UserError("cannot write a.txt: No space left on device")
+
+    monkeypatch.setattr("lib.test.evaluation.worker.write_result", full)
+    assert command("--dataset_dir", videos(a=2)) == 1 and "No space left" in command.said
+    assert not command.boxes()

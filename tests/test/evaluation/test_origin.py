@@ -1,0 +1,131 @@
+"""Which results may stay: those of the same weights, settings, precision and folder."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lib.config import dump_config, load_config
+from lib.test.evaluation import origin as origin_module
+from lib.test.evaluation.benchmarks import folder_benchmark
+from lib.test.evaluation.origin import Origin, claim
+from lib.test.evaluation.results import has_result, read_manifest, write_result
+from lib.utils.errors import UserError
+
+
+def settings(*overrides: str) -> str:
+    return dump_config(load_config("MSTGT", "MSTGT-nano-128", overrides))
+
+
+@pytest.fixture
+def origin(tmp_path) -> Origin:
+    return Origin(tmp_path / "a.pth.tar", "ab" * 32, settings(), "fp32", "a machine", 1)
+
+
+@pytest.fixture
+def take(videos, tmp_path):
+    """take(origin, "a", "b", overwrite=…) claims the result folder of three videos for some of them."""
+    benchmark = folder_benchmark(videos(a=1, b=1, c=1))
+
+    def run(origin: Origin, *names: str, overwrite: bool = False) -> list[str]:
+        return claim(tmp_path / "results", benchmark, "mstgt", "nano", origin, names or ("a", "b", "c"), overwrite)
+    return run
+
+
+def finish(tmp_path, *names: str) -> None:
+    for name in names:
+        write_result(tmp_path / "results", name, np.ones((1, 4)), np.ones(1), np.ones(1))
+
+
+def test_what_is_done_is_left_out(take, origin, tmp_path):
+    assert take(origin) == ["a", "b", "c"]
+    finish(tmp_path, "b")
+    assert take(origin) == ["a", "c"] and take(origin, "b") == []
+    manifest = read_manifest(tmp_path / "results")
+    assert manifest["checkpoint_sha256"] == "ab" * 32 and manifest["settings"] == origin.settings
+    assert manifest["precision"] == "fp32" and manifest["root"] == str(tmp_path / "mine")
+    [made_by] = manifest["made_by"]
+    assert made_by.keys() == {"code", "torch", "device", "batch"} and made_by["device"] == "a machine"
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"checkpoint_sha256": "cd" * 32}, "checkpoint: .*abababababab… there, cdcdcdcdcdcd… now"),
+    ({"precision": "fp16"}, "precision: fp32 there, fp16 now"),
+    ({"settings": settings("TEST.SEARCH_FACTOR=4.5")}, r"TEST.SEARCH_FACTOR: 4.0 there, 4.5 now"),
+])
+def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, words):
+    take(origin)
+    finish(tmp_path, "a", "b")
+    before = (tmp_path / "results" / "benchmark.json").read_text()
+    with pytest.raises(UserError, match=f"{words}.*--overwrite .*--run") as error:
+        take(replace(origin, **change))
+    assert "\n" not in str(error.value) and (tmp_path / "results" / "benchmark.json").read_text() == before
+    assert take(replace(origin, **change), "a", overwrite=True) == ["a"]
+    assert not has_result(tmp_path / "results", "b")  # one manifest speaks for all
+
+
+def test_settings_of_training_do_not_matter(take, origin, tmp_path):
+    take(origin)
+    finish(tmp_path, "a")
+    assert take(replace(origin, settings=settings("TRAIN.LR=0.5", "TEST.EPOCH=3"))) == ["b", "c"]
+
+
+def test_overwriting_with_the_same_origin_keeps_the_others(take, origin, tmp_path):
+    take(origin)
+    finish(tmp_path, "a", "b")
+    assert take(origin, "a", overwrite=True) == ["a"] and has_result(tmp_path / "results", "b")
+
+
+def test_other_code_is_a_warning_and_is_kept_in_the_manifest(take, origin, tmp_path, monkeypatch, caplog):
+    take(origin)
+    finish(tmp_path, "a")
+    take(origin)
+    assert not caplog.messages
+    old = read_manifest(tmp_path / "results")["made_by"][0]["code"]
+    monkeypatch.setattr(origin_module, "code_version", lambda: "newer")
+    assert take(origin) == ["b", "c"]
+    assert [old in m and "newer" in m for m in caplog.messages] == [True]
+    assert [m["code"] for m in read_manifest(tmp_path / "results")["made_by"]] == [old, "newer"]
+
+
+def test_results_without_a_manifest_are_not_ours(take, origin, tmp_path):
+    finish(tmp_path, "a")
+    with pytest.raises(UserError, match=r"there is no benchmark\.json"):
+        take(origin)
+    assert take(origin, overwrite=True) == ["a", "b", "c"]
+
+
+def test_a_broken_manifest_can_be_overwritten(take, origin, tmp_path):
+    take(origin)
+    finish(tmp_path, "a")
+    (tmp_path / "results" / "benchmark.json").write_text("{")
+    with pytest.raises(UserError, match="--overwrite"):
+        take(origin)
+    assert take(origin, overwrite=True) == ["a", "b", "c"]
+    assert read_manifest(tmp_path / "results")["precision"] == "fp32"
+
+
+def test_what_a_killed_process_left_is_removed(take, origin, tmp_path):
+    take(origin)
+    for name in (".a.x1y2.txt", ".a_time.zz.txt", ".b.q.txt"):
+        (tmp_path / "results" / name).write_text("1,2")
+    take(origin, "a")
+    assert sorted(p.name for p in (tmp_path / "results").glob(".*.txt")) == [".b.q.txt"]  # b may be another shard's
+
+
+def test_shards_that_replace_old_results_do_not_remove_each_others(take, origin, tmp_path):
+    take(origin)
+    finish(tmp_path, "a", "b", "c")
+    new = replace(origin, checkpoint_sha256="cd" * 32)
+
+    def shard(name: str) -> list[str]:
+        left = take(new, name, overwrite=True)
+        finish(tmp_path, name)
+        return left
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(shard, "abc")) == [["a"], ["b"], ["c"]]
+    assert all(has_result(tmp_path / "results", name) for name in "abc")
