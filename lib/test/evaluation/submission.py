@@ -1,0 +1,169 @@
+"""What the benchmark servers with hidden ground truth take: one zip of result files, checked before it is written.
+
+    server = server_of("got10k")
+    members, problems = collect(benchmark, folder, server)     # {name in the zip: bytes}, [one line a problem]
+    write_zip("got10k.zip", members)
+
+GOT-10k       <video>/<video>_001.txt, one box x,y,w,h a frame, and <video>/<video>_time.txt, seconds a frame
+TrackingNet   <video>.txt, one box x,y,w,h a frame
+
+A source folder holds <video>.txt and <video>_time.txt as this project writes them, or GOT-10k's own layout (also
+without its folders); numbers may be parted by commas, tabs or spaces. Numbers go into the zip digit by digit as they
+stand in the source. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.data.readers.annotation import parse_rows
+from lib.data.sequence import Sequence
+from lib.test.evaluation.benchmarks import ALIASES, Benchmark
+from lib.utils.errors import UserError, unknown_name
+from lib.utils.files import atomic_path
+from lib.utils.progress import progress
+
+FIRST_BOX_PX = 1.0  # how far each number of the first box may be from the given one
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+
+Check = Callable[[np.ndarray, Sequence], Iterable[tuple[int, str]]]  # rows, video -> line numbers and what is wrong
+
+BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt", "{0}_001.txt")
+TIME_SOURCES = ("{0}_time.txt", "{0}/{0}_time.txt")
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server wants a video's files in the zip; ``times`` is None where it takes none."""
+
+    boxes: str
+    times: str | None = None
+
+
+SERVERS: dict[str, Server] = {
+    "got10k_test": Server("{0}/{0}_001.txt", "{0}/{0}_time.txt"),
+    "trackingnet": Server("{0}.txt"),
+}
+
+
+def server_of(name: str) -> Server:
+    """What the server of the benchmark called ``name`` takes. Raises :class:`UserError` where there is none."""
+    name = ALIASES.get(name, name)
+    if name not in SERVERS:
+        raise unknown_name("benchmark to submit to", name, SERVERS)
+    return SERVERS[name]
+
+
+def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[str, bytes], list[str]]:
+    """The zip's members and every problem with the result files in ``folder``.
+
+    Videos of the benchmark that are not on disk are no problem here: see :func:`absent_videos`.
+    """
+    members: dict[str, bytes] = {}
+    problems: list[str] = []
+    for name in progress(benchmark.videos.video_names, unit="video", desc="checking"):
+        video = benchmark.videos.load(name)
+        if not video.frames.store.exists(video.frames.keys[0]):
+            problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so nobody can tell how "
+                            "many rows its result needs")
+            continue
+        kinds = [(server.boxes, BOX_SOURCES, 4, _box_problems)]
+        kinds += [(server.times, TIME_SOURCES, 1, _time_problems)] if server.times else []
+        for wanted, sources, columns, check in kinds:
+            members[wanted.format(name)], found = _checked(_find(folder, sources, name), columns, video, check)
+            problems += found
+    return members, problems
+
+
+def absent_videos(benchmark: Benchmark) -> str | None:
+    """A line on the videos that the complete benchmark has and the disk has not; None where all are there."""
+    here = len(benchmark.videos)
+    if here >= benchmark.expected:
+        return None
+    missing = benchmark.videos.missing
+    names = f": {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''} not there" if missing else ""
+    return f"only {here} of the {benchmark.expected} videos of {benchmark.name} are on disk{names}"
+
+
+def strangers(benchmark: Benchmark, folder: Path) -> list[str]:
+    """The text files in ``folder`` that belong to no video that is packed."""
+    known = {source.format(name) for name in benchmark.videos.video_names
+             for source in (*BOX_SOURCES, *TIME_SOURCES, "{0}_score.txt")}
+    there = {str(path.relative_to(folder)) for pattern in ("*.txt", "*/*.txt") for path in folder.glob(pattern)}
+    return sorted(there - known)
+
+
+def write_zip(path: str | Path, members: Mapping[str, bytes]) -> None:
+    """Write ``members`` to the zip ``path``, sorted and without the time of day; atomically."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in progress(sorted(members), unit="file", desc="packing"):
+            info = zipfile.ZipInfo(name, _WHEN)
+            info.create_system, info.external_attr, info.compress_type = 3, 0o644 << 16, zipfile.ZIP_DEFLATED
+            archive.writestr(info, members[name])
+
+
+def _find(folder: Path, sources: tuple[str, ...], video: str) -> Path:
+    """The file of a video in whichever layout it is; the first layout's where it is in none."""
+    paths = [folder / source.format(video) for source in sources]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def _checked(path: Path, columns: int, video: Sequence, check: Check) -> tuple[bytes, list[str]]:
+    """The file's rows as the server takes them, and what is wrong with it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return b"", [f"{path}: {video.name} has no such file ({error.strerror or error})"]
+    lines = data.decode("utf-8-sig", errors="replace").rstrip().splitlines()
+    try:
+        rows, faults = parse_rows(data, str(path), columns=(columns,)), {}
+    except UserError as error:
+        rows, faults = _read_each(lines, columns)
+        if not faults:  # the fault is in no single line
+            return b"", [str(error)]
+    faults = dict(check(rows, video)) | faults
+    problems = [f"{path}, line {number}: {text}" for number, text in sorted(faults.items())]
+    if len(rows) != len(video):
+        problems.append(f"{path}, line {min(len(rows), len(video)) + 1}: {len(rows)} rows for the {len(video)} frames "
+                        f"of {video.name}")
+    return "".join(",".join(line.replace(",", " ").split()) + "\n" for line in lines).encode(), problems
+
+
+def _read_each(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, str]]:
+    """Every line by itself: the rows, NaN where a line is none, and by line number what is wrong with it."""
+    rows, faults = np.full((len(lines), columns), np.nan), {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = parse_rows(line.encode(), "", columns=(columns,))
+        except UserError as error:
+            faults[number] = str(error).partition(": ")[2]
+            continue
+        if len(row):
+            rows[number - 1] = row[0]
+        else:
+            faults[number] = "an empty line"
+    return rows, faults
+
+
+def _box_problems(rows: np.ndarray, video: Sequence) -> Iterator[tuple[int, str]]:
+    for index in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
+        yield index + 1, f"not finite: {_shown(rows[index])}"
+    for index in np.flatnonzero((rows[:, 2:] < 0).any(axis=1)):
+        yield index + 1, f"a side below zero: {_shown(rows[index])}"
+    given = video.boxes_xywh[0]
+    if len(rows) and np.abs(rows[0] - given).max() > FIRST_BOX_PX:
+        yield 1, f"the first box is {_shown(rows[0])}, but the one given with the video is {_shown(given)}"
+
+
+def _time_problems(rows: np.ndarray, _video: Sequence) -> Iterator[tuple[int, str]]:
+    for index in np.flatnonzero(~(np.isfinite(rows[:, 0]) & (rows[:, 0] >= 0))):
+        yield index + 1, f"not a time in seconds: {_shown(rows[index])}"
+
+
+def _shown(row: np.ndarray) -> str:
+    return ",".join(f"{value:g}" for value in row)

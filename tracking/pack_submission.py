@@ -1,0 +1,87 @@
+"""Pack the results of a benchmark with hidden ground truth as its server takes them.
+
+    python tracking/pack_submission.py --dataset got10k --tracker_param MSTGT-full-256
+    python tracking/pack_submission.py --dataset trackingnet --results /results/MyTracker/trackingnet --out mine.zip
+
+Checks every file against the benchmark on disk (every video there, a row for every frame, finite numbers, no side below
+zero, the first box as given; for GOT-10k the times too) and lists all problems with file and line. With a problem
+nothing is written and the exit status is 1. Result files are only read. The zip goes to
+<save_dir>/test/submissions/<benchmark>/<tracker>_<config>.zip, over one that is there; the same results give the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lib.config import find_experiment, load_paths, script_name
+from lib.test.analysis.jobs import foreign_folder
+from lib.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
+from lib.test.evaluation.results import read_manifest, result_folder
+from lib.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
+from lib.utils.errors import UserError, run_command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, help="got10k (or got10k_test) or trackingnet")
+    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--tracker_param", "--config", help="name of the YAML file in it: pack its results")
+    which.add_argument("--results", type=Path, metavar="DIR", help="pack the result files in DIR, made anywhere")
+    parser.add_argument("--run", default="", help="the run's name, as given to tracking/test.py")
+    parser.add_argument("--out", type=Path, metavar="FILE.zip", help="the file to write")
+    parser.add_argument("--allow_missing", action="store_true",
+                        help="pack the videos that are on disk, though the server wants all")
+    parser.add_argument("--data_dir", help="where the datasets lie")
+    parser.add_argument("--save_dir", help="where results are found and the zip goes")
+    args = parser.parse_args()
+    if args.out and args.out.suffix != ".zip":
+        parser.error(f"--out must end in .zip, not {args.out.name!r}")
+    return args
+
+
+def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) -> tuple[Path, str]:
+    """The folder of result files, and a name for them."""
+    if args.results:
+        source = foreign_folder(args.results.expanduser(), benchmark.name)
+        return source, args.results.resolve().name
+    script, config = script_name(args.tracker_name), find_experiment(args.tracker_name, args.tracker_param).stem
+    run = f"{config}_{args.run}" if args.run else config
+    source = result_folder(save_dir, script, run, benchmark.name)
+    if not source.is_dir():
+        raise UserError(f"no results: there is no folder {source}; make them with: python tracking/test.py "
+                        f"--tracker_param {config} --dataset {benchmark.name}")
+    return source, f"{script}_{run}"
+
+
+def main() -> int:
+    args = parse_args()
+    server = server_of(args.dataset)
+    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    benchmark = load_benchmark(args.dataset, paths.dataset)
+    source, name = find_source(args, benchmark, paths.save_dir)
+    made_on = (read_manifest(source) or {"benchmark": benchmark.name})["benchmark"]
+    if ALIASES.get(made_on, made_on) != benchmark.name:
+        raise UserError(f"{source} holds results on {made_on}, not on {benchmark.name}")
+    members, problems = collect(benchmark, source, server)
+    absent = absent_videos(benchmark)
+    if absent and not args.allow_missing:
+        problems.insert(0, f"{absent}; the server wants all (--allow_missing packs what is there)")
+    for problem in problems:
+        print(f"problem: {problem}")
+    if problems:
+        raise UserError(f"{len(problems)} problem(s) with the results in {source}: nothing was written")
+    if left_out := strangers(benchmark, source):
+        print(f"note: {len(left_out)} file(s) in {source} belong to none of the videos and are left out: "
+              f"{', '.join(left_out[:3])}{', …' if len(left_out) > 3 else ''}")
+    out = args.out or paths.save_dir / "test" / "submissions" / benchmark.name / f"{name}.zip"
+    write_zip(out, members)
+    print(f"{out}: {len(members)} files of {len(benchmark.videos)} videos, {out.stat().st_size / 1e6:.2f} MB"
+          + (f"; NOT COMPLETE, {absent}" if absent else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,62 @@
+"""Enter MSTGT into a workspace of the VOT toolkit, so that the toolkit can run it.
+
+    python tracking/vot_workspace.py W --config MSTGT-full-256
+    vot initialize --workspace W vot2022/shorttermbox       # once: the experiments, and the download of the videos
+    vot evaluate --workspace W MSTGT
+
+Writes one section of W/trackers.ini and leaves the others alone. Checkpoint and Python are entered as they are found
+now. docs/vot.md is the manual.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib.config import find_experiment, load_config, load_paths
+from lib.config.paths import PROJECT_ROOT
+from lib.test.evaluation.vot_run import import_trax
+from lib.test.evaluation.vot_workspace import add_tracker, tracker_entry
+from lib.test.tracker import find_checkpoint
+from lib.utils.errors import UserError, run_command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path, help="the workspace's folder; made where there is none")
+    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
+    parser.add_argument("--tracker_param", "--config", required=True, help="name of the YAML file in it")
+    parser.add_argument("--checkpoint", type=Path, help="default: the run's checkpoint of epoch TEST.EPOCH")
+    parser.add_argument("--name", default="MSTGT", help="what the toolkit calls it (default: MSTGT)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--save_dir", help="where checkpoints are found")
+    parser.add_argument("--overwrite", action="store_true", help="replace another tracker of that name")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    import_trax()
+    cfg = load_config(args.tracker_name, args.tracker_param, args.overrides)
+    config = find_experiment(args.tracker_name, args.tracker_param).stem
+    checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, cfg.TEST.EPOCH,
+                                                    load_paths(None, args.save_dir, half="test").save_dir)
+    checkpoint = checkpoint.expanduser().absolute()
+    if not checkpoint.is_file():
+        raise UserError(f"no such checkpoint: {checkpoint}")
+    command = [sys.executable, str(PROJECT_ROOT / "tracking" / "vot_tracker.py"), "--tracker_name", args.tracker_name,
+               "--tracker_param", config, "--checkpoint", str(checkpoint)]
+    command += ["--device", args.device] if args.device else []
+    command += [word for pair in args.overrides for word in ("--set", pair)]
+    path = args.workspace / "trackers.ini"
+    new = add_tracker(path, args.name, tracker_entry(args.name, config, command), args.overwrite)
+    print(f"{'wrote' if new else 'nothing to change in'} {path}: tracker {args.name} is {config} with {checkpoint}")
+    if not (args.workspace / "config.yaml").is_file():
+        print(f"next: vot initialize --workspace {args.workspace} vot2022/shorttermbox")
+    print(f"then: vot evaluate --workspace {args.workspace} {args.name}")
+
+
+if __name__ == "__main__":
+    run_command(main)
