@@ -56,7 +56,8 @@ def test_the_tour_leaves_results_scores_and_plots(tour):
     assert scored.returncode == 0, scored.stderr
     assert CONFIG in scored.stdout and "first box kept" in scored.stdout
     assert json.loads((tour / "scores.json").read_text())["benchmarks"][0]["benchmark"] == "synthetic"
-    assert {p.suffix for p in (tour / "out" / "test" / "result_plots" / "synthetic").iterdir()} == {".png", ".pdf"}
+    assert {p.suffix for p in (tour / "out" / "test" / "result_plots" / "synthetic").iterdir()} == {
+        ".png", ".pdf", ".html"}
 
 
 def test_results_can_be_drawn(tour):

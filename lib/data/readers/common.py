@@ -120,7 +120,17 @@ def _by_number(name: str) -> tuple[int, str]:
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
     """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
     start = folder and f"{folder}/"
-    return image_keys(store, folder) or tuple([f"{start}{n:0{digits}d}.jpg" for n in range(first, first + rows)])
+    return image_keys(store, folder) or tuple([start + name for name in _rule_names(rows, digits, first)])
+
+
+@lru_cache(8)
+def _names_by_rule(thousands: int, digits: int, first: int) -> tuple[str, ...]:
+    return tuple(f"{n:0{digits}d}.jpg" for n in range(first, first + 1000 * thousands))
+
+
+def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
+    """The first ``rows`` names by rule; made once for many videos."""
+    return _names_by_rule(-(-rows // 1000), digits, first)[:rows]
 
 
 def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,

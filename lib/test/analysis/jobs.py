@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,53 @@ from lib.test.evaluation.results import ResultSet, find_results, is_result_file,
 from lib.utils.errors import UserError, unknown_name
 
 HOW_TO_MAKE_RESULTS = "make some with: python tracking/test.py --tracker_param <config> --dataset <benchmark>"
+
+
+def add_arguments(parser: argparse.ArgumentParser, one_benchmark: bool) -> None:
+    """The arguments of every command that scores; ``one_benchmark``: it must be chosen."""
+    which = parser.add_mutually_exclusive_group(required=one_benchmark)
+    which.add_argument("--dataset", help="one benchmark by its name")
+    which.add_argument("--dataset_dir", type=Path, metavar="DIR", help="one benchmark that is a folder of videos")
+    parser.add_argument("--results", action=_AddResults, type=_name_and_folder, default={}, metavar="NAME=DIR",
+                        help="also score the <video>.txt files in DIR; may be repeated")
+    parser.add_argument("--data_dir", help="the folder that holds the datasets, or the dataset's own root")
+    parser.add_argument("--save_dir", help="the output folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--allow_missing", action="store_true", help="missing videos do not make the status 1")
+    parser.add_argument("--no_cache", action="store_true",
+                        help="neither use nor keep the scores of earlier runs (<save_dir>/.cache/scores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes to score with (default: as many as pay)")
+
+
+def chosen_benchmark(args: argparse.Namespace, load_named: Callable[[str], Benchmark]) -> Benchmark:
+    """The benchmark that ``--dataset`` or ``--dataset_dir`` names; it must have a ground truth to score with."""
+    benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_named(args.dataset)
+    if benchmark.hidden_truth:
+        raise UserError(f"{benchmark.name} has hidden ground truth: its server scores the results, not this command")
+    return benchmark
+
+
+def score_cache(save_dir: Path) -> Path:
+    """Where the scores of earlier runs are kept."""
+    return save_dir / ".cache" / "scores"
+
+
+class _AddResults(argparse.Action):
+    """Collects NAME=DIR pairs in a dict; a name can be given once."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        name, folder = values
+        given = getattr(namespace, self.dest)
+        if name in given:
+            parser.error(f"{option_string} {name}=… is given twice: a table can show each name once")
+        setattr(namespace, self.dest, given | {name: folder})
+
+
+def _name_and_folder(text: str) -> tuple[str, Path]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise argparse.ArgumentTypeError(f"expected NAME=DIR, not {text!r}")
+    return name, Path(folder).expanduser()
 
 
 @dataclass

@@ -22,20 +22,24 @@ def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
     a, b = np.asarray(a_xywh, float), np.asarray(b_xywh, float)
     top_left = np.maximum(a[:, :2], b[:, :2])
     bottom_right = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
-    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=1)
-    union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - shared
+    shared = _area(np.maximum(bottom_right - top_left, 0))
+    union = _area(a[:, 2:]) + _area(b[:, 2:]) - shared
     return np.clip(np.divide(shared, union, out=np.zeros(len(a)), where=union > 0), 0.0, 1.0)
+
+
+def _area(sizes_wh: np.ndarray) -> np.ndarray:
+    return sizes_wh[:, 0] * sizes_wh[:, 1]
 
 
 def centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
     """The distance of the centres in pixels, (N,)."""
-    return np.linalg.norm(_centre(predicted_xywh) - _centre(true_xywh), axis=1)
+    return np.hypot(*(_centre(predicted_xywh) - _centre(true_xywh)).T)
 
 
 def normalised_centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
     """The distance of the centres in units of the true box's width and height, (N,); the true box must have area."""
     offset = _centre(predicted_xywh) - _centre(true_xywh)
-    return np.linalg.norm(offset / np.asarray(true_xywh, float)[:, 2:], axis=1)
+    return np.hypot(*(offset / np.asarray(true_xywh, float)[:, 2:]).T)
 
 
 def _centre(boxes_xywh: np.ndarray) -> np.ndarray:
@@ -45,22 +49,29 @@ def _centre(boxes_xywh: np.ndarray) -> np.ndarray:
 
 def success_curve(overlaps: np.ndarray) -> np.ndarray:
     """The share of ``overlaps`` above each of the 21 thresholds, (21,)."""
-    return (np.asarray(overlaps)[:, None] > OVERLAP_THRESHOLDS).mean(axis=0)
+    return (len(overlaps) - _count_up_to(OVERLAP_THRESHOLDS, overlaps)) / len(overlaps)
 
 
 def precision_curve(errors: np.ndarray) -> np.ndarray:
     """The share of centre ``errors`` (pixels) at or below each of the 51 thresholds, (51,)."""
-    return (np.asarray(errors)[:, None] <= CENTRE_THRESHOLDS).mean(axis=0)
+    return _count_up_to(CENTRE_THRESHOLDS, errors) / len(errors)
 
 
 def normalised_precision_curve(errors: np.ndarray) -> np.ndarray:
     """The share of normalised centre ``errors`` at or below each of the 51 thresholds, (51,)."""
-    return (np.asarray(errors)[:, None] <= NORMALISED_THRESHOLDS).mean(axis=0)
+    return _count_up_to(NORMALISED_THRESHOLDS, errors) / len(errors)
+
+
+def _count_up_to(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.searchsorted(np.sort(values), thresholds, side="right")
 
 
 def cut_to_image(boxes_xywh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Boxes cut to the image of ``size_wh`` pixels; a box wholly outside keeps no area."""
-    boxes_xywh = np.asarray(boxes_xywh, float)
+    """Boxes cut to the image of ``size_wh`` pixels as the GOT-10k toolkit does it.
+
+    First the corner x, y is moved into the image, then the width and height are cut to what is left of it. So a box
+    that begins left of the image or above it is moved, and keeps its size: the toolkit's figures depend on it.
+    """
+    boxes_xywh, size_wh = np.asarray(boxes_xywh, float), np.asarray(size_wh, float)
     top_left = np.clip(boxes_xywh[:, :2], 0, size_wh)
-    bottom_right = np.clip(boxes_xywh[:, :2] + boxes_xywh[:, 2:], 0, size_wh)
-    return np.concatenate([top_left, bottom_right - top_left], axis=1)
+    return np.concatenate([top_left, np.clip(boxes_xywh[:, 2:], 0, size_wh - top_left)], axis=1)

@@ -8,59 +8,87 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.data.sequence import Sequence
-from lib.test.analysis.score import Problem, Score, score_folder, score_trivial
-from lib.test.analysis.table import format_table
+from lib.test.analysis.attributes import MEASURED, with_attributes
+from lib.test.analysis.folders import Problem, score_folders
+from lib.test.analysis.score import Score, score_by_attribute, score_trivial
+from lib.test.analysis.table import format_attributes, format_table, ranked
 from lib.test.evaluation.benchmarks import Benchmark
 from lib.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class Report:
-    """``scores`` leaves out trackers without a single usable result; ``trivial`` is None when not asked for."""
+    """``scores`` leaves out trackers without a single usable result; ``trivial`` is None when not asked for.
+
+    ``sequences`` are the benchmark's videos whose annotation could be read, by name; where none of them is annotated
+    with attributes, they carry measured ones (``measured``, see ``lib.test.analysis.attributes``).
+    """
 
     benchmark: str
     scores: tuple[Score, ...]
     trivial: Score | None
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    sequences: dict[str, Sequence] = field(default_factory=dict, repr=False)
+    measured: bool = False
 
     @property
     def all_scores(self) -> list[Score]:
         return [*self.scores, *([self.trivial] if self.trivial else [])]
 
-    def text(self) -> str:
-        """Problems and notes first, then the table."""
-        lines = [f"problem: {p.message}" for p in self.problems] + [f"note: {n}" for n in self.notes]
-        table = [format_table(self.benchmark, self.all_scores)] if self.scores else \
-            [f"{self.benchmark}: no result could be scored"]
-        return "\n".join(lines + table)
+    def text(self, attributes: bool = False) -> str:
+        """Problems and notes first, then the table; with ``attributes`` that of AUC by attribute after it."""
+        lines = self.problem_lines()
+        if not self.scores:
+            return "\n".join([*lines, f"{self.benchmark}: no result could be scored"])
+        lines.append(format_table(self.benchmark, self.all_scores))
+        return "\n".join(lines + (self._attribute_lines() if attributes else []))
+
+    def problem_lines(self) -> list[str]:
+        """Problems, then notes, a line each."""
+        return [f"problem: {p.message}" for p in self.problems] + [f"note: {n}" for n in self.notes]
+
+    def _attribute_lines(self) -> list[str]:
+        by_tracker = {s.label: score_by_attribute(s, self.sequences) for s in ranked(self.all_scores)}
+        if not any(by_tracker.values()):
+            return [f"note: {self.benchmark}: no video has an attribute"]
+        said = [f"note: no attributes of {self.benchmark} are known: {', '.join(MEASURED)} are measured on its boxes"] \
+            if self.measured else []
+        return [*said, format_attributes(self.benchmark, by_tracker)]
 
     def failed(self, allow_missing: bool) -> bool:
         """Whether a problem stands against these scores; missing files do not where they are allowed."""
         return not self.scores or any(not (p.missing and allow_missing) for p in self.problems)
 
-    def as_json(self) -> dict:
+    def as_json(self, attributes: bool = False) -> dict:
         """Figures in %, by tracker; the trivial tracker apart from the real ones."""
-        value = {"benchmark": self.benchmark, "trackers": {s.tracker: _figures(s) for s in self.scores}}
-        return value | ({"trivial": _figures(self.trivial)} if self.trivial else {})
+        value = {"benchmark": self.benchmark,
+                 "trackers": {s.tracker: self._figures(s, attributes) for s in self.scores}}
+        value |= {"trivial": self._figures(self.trivial, attributes)} if self.trivial else {}
+        return value | ({"attributes_measured": self.measured} if attributes else {})
+
+    def _figures(self, score: Score, attributes: bool) -> dict:
+        by_name = score_by_attribute(score, self.sequences) if attributes else {}
+        return _figures(score) | ({"attributes": {n: _figures(s) for n, s in by_name.items()}} if attributes else {})
 
 
-def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial: bool = True) -> Report:
-    """Score the result folders of ``folders`` (tracker -> folder) on ``benchmark``."""
+def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial: bool = True,
+                cache_folder: Path | None = None, workers: int | None = None) -> Report:
+    """Score the result folders of ``folders`` (tracker -> folder) on ``benchmark``.
+
+    ``cache_folder`` keeps scores between runs; ``workers`` is the number of processes, by default what pays.
+    """
     sequences, problems = _load(benchmark)
-    scores = []
-    for tracker, folder in folders.items():
-        score, found = score_folder(tracker, folder, benchmark, sequences)
-        problems += found
-        if score is not None:
-            scores.append(score)
+    scores, found = score_folders(folders, benchmark, sequences, cache_folder, workers)
+    problems += found
+    sequences, measured = with_attributes(sequences)
     notes = tuple(f"{benchmark.name} {s.name}: {note}" for s in sequences.values() for note in s.notes)
     return Report(benchmark.name, tuple(scores), score_trivial(benchmark, sequences) if with_trivial else None,
-                  tuple(problems), notes)
+                  tuple(problems), notes, sequences, measured)
 
 
 def _load(benchmark: Benchmark) -> tuple[dict[str, Sequence], list[Problem]]:
@@ -82,6 +110,6 @@ def _load(benchmark: Benchmark) -> tuple[dict[str, Sequence], list[Problem]]:
 
 def _figures(score: Score) -> dict:
     figures = {"success_auc": score.auc, "op50": score.op50, "op75": score.op75, "precision": score.precision,
-            "norm_precision": score.norm_precision, "ao": score.ao, "sr50": score.sr50, "sr75": score.sr75,
-            "fps": score.fps, "videos": score.videos, "expected_videos": score.expected}
+               "norm_precision": score.norm_precision, "ao": score.ao, "sr50": score.sr50, "sr75": score.sr75,
+               "fps": score.fps, "videos": score.videos, "expected_videos": score.expected}
     return {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}

@@ -1,8 +1,8 @@
-"""Scores as a text table, one row a tracker, best AUC first."""
+"""Scores as text tables: one row a tracker, best AUC first; one row an attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lib.test.analysis.score import Score
 
@@ -28,8 +28,31 @@ def ranked(scores: Sequence[Score]) -> list[Score]:
 
 def format_table(benchmark: str, scores: Sequence[Score]) -> str:
     """The table of a benchmark; all figures but FPS and the number of videos in %."""
-    rows = [list(COLUMNS), *([show(s) for show in COLUMNS.values()] for s in ranked(scores))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    return text_table(f"{benchmark} (%)",
+                      [list(COLUMNS), *([show(s) for show in COLUMNS.values()] for s in ranked(scores))])
+
+
+def format_attributes(benchmark: str, by_tracker: Mapping[str, Mapping[str, Score]]) -> str:
+    """AUC in % a tracker on the videos of each attribute; ``by_tracker``: label -> attribute -> score.
+
+    A tracker that has not been scored on all of an attribute's videos has their number beside its figure.
+    """
+    counts = {name: score.expected for scores in by_tracker.values() for name, score in scores.items()}
+    rows = [["attribute", *by_tracker, "videos"]]
+    for name in sorted(counts):
+        rows.append([name, *(_auc(scores.get(name)) for scores in by_tracker.values()), str(counts[name])])
+    return text_table(f"{benchmark}: AUC by attribute (%)", rows)
+
+
+def _auc(score: Score | None) -> str:
+    if score is None:
+        return "-"
+    return f"{score.auc:.2f}" if score.videos == score.expected else f"{score.auc:.2f} ({score.videos} videos)"
+
+
+def text_table(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns under a title; the first row is the head, the first column is set left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([f"{benchmark} (%)", rule, lines[0], rule, *lines[1:], rule])
+    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])

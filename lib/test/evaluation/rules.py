@@ -7,14 +7,15 @@ depend on it:
 
 ``LASOT``    all three a miss: the target's absence flags make a frame a failure (LaSOT toolkit, and PyTracking
              for "lasot"; the extension is read in the same way).
-``GOT10K``   all dropped, and boxes are cut to the image first (GOT-10k toolkit: frames with cover 0 do not count).
+``GOT10K``   all dropped, where ``cover`` is 0 and only there; boxes are cut to the image first, and a prediction
+             without area stays as it is (GOT-10k toolkit).
 ``OTB``      overlap and centre error a miss, normalised error a hit (PyTracking's default for every other set, whose
              normalised error of such a frame is -1, and -1 is below every threshold).
 ``UAV``      overlap a miss, both centre errors a hit (OTB's original toolkit and PyTracking for "uav": error -1).
 ``DROP``     all dropped: our own sets, where nothing published has to be met.
 
-In all of them the first frame's prediction is replaced by the given box, and a prediction without area by the one
-before it (OTB toolkit, PyTracking).
+In all of them the first frame's prediction is replaced by the given box; in all but GOT-10k a prediction without area
+by the one before it (OTB toolkit).
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ Treatment = Literal["miss", "hit", "drop"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a frame without usable ground truth counts as, by figure; and whether boxes are cut to the image."""
+    """What a frame without usable ground truth counts as, by figure; ``as_got10k``: read boxes as its toolkit does."""
 
     overlap: Treatment
     centre: Treatment
     normalised: Treatment
-    cut_to_image: bool = False
+    as_got10k: bool = False
 
 
 LASOT = Rule("miss", "miss", "miss")
-GOT10K = Rule("drop", "drop", "drop", cut_to_image=True)
+GOT10K = Rule("drop", "drop", "drop", as_got10k=True)
 OTB = Rule("miss", "miss", "hit")
 UAV = Rule("miss", "hit", "hit")
 DROP = Rule("drop", "drop", "drop")

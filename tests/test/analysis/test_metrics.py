@@ -61,6 +61,6 @@ def test_success_is_strict_and_precision_is_not():
     assert curve[19] == 0 and curve[20] == 1 / 3 and curve[50] == 2 / 3
 
 
-def test_cut_to_image():
-    cut = metrics.cut_to_image([[-5, -5, 10, 10], [90, 40, 20, 20], [200, 0, 5, 5]], (100, 50))
-    assert cut.tolist() == [[0, 0, 5, 5], [90, 40, 10, 10], [100, 0, 0, 5]]
+def test_cut_to_image_moves_the_corner_then_cuts_the_size():
+    cut = metrics.cut_to_image([[-5, -5, 10, 10], [90, 40, 20, 20], [200, 0, 5, 5], [-5, 0, 200, 9]], (100, 50))
+    assert cut.tolist() == [[0, 0, 10, 10], [90, 40, 10, 10], [100, 0, 0, 5], [0, 0, 100, 9]]

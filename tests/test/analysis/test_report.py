@@ -8,13 +8,13 @@ import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from lib.config.paths import ENVIRONMENT
 from lib.data.sequence import Sequence
-from lib.test.analysis.plots import draw_plots
 from lib.test.analysis.score import average, score_video
 from lib.test.analysis.table import format_table
 from lib.test.evaluation.benchmarks import folder_benchmark
@@ -38,12 +38,13 @@ def no_paths_from_outside(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def run(*args):
-    """Run the command in this process."""
+def run(*args, plots=False):
+    """Run the command in this process; without drawing, which takes longest, unless ``plots``."""
     out, err = io.StringIO(), io.StringIO()
     argv, sys.argv = sys.argv, ["analysis_results.py", *map(str, args)]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+        with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop,
+              contextlib.nullcontext() if plots else patch("lib.test.analysis.plots.draw_plots")):
             runpy.run_path(str(ROOT / "tracking" / "analysis_results.py"), run_name="__main__")
     finally:
         sys.argv = argv
@@ -68,14 +69,14 @@ def world(tmp_path):
 
 def test_everything_found_is_scored_with_no_choice_made(world):
     tmp_path, _ = world
-    done = run("--save_dir", tmp_path / "out", "--json", tmp_path / "s.json")
+    done = run("--save_dir", tmp_path / "out", "--json", tmp_path / "s.json", plots=True)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["mstgt/full", "95.24", *["100.00"] * 7, "20.0", "3"] in rows
     assert "first box kept (trivial)" in done.stdout
     plots = tmp_path / "out" / "test" / "result_plots" / "mine"
-    assert sorted(p.name for p in plots.iterdir()) == sorted(
-        f"{name}.{suffix}" for name in ("success", "precision", "norm_precision") for suffix in ("png", "pdf"))
+    assert {p.name for p in plots.iterdir()} >= {
+        f"{name}.{suffix}" for name in ("success", "precision", "norm_precision", "speed") for suffix in ("png", "pdf")}
     assert json.loads((tmp_path / "s.json").read_text())["benchmarks"][0]["trackers"]["mstgt/full"]["videos"] == 3
 
 
@@ -83,7 +84,7 @@ def test_problems_come_before_means_and_set_the_status(world):
     tmp_path, results = world
     (results / "b.txt").unlink()
     args = ["--save_dir", tmp_path / "out", "--dataset_dir", tmp_path / "mine", "--out", tmp_path / "plots"]
-    done = run(*args)
+    done = run(*args, plots=True)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert done.stdout.index(f"missing {results / 'b.txt'}") < done.stdout.index("mstgt/full (2 of 3 videos)")
     assert (tmp_path / "plots" / "success.png").is_file()
@@ -105,6 +106,7 @@ def test_foreign_results_and_choice_of_trackers(world):
     value = json.loads((tmp_path / "s.json").read_text())
     assert value["benchmark"] == "mine" and list(value["trackers"]) == ["Other"]
     assert value["trackers"]["Other"]["success_auc"] == pytest.approx(2000 / 21)
+    assert "attributes" not in value["trackers"]["Other"]
     assert value["trackers"]["Other"]["precision"] == value["trackers"]["Other"]["norm_precision"] == 100
 
 
@@ -118,6 +120,65 @@ def test_mistakes_end_in_one_line(tmp_path, args, words):
     assert words.format(tmp=tmp_path) in done.stderr and not (tmp_path / "out").exists()
 
 
+def test_attributes_are_shown_and_put_into_json(world):
+    tmp_path, results = world
+    (tmp_path / "mine" / "a" / "meta_info.ini").write_text("[METAINFO]\nattributes: blur, dark\n")
+    (tmp_path / "mine" / "b" / "meta_info.ini").write_text("[METAINFO]\nattributes: dark\n")
+    (results / "b.txt").unlink()
+    args = ["--save_dir", tmp_path / "out", "--dataset_dir", tmp_path / "mine", "--json", tmp_path / "s.json",
+            "--allow_missing"]
+    done = run(*args, "--attributes")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert any(row[:2] == ["blur", "95.24"] and row[-1] == "1" for row in rows)
+    assert any(row[:4] == ["dark", "95.24", "(1", "videos)"] and row[-1] == "2" for row in rows)
+    value = json.loads((tmp_path / "s.json").read_text())
+    assert value["attributes_measured"] is False
+    assert value["trackers"]["mstgt/full"]["attributes"]["dark"] | {"videos": 1, "expected_videos": 2} == \
+        value["trackers"]["mstgt/full"]["attributes"]["dark"]
+    assert "AUC by attribute" not in run(*args).stdout
+
+
+def test_measured_attributes_are_said_to_be_measured(world):
+    tmp_path, _ = world
+    done = run("--save_dir", tmp_path / "out", "--attributes", "--json", tmp_path / "s.json")
+    assert done.returncode == 0 and "note: no attributes of mine are known" in done.stdout
+    assert json.loads((tmp_path / "s.json").read_text())["benchmarks"][0]["attributes_measured"] is True
+    assert "low_resolution" in done.stdout
+
+
+def test_a_broken_annotation_costs_its_video_only(world):
+    tmp_path, _ = world
+    truth = tmp_path / "mine" / "b" / "groundtruth.txt"
+    truth.write_text("x,y,w,h\n" + truth.read_text())
+    done = run("--save_dir", tmp_path / "out")
+    assert done.returncode == 1 and "mstgt/full (2 of 3 videos)" in done.stdout
+    assert done.stdout.index(f"problem: mine: {truth}, line 1: 'x' is not") < done.stdout.index("2 of 3 videos")
+
+
+def test_holes_in_an_annotation_follow_the_rule(world):
+    tmp_path, _ = world
+    (tmp_path / "mine" / "b" / "groundtruth.txt").write_text("0,0,20,20\nNaN,NaN,NaN,NaN\n20,20,0,0\n30,30,20,20\n")
+    done = run("--save_dir", tmp_path / "out")
+    assert done.returncode == 0 and ["mstgt/full", "95.24"] in [line.split()[:2] for line in done.stdout.splitlines()]
+
+
+def test_scores_are_kept_under_the_output_folder_unless_told_otherwise(world):
+    tmp_path, _ = world
+    cache = tmp_path / "out" / ".cache" / "scores"
+    without = run("--save_dir", tmp_path / "out", "--no_cache")
+    assert without.returncode == 0 and not cache.exists()
+    for _ in range(2):
+        assert run("--save_dir", tmp_path / "out").stdout == without.stdout
+        assert len(list(cache.iterdir())) == 1
+
+
+def test_a_name_can_be_given_once(world):
+    tmp_path, results = world
+    done = run("--dataset_dir", tmp_path / "mine", "--results", f"X={results}", "--results", f"X={results}")
+    assert done.returncode == 2 and "--results X=… is given twice" in done.stderr
+
+
 def test_a_benchmark_that_went_away_is_a_problem(world):
     tmp_path, _ = world
     (tmp_path / "mine").rename(tmp_path / "yours")
@@ -125,11 +186,10 @@ def test_a_benchmark_that_went_away_is_a_problem(world):
     assert done.returncode == 1 and f"no folder {tmp_path / 'mine'}" in done.stdout
 
 
-def test_many_trackers_with_long_names_can_be_drawn(tmp_path):
+def test_a_label_says_how_many_videos_there_are():
     boxes = np.array([[0, 0, 10, 10]] * 3, float)
     video = score_video(boxes, Sequence("v", range(3), boxes, np.ones(3, bool)), DROP)
     scores = [average(f"{'very_' * 20}long_{i}", [video], 2) for i in range(12)]
-    assert all(path.stat().st_size > 1000 for path in draw_plots("b", scores, tmp_path))
     assert "(1 of 2 videos)" in format_table("b", scores)
 
 

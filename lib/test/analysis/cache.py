@@ -1,0 +1,141 @@
+"""Scores of videos kept between runs, so that result files are parsed once.
+
+    cache = ScoreCache(save_dir / ".cache" / "scores", benchmark.rule, sequences)
+    known = cache.load("ATOM", folder)        # video -> VideoScore, of the files that are as they were
+    cache.save("ATOM", folder, video_scores)
+
+One file a result folder. A kept score goes with a digest of all that it was made from: the place, size and time of the
+video's result files, the parsed annotation, the benchmark's rule, and the source of the modules that make scores. Where
+one of these is another, the video is scored again. A damaged file is said once and made anew. Deleting the folder is
+always safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from lib.data.index import digests
+from lib.data.readers import annotation, plain_rows
+from lib.data.sequence import Sequence
+from lib.test.analysis import metrics, score
+from lib.test.analysis.score import VideoScore
+from lib.test.evaluation import results
+from lib.test.evaluation.rules import Rule
+from lib.utils.errors import UserError
+from lib.utils.files import atomic_path
+
+_log = logging.getLogger(__name__)
+
+_MAKERS = (annotation, plain_rows, results, metrics, score)
+_CURVES = ("success", "precision_curve", "normalised_curve")
+_NUMBERS = ("counted", "timed_frames", "seconds")
+
+
+class ScoreCache:
+    """The kept scores of one benchmark. With ``folder`` None nothing is kept and nothing found."""
+
+    def __init__(self, folder: Path | None, rule: Rule, sequences: Mapping[str, Sequence]):
+        self.folder, self.rule, self.sequences = folder, rule, sequences
+        self._annotations: dict[str, str] = {}
+        self._states: dict[Path, dict[str, int]] = {}
+
+    def load(self, tracker: str, result_folder: Path) -> dict[str, VideoScore]:
+        """The scores of those videos whose files and annotation are as they were. Call it before reading a file."""
+        if self.folder is None:
+            return {}
+        states = self._states[result_folder] = self._digests(result_folder)
+        kept = _read(self._file(tracker, result_folder))
+        return {v.name: v for state, v in kept if states.get(v.name) == state}
+
+    def save(self, tracker: str, result_folder: Path, videos: Iterable[VideoScore]) -> None:
+        """Keep ``videos`` under the state that the files had at ``load``. A folder that cannot be written is said."""
+        if self.folder is None:
+            return
+        states = self._states[result_folder]
+        videos = [v for v in videos if v.name in states]
+        try:
+            with atomic_path(self._file(tracker, result_folder)) as temporary:
+                np.savez(temporary, **_arrays(videos, [states[v.name] for v in videos]))
+        except UserError as error:
+            _log.warning("scores are not kept: %s", error)
+
+    def _file(self, tracker: str, result_folder: Path) -> Path:
+        place = os.path.abspath(result_folder)
+        names = "".join(c if c.isalnum() or c in "-." else "_" for c in tracker[-40:])
+        return self.folder / f"{names}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.npz"
+
+    def _digests(self, folder: Path) -> dict[str, int]:
+        """What the score of each video with a result file is made from, as one number."""
+        place, maker = os.path.abspath(folder), _maker()
+        stamps = {name: tuple(_stamp(f"{place}/{name}{ending}.txt") for ending in ("", "_time"))
+                  for name in self.sequences}
+        here = [name for name, (boxes, _) in stamps.items() if boxes is not None]
+        states = digests((maker, repr(self.rule), place, name, stamps[name], self._annotation(name)) for name in here)
+        return dict(zip(here, states.tolist(), strict=True))
+
+    def _annotation(self, name: str) -> str:
+        if name not in self._annotations:
+            video = self.sequences[name]
+            digest = hashlib.blake2b(repr((len(video), video.size_wh, video.annotated)).encode(), digest_size=16)
+            for values in (video.boxes_xywh, video.visible, video.visible_ratio):
+                digest.update(b"none" if values is None else np.ascontiguousarray(values).data)
+            self._annotations[name] = digest.hexdigest()
+        return self._annotations[name]
+
+
+@cache
+def _maker() -> str:
+    """A digest of the source of what makes scores: other code, other scores."""
+    return hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in _MAKERS)).hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
+
+
+def _arrays(videos: list[VideoScore], states: list[int]) -> dict[str, np.ndarray]:
+    """Everything in a few arrays, one row a video; the overlaps one after the other."""
+    columns = {name: np.array([getattr(v, name) for v in videos]) for name in (*_CURVES, *_NUMBERS, "overlap_totals")}
+    overlaps = [v.frame_overlap for v in videos]
+    return columns | {"states": np.array(states, np.uint64), "names": np.array([v.name for v in videos], np.str_),
+                      "frames": np.array([len(o) for o in overlaps], np.int64),
+                      "overlaps": np.concatenate(overlaps) if overlaps else np.empty(0, np.float32)}
+
+
+def _read(file: Path) -> list[tuple[int, VideoScore]]:
+    """What a file of the cache holds; nothing where there is none or it is damaged."""
+    if not file.is_file():
+        return []
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        return _videos(arrays)
+    except (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        _log.warning("the kept scores %s are damaged (%s): scoring again", file, type(error).__name__)
+        return []
+
+
+def _videos(arrays: dict[str, np.ndarray]) -> list[tuple[int, VideoScore]]:
+    ends = np.cumsum(arrays["frames"])
+    if len(ends) and ends[-1] != len(arrays["overlaps"]):
+        raise ValueError("its parts do not fit")
+    overlaps = np.split(arrays["overlaps"], ends[:-1]) if len(ends) else []
+    numbers = zip(*(arrays[name].tolist() for name in _NUMBERS), strict=True)
+    totals = map(tuple, arrays["overlap_totals"].tolist())
+    curves = zip(*(arrays[name] for name in _CURVES), strict=True)
+    return [(state, VideoScore(*curve, name, overlap, counted, total, timed, seconds))
+            for state, name, overlap, curve, (counted, timed, seconds), total in zip(
+                arrays["states"].tolist(), arrays["names"].tolist(), overlaps, curves, numbers, totals, strict=True)]

@@ -1,0 +1,108 @@
+"""Two trackers on one benchmark: is one better, or is the difference what chance over videos gives?
+
+    comparison = compare(score_a, score_b)
+    print(comparison.text())
+
+Only videos that both have been scored on are compared, and the means are over these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.test.analysis.bootstrap import LEVEL, RESAMPLES, Bootstrap, paired_bootstrap
+from lib.test.analysis.score import Score
+from lib.test.analysis.table import text_table
+
+FIGURES = {"success_auc": ("AUC", "auc"), "precision": ("Prec", "precision"),
+           "norm_precision": ("NormPrec", "norm_precision")}  # key: title, attribute of a score
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What tracker ``a`` has over ``b``, in percentage points.
+
+    figures_a, figures_b  (videos, figures) in %, in the order of ``FIGURES``
+    expected              how many videos the benchmark has
+    """
+
+    a: str
+    b: str
+    videos: tuple[str, ...]
+    expected: int
+    figures_a: np.ndarray
+    figures_b: np.ndarray
+    bootstrap: Bootstrap
+    resamples: int
+
+    @property
+    def differences(self) -> np.ndarray:
+        return self.figures_a - self.figures_b
+
+    def text(self, most: int = 5) -> str:
+        """The table of figures, a sentence on each, and the ``most`` videos with the greatest gains and losses."""
+        of = "" if len(self.videos) == self.expected else f" of {self.expected}"
+        rows = [["", self.a, self.b, "difference", f"{LEVEL:.0%} interval", "better in"]]
+        for i, (title, _) in enumerate(FIGURES.values()):
+            difference, low, high, share = self._row(i)
+            rows.append([title, f"{self.figures_a[:, i].mean():.2f}", f"{self.figures_b[:, i].mean():.2f}",
+                         f"{difference:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{share:.1%}"])
+        table = text_table(f"{self.a} against {self.b}, {len(self.videos)}{of} videos (%; {self.resamples} resamples)",
+                           rows)
+        return "\n".join([table, *map(self.sentence, range(len(FIGURES))), *self._extreme_lines(most)])
+
+    def sentence(self, figure: int) -> str:
+        """What the interval of a figure means, in words."""
+        title = list(FIGURES.values())[figure][0]
+        difference, low, high, _ = self._row(figure)
+        if not self.differences[:, figure].any():
+            return f"{title}: the two are the same on every video."
+        if low <= 0 <= high:
+            return (f"{title}: the interval holds 0: {len(self.videos)} videos do not show which of the two is better; "
+                    f"a difference of {difference:+.2f} may be chance.")
+        ahead, behind = (self.a, self.b) if difference > 0 else (self.b, self.a)
+        return (f"{title}: the interval does not hold 0: that {ahead} is better than {behind} is hardly chance over "
+                "videos.")
+
+    def ordered(self) -> list[tuple[str, float]]:
+        """The videos with their differences in AUC, the greatest gain of ``a`` first."""
+        gains = self.differences[:, 0]
+        return [(self.videos[i], float(gains[i])) for i in np.argsort(-gains, kind="stable")]
+
+    def as_json(self) -> dict:
+        """Everything in figures."""
+        figures = {}
+        for i, key in enumerate(FIGURES):
+            difference, low, high, share = self._row(i)
+            figures[key] = {"a": float(self.figures_a[:, i].mean()), "b": float(self.figures_b[:, i].mean()),
+                            "difference": difference, "interval": [low, high], "share_a_better": share,
+                            "interval_holds_0": low <= 0 <= high}
+        per_video = {name: dict(zip(FIGURES, map(float, row), strict=True))
+                     for name, row in zip(self.videos, self.differences, strict=True)}
+        return {"a": self.a, "b": self.b, "videos": len(self.videos), "expected_videos": self.expected,
+                "resamples": self.resamples, "level": LEVEL, "figures": figures, "video_differences": per_video}
+
+    def _row(self, figure: int) -> tuple[float, float, float, float]:
+        b = self.bootstrap
+        return tuple(float(values[figure]) for values in (b.difference, b.low, b.high, b.share_better))
+
+    def _extreme_lines(self, most: int) -> list[str]:
+        ordered = self.ordered()
+        gains = [pair for pair in ordered[:most] if pair[1] > 0]
+        losses = [pair for pair in ordered[::-1][:most] if pair[1] < 0]
+        return [f"{title} {self.a} (AUC): " + ", ".join(f"{name} {gain:+.1f}" for name, gain in pairs)
+                for title, pairs in (("greatest gains of", gains), ("greatest losses of", losses)) if pairs]
+
+
+def compare(a: Score, b: Score, resamples: int = RESAMPLES, seed: int = 0) -> Comparison | None:
+    """Compare two scores on the videos that both have; None where there is none."""
+    others = {video.name: video for video in b.video_scores}
+    pairs = [(video, others[video.name]) for video in a.video_scores if video.name in others]
+    if not pairs:
+        return None
+    figures = np.array([[[getattr(video, name) for _, name in FIGURES.values()] for video in pair] for pair in pairs])
+    first, second = figures[:, 0], figures[:, 1]
+    return Comparison(a.tracker, b.tracker, tuple(pair[0].name for pair in pairs), a.expected, first, second,
+                      paired_bootstrap(first - second, resamples, seed), resamples)

@@ -1,0 +1,86 @@
+// The tables of trackers, attributes and videos.
+
+const TRACKER_FIGURES = [
+  ["auc", "AUC", 1, "success: mean over the overlap thresholds"], ["op50", "OP50", 1, "success at overlap 0.5"],
+  ["op75", "OP75", 1, "success at overlap 0.75"], ["precision", "Prec", 1, "centre within 20 pixels"],
+  ["norm_precision", "NormPrec", 1, "centre within 0.2 of the target's size"],
+  ["ao", "AO", 1, "mean overlap over all frames"], ["sr50", "SR0.5", 1, "share of all frames with overlap above 0.5"],
+  ["sr75", "SR0.75", 1, "share of all frames with overlap above 0.75"], ["fps", "FPS", 1, "frames a second"],
+];
+
+function trackersSection() {
+  const figures = TRACKER_FIGURES.map(([key, title, digits, hint]) => ({
+    title, hint, best: true, value: (row) => row.figures[key], show: (row) => number(row.figures[key], digits) }));
+  const table = sortableTable({
+    label: `Trackers on ${DATA.benchmark}; all figures in % but FPS and videos`,
+    rows: TRACKERS,
+    sortBy: 1,
+    columns: [
+      { title: "Tracker", text: true, value: (row) => row.name,
+        show: (row) => element("span", { class: "tracker" }, swatch(row), row.label) },
+      ...figures,
+      { title: "Videos", value: (row) => row.videos, show: (row) => String(row.videos) },
+    ],
+  });
+  return section("Trackers", null, table.node);
+}
+
+// Columns with the figure of every tracker, for rows with `figures`: a list that follows TRACKERS.
+function trackerColumns(figure) {
+  return TRACKERS.map((tracker, index) => ({
+    title: short(tracker.name),
+    hint: tracker.name,
+    value: (row) => row.figures[index]?.[figure()] ?? null,
+    show: (row) => {
+      const text = number(row.figures[index]?.[figure()] ?? null);
+      const best = Math.max(...REAL.map((real) => row.figures[real.index]?.[figure()] ?? -1));
+      return REAL.length > 1 && !tracker.trivial && row.figures[index]?.[figure()] === best
+        ? element("b", {}, text) : text;
+    },
+  }));
+}
+
+function attributesSection() {
+  let figure = "auc";
+  const table = sortableTable({
+    label: "Figures by attribute, in %; the best of a row in bold",
+    rows: DATA.attributes,
+    sortBy: 0,
+    columns: [
+      { title: "Attribute", text: true, value: (row) => row.name, show: (row) => row.name },
+      { title: "Videos", value: (row) => row.videos, show: (row) => String(row.videos) },
+      ...trackerColumns(() => figure),
+    ],
+  });
+  const choice = figureChoice((key) => { figure = key; table.render(); });
+  const said = [
+    ...(DATA.measured ? ["The dataset names no attributes here: these are measured on its boxes."] : []),
+    ...(DATA.attributes.some((row) => row.figures.some((f) => !f || f.videos !== row.videos))
+      ? ["Some trackers lack videos: their figures stand on fewer than the column says."] : []),
+  ];
+  return section("Attributes", said.join(" "), element("div", { class: "controls" }, choice), table.node);
+}
+
+function videosSection() {
+  let figure = "auc";
+  const table = sortableTable({
+    label: "Figures by video, in %; a name opens the overlap over time",
+    rows: DATA.videos,
+    sortBy: 0,
+    detail: timeline,
+    columns: [
+      { title: "Video", text: true, value: (row) => row.name, show: (row) => row.name },
+      { title: "Frames", value: (row) => row.frames, show: (row) => String(row.frames) },
+      ...trackerColumns(() => figure),
+    ],
+  });
+  const count = element("output", { class: "explanation" });
+  const search = element("input", { type: "search", id: "video-filter", placeholder: "part of a name", oninput: () => {
+    const wanted = search.value.toLocaleLowerCase();
+    const left = table.filter((row) => row.name.toLocaleLowerCase().includes(wanted));
+    count.textContent = wanted ? `${left} of ${DATA.videos.length} videos` : "";
+  } });
+  const choice = figureChoice((key) => { figure = key; table.render(); });
+  return section("Videos", null, element("div", { class: "controls" },
+    element("label", { class: "control", for: "video-filter" }, "Videos with "), search, choice, count), table.node);
+}

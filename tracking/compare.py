@@ -1,0 +1,87 @@
+"""Is tracker A better than tracker B, or is the difference chance? The paired bootstrap over a benchmark's videos.
+
+    python tracking/compare.py MSTGT-full-256 MSTGT-got-256 --dataset lasot
+    python tracking/compare.py ATOM SiamRPNpp --dataset lasot --data_dir <annotations> \\
+        --results ATOM=/results/ATOM --results SiamRPNpp=/results/SiamRPNpp --json difference.json
+
+A and B are results under the output folder (config or tracker/config) or names given with --results. Prints both
+trackers' AUC, precision and normalised precision on the videos that both have, the difference A − B with its 95 %
+interval, the share of resamples in which A is better, what that means, and the videos with the greatest gains and
+losses. Result files that are missing or broken are listed first and make the exit status 1 (--allow_missing forgives
+the missing ones).
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from lib.config.paths import load_paths
+from lib.test.analysis.bootstrap import RESAMPLES
+from lib.test.analysis.comparison import compare
+from lib.test.analysis.jobs import add_arguments, chosen_benchmark, load_near, named_job, score_cache
+from lib.test.analysis.report import Report, make_report
+from lib.test.analysis.score import Score
+from lib.utils.errors import UserError, run_command
+from lib.utils.files import write_json
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", metavar="A", help="a tracker")
+    parser.add_argument("b", metavar="B", help="another one")
+    add_arguments(parser, one_benchmark=True)
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, metavar="N", help="%(default)s by default")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling")
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="how many gains and losses to name")
+    args = parser.parse_args()
+    if args.resamples < 1:
+        parser.error(f"--resamples {args.resamples}: give 1 or more")
+    return args
+
+
+def folder_of(name: str, folders: dict[str, Path]) -> str:
+    """The one tracker of ``folders`` that ``name`` means."""
+    if name in folders:
+        return name
+    meant = [known for known in folders if name in known.split("/")]
+    if len(meant) != 1:
+        raise UserError(f"{name!r} means {len(meant)} trackers: name one of {', '.join(folders)}")
+    return meant[0]
+
+
+def score_of(tracker: str, report: Report) -> Score:
+    """The score of ``tracker``, which must have one."""
+    for score in report.scores:
+        if score.tracker == tracker:
+            return score
+    raise UserError(f"not one video of {tracker} could be scored on {report.benchmark}: see the problems above")
+
+
+def main() -> int:
+    args = parse_args()
+    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
+    job = named_job(benchmark, paths.save_dir, args.results, [args.a, args.b])
+    names = [folder_of(name, job.folders) for name in (args.a, args.b)]
+    if names[0] == names[1]:
+        raise UserError(f"{args.a} and {args.b} are one tracker: name two of {', '.join(job.folders)}")
+    cache = None if args.no_cache else score_cache(paths.save_dir)
+    report = make_report(benchmark, {name: job.folders[name] for name in names}, False, cache, args.workers)
+    for line in report.problem_lines():
+        print(line)
+    a, b = (score_of(name, report) for name in names)
+    comparison = compare(a, b, args.resamples, args.seed)
+    if comparison is None:
+        raise UserError(f"{a.tracker} and {b.tracker} have no video of {benchmark.name} in common")
+    print(comparison.text(args.most))
+    if args.json:
+        write_json(args.json, {"benchmark": benchmark.name} | comparison.as_json())
+    if report.failed(args.allow_missing):
+        raise UserError("the problems above stand against this comparison (--allow_missing forgives missing videos)")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
