@@ -5,7 +5,7 @@
     python tracking/analysis_results.py --dataset_dir /data/my_videos      # results on any folder of videos
     python tracking/analysis_results.py --dataset lasot --results ATOM=/results/ATOM/lasot --json scores.json
 
-Prints one table a benchmark and writes success, precision and normalised precision plots (PNG and PDF) to
+Prints one table a benchmark and writes plots (PNG and PDF) and report.html, one page with all of it, to
 <save_dir>/test/result_plots/<benchmark>/; --attributes adds a table of AUC by attribute. Result files that are missing,
 short, long or broken are listed first and are part of no mean; they make the exit status 1 (--allow_missing forgives
 the missing ones).
