@@ -20,7 +20,7 @@ import os
 import sys
 
 from lib.config import find_experiment, load_config, load_paths, script_name
-from lib.train.build import make_network, make_samples, put_aside, run_training
+from lib.train.build import make_network, make_samples, run_training
 from lib.train.distributed import Launch, launch, launched, process_group, restarted
 from lib.train.trainers.interruption import Every, Stopped
 from lib.train.trainers.state import list_resumable
@@ -87,8 +87,6 @@ def main() -> int:
         return launch(os.path.abspath(__file__), sys.argv[1:], how)
     resume = "auto" if restarted() and list_resumable(folder) else args.resume
     with process_group() as group:
-        if resume == "none":
-            put_aside(folder, group)
         listeners = []
         if group.leads and args.use_wandb:
             listeners.append(wandb_listener(config_name, cfg, folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from lib.train.losses import TrackingLoss
 from lib.train.optim import make_optimizer
 from lib.train.trainers.curves import PICTURE
 from lib.train.trainers.interruption import Every
-from lib.train.trainers.state import list_resumable, newest_checkpoint, read_checkpoint
+from lib.train.trainers.state import claim, list_resumable, newest_checkpoint, read_checkpoint
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
@@ -116,32 +117,35 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
                  every: Every | None = None) -> None:
     """Train to the last epoch. Raises :class:`Stopped` when SIGTERM has come and all is saved.
 
-    resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew
-            (:func:`put_aside` first), anything else is the path of a checkpoint
+    resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew and
+            puts an earlier run aside, anything else is the path of a checkpoint
     """
     state = _find_state(folder, resume)
     if state is not None:
         _check_same(state, cfg, folder)
     trainer = make_trainer(cfg, paths, folder, group, listeners, every)
-    if state is not None:
-        trainer.load_state(state)
-    if group.leads:
-        write_text(folder / "config.yaml", dump_config(cfg))
-        _announce(trainer, group, resumed=state is not None)
-    trainer.fit()
+    with claim(folder) if group.leads else contextlib.nullcontext():
+        if group.leads and resume == "none":
+            put_aside(folder)
+        if state is not None:
+            trainer.load_state(state)
+        if group.leads:
+            write_text(folder / "config.yaml", dump_config(cfg))
+            _announce(trainer, group, resumed=state is not None)
+        trainer.fit()
     if group.leads:
         print(f"curves: {folder / PICTURE}")
 
 
-def put_aside(folder: Path, group: Group) -> None:
+def put_aside(folder: Path) -> None:
     """Rename the folder of an earlier run so that a new one can begin in its place; nothing is deleted."""
-    if group.leads and folder.exists():
-        number = 1
-        while (old := folder.with_name(f"{folder.name}.old{number}")).exists():
-            number += 1
-        folder.rename(old)
-        print(f"the earlier run is kept in {old}", flush=True)
-    group.wait()
+    if not folder.exists():
+        return
+    number = 1
+    while (old := folder.with_name(f"{folder.name}.old{number}")).exists():
+        number += 1
+    folder.rename(old)
+    print(f"the earlier run is kept in {old}", flush=True)
 
 
 def _find_state(folder: Path, resume: str) -> dict[str, Any] | None:

@@ -54,11 +54,6 @@ class Group:
         dist.all_reduce(values, dist.ReduceOp.MAX)
         return [bool(v) for v in values.tolist()]
 
-    def wait(self) -> None:
-        """Go on when all processes are here."""
-        if self.world > 1:
-            dist.barrier()
-
 
 @dataclass(frozen=True)
 class Launch:

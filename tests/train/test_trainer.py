@@ -27,6 +27,7 @@ from lib.train.trainers.interruption import Every, Stopped
 from lib.train.trainers.state import (
     BEST,
     METRICS,
+    claim,
     list_resumable,
     newest_checkpoint,
     read_checkpoint,
@@ -243,6 +244,19 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path,
     with caplog.at_level(logging.WARNING):
         assert newest_checkpoint(tmp_path)["epoch"] == 1
     assert "MSTGT_ep0002.pth.tar" in caplog.text
+
+
+def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path):
+    run = tmp_path / "run"
+    (run / ".best.x").mkdir(parents=True)
+    (run / ".MSTGT_ep0001.pth.abc.tar").write_bytes(b"half")
+    (run / "config.yaml").write_text("")
+    with claim(run):
+        assert [p.name for p in run.iterdir()] == ["config.yaml"]
+        with pytest.raises(UserError, match="another process trains in"), claim(run):
+            pass
+    with claim(run):
+        pass
 
 
 def test_a_foreign_checkpoint_cannot_be_resumed(tmp_path):

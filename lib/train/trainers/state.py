@@ -25,11 +25,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import logging
 import os
 import re
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,24 @@ _STEP_NAME = re.compile(r"MSTGT_ep(\d{4,})_step(\d{6,})\.pth\.tar")
 _REQUIRED = ("net", "optimizer", "epoch", "step", "meter", "config")
 
 _log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Nobody else trains in ``folder`` while it lasts; what a killed run left half-written there is removed.
+
+    Raises :class:`UserError` where another process does.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process trains in {folder}; wait for its end, or give another --save_dir") \
+                from None
+        for leftover in folder.glob(".*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        yield
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
