@@ -6,13 +6,12 @@ Writes textured JPEG videos of 1280 x 720 px and about 390 KB a frame to a tempo
 them in this process, on one thread: sampling, decoding, cropping; what the device does (flip, colour, normalising)
 is not in it. Prints a table: samples a second, and the processor time of a sample, which other work on the machine
 disturbs less. Rows: without and with the partner of feature mixing, and, for comparison, decoding the same number of
-frames in full and nothing else.
+frames in full and nothing else (a sample needs less: fewer rows, and often at a half or a quarter of the size).
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from lib.train.data.loader import Samples
 from lib.train.data.processing import CropSettings, Processing
 from lib.train.data.sampler import CausalSampler
 from lib.utils.errors import run_command
+from lib.utils.machine import device_name
 
 WIDTH, HEIGHT, FRAME_BYTES = 1280, 720, 390_000
 VIDEOS, FRAMES = 6, 24
@@ -78,14 +78,6 @@ def measure(work: Callable[[int], object], seconds: float) -> tuple[float, float
     return count / (time.perf_counter() - wall), 1e3 * (time.process_time() - processor) / count
 
 
-def processor_name() -> str:
-    """The machine's CPU, as Linux calls it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-                platform.processor() or platform.machine())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="side of the search crop; the template has half of it")
@@ -110,7 +102,7 @@ def main() -> None:
         rows = {"sample": samples(False), "sample with partner": samples(True),
                 f"decoding {alone} frames in full": decode(alone), f"decoding {mixed} frames in full": decode(mixed)}
         kilobytes = np.mean([p.stat().st_size for p in Path(folder).rglob("*.jpg")]) / 1e3
-        print(f"{processor_name()}, one thread, OpenCV {cv2.__version__}; JPEGs of {WIDTH} x {HEIGHT} px, "
+        print(f"{device_name('cpu')}, one thread, OpenCV {cv2.__version__}; JPEGs of {WIDTH} x {HEIGHT} px, "
               f"{kilobytes:.0f} KB; 1 template + {args.searches} search frames at {args.size} px\n")
         print("| what | samples/s | CPU ms/sample |\n|---|---|---|")
         for name, work in rows.items():

@@ -11,14 +11,10 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import cv2
 import numpy as np
 
+from lib.data.images import decode_image
 from lib.data.store import FrameStore
-from lib.utils.errors import UserError
-
-_REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
-            8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
 class Frames(Protocol):
@@ -26,8 +22,13 @@ class Frames(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int, reduce: int = 1) -> np.ndarray:
-        """Frame ``index`` as (H, W, 3) uint8 RGB; ``reduce`` in {1, 2, 4, 8} halves both sides that often."""
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        """Frame ``index`` as (H, W, 3) uint8 RGB.
+
+        reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
+        rows    how many of the picture's first rows are wanted, in pixels before reducing; None: all. A reader may
+                leave out the others
+        """
 
     def where(self, index: int) -> str:
         """How to name frame ``index`` to a person."""
@@ -43,23 +44,11 @@ class StoredFrames:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def read(self, index: int, reduce: int = 1) -> np.ndarray:
-        return decode_image(self.store.read(self.keys[index]), self.where(index), reduce)
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        return decode_image(self.store.read(self.keys[index]), self.where(index), reduce, rows)
 
     def where(self, index: int) -> str:
         return self.store.where(self.keys[index])
-
-
-def decode_image(data: bytes, where: str, reduce: int = 1) -> np.ndarray:
-    """Decode JPEG, PNG, … to (H, W, 3) uint8 RGB. Raises :class:`UserError` naming ``where`` on broken bytes."""
-    flags = _REDUCED[reduce] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        raise UserError(f"cannot decode image {where}: {error.err}") from error
-    if image is None:
-        raise UserError(f"cannot decode image {where}: not an image, or cut short")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 @dataclass(frozen=True)
@@ -117,7 +106,6 @@ class VideoSet:
     lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
     visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
     state_of: Callable[[str], Hashable] | None = field(default=None, repr=False)
-    class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.video_names)

@@ -48,7 +48,8 @@ class FolderStore:
 
     def read(self, key: str) -> bytes:
         try:
-            return (self.root / key).read_bytes()
+            with open(os.path.join(self.root, key), "rb", buffering=0) as file:
+                return file.read()
         except OSError as error:
             raise UserError(f"cannot read {self.where(key)}: {error.strerror or error}") from error
 

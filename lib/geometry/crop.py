@@ -40,32 +40,45 @@ class Crop:
         """By how much the picture may be reduced before the cut, in {1, 2, 4, 8}, and still be no coarser than it."""
         return max(r for r in REDUCTIONS if r == 1 or self.side >= r * self.size)
 
-    def cut(self, image: np.ndarray, reduce: int = 1) -> np.ndarray:
-        """(H, W, 3) uint8 -> (size, size, 3) uint8.
+    @property
+    def rows(self) -> int:
+        """How many of the picture's first rows the cut looks at, whatever the reduction; at least 1."""
+        return max(1, self._corner[1] + self.side + self.reduce)
+
+    @property
+    def _corner(self) -> tuple[int, int]:
+        x, y = (round(float(c) - self.side / 2) for c in self.center)
+        return x, y
+
+    def cut(self, image: np.ndarray, reduce: int = 1, out: np.ndarray | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 -> (size, size, 3) uint8, in ``out`` where that is given.
 
         ``image`` may be reduced: one pixel of it stands for ``reduce`` x ``reduce`` of the picture (those of the last
-        row and column for fewer, where the picture's sides are no multiples). The crop is the same region.
+        row and column for fewer, where the picture's sides are no multiples). The crop is the same region. Rows beyond
+        :attr:`rows` may be missing.
         """
+        out = np.empty((self.size, self.size, image.shape[2]), image.dtype) if out is None else out
         if reduce > 1:
-            return self._cut_reduced(image, reduce)
+            return self._cut_reduced(image, reduce, out)
         height, width = image.shape[:2]
-        x0, y0 = (round(float(c) - self.side / 2) for c in self.center)
+        x0, y0 = self._corner
         left, top = min(max(x0, 0), width), min(max(y0, 0), height)
         right, bottom = min(max(x0 + self.side, 0), width), min(max(y0 + self.side, 0), height)
         if right <= left or bottom <= top:
-            return np.zeros((self.size, self.size, image.shape[2]), image.dtype)
+            out[:] = 0
+            return out
         region = image[top:bottom, left:right]
         if region.shape[:2] != (self.side, self.side):
             region = cv2.copyMakeBorder(region, top - y0, y0 + self.side - bottom, left - x0, x0 + self.side - right,
                                         cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        return cv2.resize(region, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(region, (self.size, self.size), out, interpolation=cv2.INTER_LINEAR)
 
-    def _cut_reduced(self, image: np.ndarray, reduce: int) -> np.ndarray:
+    def _cut_reduced(self, image: np.ndarray, reduce: int, out: np.ndarray) -> np.ndarray:
         step = self.side / (self.size * reduce)  # pixels of the reduced picture per pixel of the crop
-        x, y = (round(float(c) - self.side / 2) / reduce + step / 2 - 0.5 for c in self.center)
+        x, y = (c / reduce + step / 2 - 0.5 for c in self._corner)
         matrix = np.array([[step, 0, x], [0, step, y]])
-        return cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
+        return cv2.warpAffine(image, matrix, (self.size, self.size), out, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                              cv2.BORDER_CONSTANT, (0, 0, 0))
 
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
         """A box of the picture -> cx, cy, w, h as a share of the crop (the network's target)."""

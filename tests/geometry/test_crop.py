@@ -62,6 +62,26 @@ def test_every_crop_has_its_size(box, factor, width, height):
     assert Crop.around(box, factor, 16).cut(np.zeros((height, width, 3), np.uint8)).shape == (16, 16, 3)
 
 
+@given(boxes, st.floats(1, 8), st.sampled_from([16, 32]), st.sampled_from([1, 2, 4, 8]))
+def test_rows_below_the_crop_do_not_matter(box, factor, size, reduce):
+    crop = Crop.around(box, factor, size)
+    reduce = min(reduce, crop.reduce)
+    image = np.random.default_rng(0).integers(0, 256, (-(-1000 // reduce), -(-1200 // reduce), 3), np.uint8)
+    whole, top = crop.cut(image, reduce), crop.cut(image[:-(-crop.rows // reduce)], reduce)
+    assert np.array_equal(whole, top)
+
+
+@pytest.mark.parametrize("reduce", [1, 2])
+def test_a_crop_is_cut_into_a_given_array(reduce):
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    crops = [Crop.around(np.array([x, 30.0, 20, 20]), 2.0, 16) for x in (30, 110, 500)]
+    together = np.full((3, 16, 16, 3), 77, np.uint8)
+    for crop, out in zip(crops, together, strict=True):
+        assert np.shares_memory(crop.cut(image, reduce, out), together)
+        assert np.array_equal(out, crop.cut(image, reduce))
+    assert not together[2].any()
+
+
 @pytest.mark.parametrize("bad", [[1, 2, 3], [0, 0, 0, 5], [0, 0, 5, -1], [float("nan"), 0, 5, 5], ["a", 1, 2, 3], None])
 def test_bad_boxes_are_named(bad):
     with pytest.raises(UserError, match="video.mp4"):

@@ -19,7 +19,7 @@ class MemoryFrames:
     def __len__(self) -> int:
         return self.count
 
-    def read(self, index: int, reduce: int = 1) -> np.ndarray:
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
         return np.full((*(-(-side // reduce) for side in self.shape[:2]), 3), index % 256, np.uint8)
 
     def where(self, index: int) -> str:

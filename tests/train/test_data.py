@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.config import load_config
-from lib.data.sequence import Sequence, decode_image
+from lib.data.images import decode_image
+from lib.data.sequence import Sequence
 from lib.geometry.boxes import xywh_to_cxcywh
 from lib.geometry.crop import Crop
 from lib.models.picture import to_input
@@ -96,7 +97,7 @@ def test_the_box_of_a_sample_frames_the_target():
         def __len__(self):
             return 30
 
-        def read(self, index, reduce=1):
+        def read(self, index, reduce=1, rows=None):
             image = np.zeros((240, 320, 3), np.uint8)
             image[100:140, 150 + index : 200 + index] = 255
             return cv2.resize(image, None, fx=1 / reduce, fy=1 / reduce, interpolation=cv2.INTER_AREA)
@@ -263,7 +264,7 @@ def test_a_still_image_is_decoded_once():
         def __len__(self):
             return 1
 
-        def read(self, index, reduce=1):
+        def read(self, index, reduce=1, rows=None):
             reads.append((index, reduce))
             return np.zeros((120, 160, 3), np.uint8)
 

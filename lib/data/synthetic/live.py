@@ -45,8 +45,8 @@ class SyntheticFrames:
     def world(self) -> World:
         return _world(self.seed_key, self.frames, self.size_wh, self.difficulty, self.pool_key)
 
-    def read(self, index: int, reduce: int = 1) -> np.ndarray:
-        """Frame ``index`` as (H, W, 3) uint8 RGB; ``reduce`` in {1, 2, 4, 8} divides both sides, rounded up."""
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        """Frame ``index`` as (H, W, 3) uint8 RGB, always with all rows; see ``lib.data.sequence.Frames``."""
         image = self.world.render(index)
         if reduce == 1:
             return image

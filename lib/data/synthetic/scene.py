@@ -87,7 +87,7 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
 
 
 def _set_apart(canvas: np.ndarray, colour: np.ndarray, calm: float) -> np.ndarray:
-    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, both as far as ``calm`` in [0, 1] asks."""
+    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, as far as ``calm`` in [0, 1] asks."""
     mean = canvas.mean((0, 1))
     away = mean - colour
     distance = float(np.linalg.norm(away))

@@ -7,6 +7,7 @@ crop's edge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,11 @@ class Processing:
         template = Crop.around(around, self.template.factor, self.template.size)
         crops = self._search_crops(boxes, rng)
         frames = (draw.template, *draw.searches)
-        pictures = cut_all(draw.video, frames, [template, *crops])
+        first, search = _pictures(1, template.size), _pictures(len(crops), self.search.size)
+        cut_all(draw.video, frames, [template, *crops], [*first, *search])
         return {
-            "template": pictures[0],
-            "search": np.stack(pictures[1:]),
+            "template": first[0],
+            "search": search,
             "boxes": np.stack([c.to_crop(b) for c, b in zip(crops, boxes, strict=True)]).astype(np.float32),
             **self._photometric(len(frames), rng),
             "video": draw.video.name,
@@ -75,11 +77,11 @@ class Processing:
         where there is no partner (``draw`` is None).
         """
         boxes = np.zeros((count, 4), np.float32)
-        pictures = np.zeros((count, self.search.size, self.search.size, 3), np.uint8)
+        pictures = _pictures(count, self.search.size)
         if draw is not None:
             truth = draw.video.boxes_xywh[list(draw.searches)]
             crops = self._search_crops(truth, rng)
-            pictures = np.stack(cut_all(draw.video, draw.searches, crops))
+            cut_all(draw.video, draw.searches, crops, pictures)
             boxes = np.stack([c.to_crop(b) for c, b in zip(crops, truth, strict=True)]).astype(np.float32)
         found = {"search": pictures, "boxes": boxes, **self._photometric(count, rng), "active": draw is not None,
                  "video": "" if draw is None else draw.video.name}
@@ -103,15 +105,21 @@ class Processing:
         return [Crop.around(j, factor, self.search.size) for j in jittered]
 
 
-def cut_all(video: Sequence, frames: Seq[int], crops: Seq[Crop]) -> list[np.ndarray]:
-    """One crop of each frame. A frame is read once, however often it occurs, and no larger than its crops need it."""
-    cuts: dict[int, np.ndarray] = {}
+def cut_all(video: Sequence, frames: Seq[int], crops: Seq[Crop], out: Seq[np.ndarray]) -> None:
+    """Cut one crop of each frame into ``out``.
+
+    A frame is read once, however often it occurs, and no more of it than its crops need.
+    """
     for frame in dict.fromkeys(frames):
         places = [i for i, f in enumerate(frames) if f == frame]
         reduce = min(crops[i].reduce for i in places)
-        image = video.frames.read(frame, reduce)
-        cuts |= {i: crops[i].cut(image, reduce) for i in places}
-    return [cuts[i] for i in range(len(frames))]
+        image = video.frames.read(frame, reduce, max(crops[i].rows for i in places))
+        for i in places:
+            crops[i].cut(image, reduce, out[i])
+
+
+def _pictures(count: int, size: int) -> np.ndarray:
+    return np.zeros((count, size, size, 3), np.uint8)
 
 
 def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""From encoded bytes to pictures, and of a JPEG no more than is wanted.
+
+    image = decode_image(data, where)                        # (H, W, 3) uint8 RGB
+    top = decode_image(data, where, reduce=2, rows=300)      # at half the size, what shows the first 300 rows
+
+Most of a training sample's time goes into decoding, and most of that into the entropy coding of JPEG, which can only
+be read from its start; but reading may stop at the last row that a crop needs. No library offers that alone, so the
+height in the file's header is set to where the decoder should stop: it then never looks at the rows below. That works
+for what cameras and data sets hold: JPEGs in one scan of all three components. Everything else, and every picture that
+is asked for whole, is decoded by OpenCV.
+
+The pixels of both ways are the same but for one thing: where a JPEG holds its colours at half the resolution of what is
+asked for, their pixels are doubled here and interpolated by OpenCV. In crops of real videos that makes 0.3 to 0.8 of
+255 levels (root of the mean square, no bias); it saves 3 % of a sample's time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from lib.utils.errors import UserError
+
+_REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+            8: cv2.IMREAD_REDUCED_COLOR_8}
+_FRAME_MARKERS, _SCAN_MARKER, _END = (0xC0, 0xC1), 0xDA, b"\xff\xd9"  # C0, C1: sequential, Huffman coded
+_LEAST_SIDE = 16  # px, from which the reductions of a picture have different sizes
+
+
+def decode_image(data: bytes, where: str, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+    """Decode JPEG, PNG, … to (H, W, 3) uint8 RGB. Raises :class:`UserError` naming ``where`` on broken bytes.
+
+    reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
+    rows    how many of the picture's first rows are wanted, in pixels before reducing (at least 1); None: all
+    """
+    image = None if rows is None else _decode_top(data, reduce, rows)
+    if image is None:
+        image = _decode_whole(data, where, reduce)
+    return image if rows is None else image[:-(-rows // reduce)]
+
+
+def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
+    flags = _REDUCED[reduce] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise UserError(f"cannot decode image {where}: {error.err}") from error
+    if image is None:
+        raise UserError(f"cannot decode image {where}: not an image, or cut short")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode_top(data: bytes, reduce: int, rows: int) -> np.ndarray | None:
+    """The first ``rows`` and some more; None where that cannot be had, or for :func:`_decode_whole` to judge."""
+    layout = _Layout.of(data)
+    if layout is None or data.rfind(_END, layout.scan) < 0 or min(layout.width, layout.height) < _LEAST_SIDE:
+        return None
+    stop = -(-rows // layout.block) * layout.block
+    height = min(stop, layout.height)
+    if height < layout.height:
+        data = bytearray(data)
+        data[layout.height_at:layout.height_at + 2] = height.to_bytes(2, "big")
+    least = {} if reduce == 1 else {"min_height": -(-height // reduce), "min_width": -(-layout.width // reduce)}
+    try:
+        # strict would mind the rows left over
+        return simplejpeg.decode_jpeg(data, "RGB", fastupsample=True, strict=False, **least)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Of a JPEG in one sequential scan: sides in px, rows of a block (MCU), offsets of the height and the scan."""
+
+    height: int
+    width: int
+    block: int
+    height_at: int
+    scan: int
+
+    @classmethod
+    def of(cls, data: bytes) -> _Layout | None:
+        """Read the header (ITU-T T.81, annex B); None for another kind of JPEG, or none at all."""
+        frame: tuple[int, int, int, int] | None = None
+        at = 2
+        while data[at:at + 1] == b"\xff" and at + 10 <= len(data):
+            marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], "big")
+            if marker in _FRAME_MARKERS and (data[at + 4], data[at + 9]) == (8, 3) and at + 19 <= len(data):
+                height, width = (int.from_bytes(data[at + i:at + i + 2], "big") for i in (5, 7))
+                frame = height, width, 8 * max(data[at + i] & 15 for i in (11, 14, 17)), at + 5
+            elif marker == _SCAN_MARKER:
+                return cls(*frame, at) if frame and data[at + 4] == 3 else None
+            at += 2 + length
+        return None

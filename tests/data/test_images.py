@@ -1,0 +1,131 @@
+"""Decoding: the same rows whatever part is asked for, and what is done with pictures that are no plain JPEG."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lib.data import images
+from lib.data.images import decode_image
+from lib.utils.errors import UserError
+
+SAMPLINGS = ("444", "422", "420", "440", "411")
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Waves and noise: detail in colour and in brightness, at all scales."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width][..., None]
+    waves = 90 * np.sin(x / (3 + 40 * rng.random(3)) + y / (3 + 40 * rng.random(3)))
+    return np.clip(128 + waves + rng.normal(0, 25, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray, sampling: str = "420", quality: int = 90, *options: int) -> bytes:
+    factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
+    settings = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor, cv2.IMWRITE_JPEG_QUALITY, quality, *options]
+    return cv2.imencode(".jpg", image, settings)[1].tobytes()
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """The heights of what simplejpeg has decoded so far."""
+    seen = []
+
+    def decode(data, *args, **options):
+        image = simplejpeg.decode_jpeg(data, *args, **options)
+        seen.append(image.shape[0])
+        return image
+
+    monkeypatch.setattr(images, "simplejpeg", SimpleNamespace(decode_jpeg=decode))
+    return seen
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from(SAMPLINGS), st.sampled_from([1, 2, 4, 8]),
+       st.integers(1, 180), st.integers(30, 98), st.integers(0, 3))
+@example(1, 3, "444", 2, 1, 90, 0)  # several reductions have this size
+@example(96, 64, "420", 1, 32, 90, 0)  # the last row wanted is the last of its block
+def test_the_first_rows_are_those_of_the_whole(height, width, sampling, reduce, rows, quality, restart):
+    data = jpeg(picture(height, width, height), sampling, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
+    whole, top = decode_image(data, "whole", reduce), decode_image(data, "top", reduce, rows)
+    assert top.shape == (min(len(whole), -(-rows // reduce)), *whole.shape[1:])
+    assert np.array_equal(top, decode_image(data, "all rows", reduce, height)[:len(top)])
+    light = [cv2.cvtColor(i, cv2.COLOR_RGB2YCrCb)[..., 0].astype(int) for i in (top, whole[:len(top)])]
+    assert np.mean(np.abs(light[0] - light[1])) < 8 and (sampling != "444" or np.array_equal(*light))
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_soft_colours_are_nearly_those_of_the_whole(sampling, reduce):
+    data = jpeg(cv2.GaussianBlur(picture(160, 120), (0, 0), 8), sampling)
+    whole, top = decode_image(data, "whole", reduce), decode_image(data, "top", reduce, 100)
+    difference = np.abs(whole[:len(top)].astype(int) - top)
+    assert difference.max() <= 16 and difference.mean() < 1.5 * reduce
+    if sampling == "444" or sampling == "420" and reduce > 1:
+        assert not difference.any()
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
+def test_reading_stops_where_it_may(parts, reduce):
+    data = jpeg(picture(480, 64))
+    decode_image(data, "", reduce, 100)
+    decode_image(data, "", reduce, 480)
+    stop, whole = parts
+    assert 100 <= stop * reduce <= 112 and whole * reduce == 480
+
+
+@pytest.mark.parametrize("kind", ["grey", "progressive", "png", "turned", "bmp"])
+def test_other_pictures_are_decoded_too(kind, parts):
+    image = picture(96, 64)
+    data = {
+        "grey": lambda: cv2.imencode(".jpg", image[..., 0])[1].tobytes(),
+        "progressive": lambda: jpeg(image, "420", 90, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        "png": lambda: cv2.imencode(".png", image)[1].tobytes(),
+        "bmp": lambda: cv2.imencode(".bmp", image)[1].tobytes(),
+        "turned": lambda: turned(jpeg(image, "444")),
+    }[kind]()
+    whole, top = decode_image(data, "whole"), decode_image(data, "top", rows=40)
+    assert whole.shape == (96, 64, 3) and np.array_equal(top, whole[:40])
+    assert bool(parts) == (kind == "turned")
+
+
+def turned(data: bytes) -> bytes:
+    """The JPEG with an EXIF orientation of 90 degrees."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+
+
+@pytest.mark.parametrize("rows", [None, 10, 96])
+@pytest.mark.parametrize("keep", [0, 1, 20, 300, 0.5, -1])
+def test_a_jpeg_cut_short_is_named(keep, rows):
+    data = jpeg(picture(96, 64))
+    cut = data[:int(keep * len(data)) if isinstance(keep, float) else keep]
+    with pytest.raises(UserError, match="cannot decode image that.jpg: "):
+        decode_image(cut, "that.jpg", rows=rows)
+
+
+@given(st.binary(max_size=60), st.integers(0, 700))
+def test_damage_is_a_user_error_or_a_picture_of_the_same_size(junk, at):
+    data = jpeg(picture(32, 32), "444")
+    data = data[:at] + junk + data[at + len(junk):]
+    try:
+        whole = decode_image(data, "x")
+    except UserError:
+        whole = None
+    try:
+        top = decode_image(data, "x", rows=16)
+    except UserError:
+        top = None
+    assert top is None or top.ndim == 3 and top.shape[2] == 3 and len(top) <= 16
+    assert whole is None or top is None or top.shape[1] == whole.shape[1]
+
+
+def test_bytes_after_the_end_do_not_matter():
+    data = jpeg(picture(96, 64), "444")
+    assert np.array_equal(decode_image(data + b"\0" * 99, "", rows=50), decode_image(data, "")[:50])
