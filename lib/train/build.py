@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -107,6 +108,8 @@ def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
     wrapped = network
     if group.world > 1:
         devices = [group.device] if group.device.type == "cuda" else None
+        # of 1 x 1 convolutions, whose strides are the same memory order under two names
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         wrapped = DistributedDataParallel(network, device_ids=devices)
     if compiled:
         wrapped.compile()
