@@ -1,49 +1,103 @@
-"""What MSTGT costs: parameters, FLOPs, and frames a second on this machine.
+"""What MSTGT costs: parameters, FLOPs, frames a second on this machine, and where the time of a frame goes.
 
     python tracking/profile_model.py --script MSTGT --config MSTGT-full-256
+    python tracking/profile_model.py --config MSTGT-full-256 --precision bf16 --json costs.json --picture frame.png
 
-Needs no weights and no data. The network runs in fp32, one frame at a time.
+Needs no weights and no data. One frame at a time, with as many threads as OMP_NUM_THREADS says. The table compares
+each part with the product of matrices that the main stage mostly consists of, measured in the same run: ``plain`` as
+PyTorch multiplies, ``packed`` with weights laid out for it, as the tracker keeps them on x86 CPUs. Shares are of the
+faster one.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from lib.config import load_config
-from lib.models.mstgt import build_model
-from lib.test.profiling import device_name, measure_cost, network_fps, tracker_fps
+from lib.models.mstgt import MSTGT, build_model
+from lib.test.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
+from lib.test.profiling import Cost, device_name, measure_cost, network_fps, tracker_fps
 from lib.test.tracker import TrackerEngine
+from lib.test.tracker.inference import PRECISIONS
 from lib.utils.errors import UserError, run_command
+from lib.utils.files import write_json
 
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", required=True, help="name of the YAML file in it")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    args = parser.parse_args()
+    args = parse()
     cfg = load_config(args.script, args.config, args.overrides)
     device = choose_device(args.device)
     network = build_model(cfg)
     cost = measure_cost(network)
     print(f"{args.config}: template {network.template_size} px, search {network.search_size} px")
+    print_cost(cost)
+    engine = TrackerEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
+    rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
+    how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
+    print(f"device            {device_name(device)}")
+    print(f"network           {rates['network']:.1f} frames/s ({how}, one at a time)")
+    print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 pictures in memory)")
+    profile = profile_frame(engine, args.seconds)
+    print_parts(profile, network)
+    if args.picture:
+        draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.picture)
+    if args.json:
+        write_json(args.json, {
+            "config": args.config, "device": device_name(device), "torch": torch.__version__, "how": how,
+            "cost": asdict(cost), "frames_per_second": rates, **asdict(profile)})
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
+    parser.add_argument("--config", required=True, help="name of the YAML file in it")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what the network computes in")
+    parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
+    parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the parts of a frame there (PNG, PDF, SVG)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    args = parser.parse_args()
+    if args.picture and args.picture.suffix not in (".png", ".pdf", ".svg"):
+        raise UserError(f"--picture {args.picture}: the name must end in .png, .pdf or .svg")
+    return args
+
+
+def print_cost(cost: Cost) -> None:
     print(f"parameters        {cost.parameters / 1e6:.2f} M "
           f"({cost.published_parameters / 1e6:.2f} M in the published layout, which keeps two unused tables)")
     print(f"a frame           {cost.frame_flops / 1e9:.1f} GFLOPs ({cost.frame_flops / 2e9:.1f} G multiply-adds)")
     print(f"the template      {cost.template_flops / 1e9:.1f} GFLOPs, once a sequence")
     print(f"as published      {cost.published_flops / 1e9:.1f} GFLOPs ({cost.published_flops / 2e9:.1f} G "
-          "multiply-adds; template and whole guidance block in every frame)")
+          "multiply-adds; template and every token of every block in every frame)")
     print(f"  thop's figure   {cost.thop_macs / 1e9:.1f} G multiply-adds (without the products inside attention)")
-    print(f"device            {device_name(device)}")
-    print(f"network           {network_fps(network, device, args.seconds):.1f} frames/s (fp32, one at a time)")
-    print(f"whole tracker     {tracker_fps(TrackerEngine(network, cfg, device), args.seconds):.1f} frames/s "
-          "(1280 x 720 pictures in memory)")
+
+
+def print_parts(profile: FrameProfile, network: MSTGT) -> None:
+    """The table, and what the shares refer to."""
+    parts, peaks = profile.parts, profile.product_rates
+    peak = max(peaks.values())
+    inside = [part for part in parts if part.name in NETWORK]
+    together = Part("network", sum(part.seconds for part in inside), sum(part.flops for part in inside))
+    total = sum(part.seconds for part in parts)
+    print(f"\n{'a frame in parts':<17}{'ms':>9}{'share':>8}{'GFLOPs':>9}{'GFLOP/s':>9}{'of peak':>9}")
+    rows: list[Any] = [*parts, together]
+    for part in rows:
+        counts = f"{part.flops / 1e9:>9.2f}{part.rate / 1e9:>9.1f}{100 * part.rate / peak:>7.1f} %"
+        print(f"{part.name:<17}{part.seconds * 1e3:>9.3f}{100 * part.seconds / total:>6.1f} %"
+              f"{counts if part.flops else ''}")
+    width = network.spec.dim
+    print(f"peak: the main stage's tokens x {width} x {4 * width} reach "
+          + ", ".join(f"{rate / 1e9:.1f} GFLOP/s {name}" for name, rate in peaks.items()))
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,13 @@ from lib.test.tracker import Tracker, TrackerEngine
 from lib.utils import machine
 
 PICTURE = (720, 1280)
+WARM_UP = 3
 
 
 @dataclass(frozen=True)
 class Cost:
     """parameters; FLOPs of the template (once a sequence), of a frame, and of a frame as the published code runs it
-    (template and the whole guidance block in every frame); thop's multiply-adds of the last."""
+    (template and every token of every block in every frame); thop's multiply-adds of the last."""
 
     parameters: int
     published_parameters: int
@@ -42,7 +43,7 @@ class Cost:
 
 
 class _PublishedFrame(nn.Module):
-    """A frame as the published code runs it: the template again, and every token of the guidance block."""
+    """A frame as the published code runs it: the template again, and every token of every block."""
 
     def __init__(self, network: MSTGT):
         super().__init__()
@@ -52,9 +53,12 @@ class _PublishedFrame(nn.Module):
         net = self.network
         state = net.start(template)
         x = net.embed_search(net.backbone.stem(search))
-        tokens = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
-        guidance = net.guidance.block(tokens)
-        return net.read(state, net.guidance.prompt(state.guidance), x).score.sum() + guidance.sum()
+        guidance = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
+        if net.guidance.recurrent:
+            guidance = net.guidance.block(guidance)
+        tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template, x], dim=1)
+        seen = net.locate(net.backbone.main(tokens)[:, -x.shape[1] :])
+        return seen.score.sum() + guidance.sum()
 
 
 def measure_cost(network: MSTGT) -> Cost:
@@ -72,13 +76,14 @@ def measure_cost(network: MSTGT) -> Cost:
     return Cost(parameters, parameters + unused_published_parameters(network), *flops, int(macs))
 
 
-def network_fps(network: MSTGT, device: torch.device, seconds: float) -> float:
-    """Frames a second of the network alone, one frame at a time."""
-    network = network.to(device).eval()
-    template, search = (torch.randn(1, 3, s, s, device=device) for s in (network.template_size, network.search_size))
-    with torch.inference_mode():
-        state = network.start(template)
-        return _rate(lambda: network.step(search, state), device, seconds)
+@torch.inference_mode()
+def network_fps(engine: TrackerEngine, seconds: float) -> float:
+    """Frames a second of an engine's network alone, one frame at a time."""
+    rng = np.random.default_rng(0)
+    template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8)
+                        for size in (engine.settings.TEMPLATE_SIZE, engine.settings.SEARCH_SIZE))
+    state = engine.start_batch(template)
+    return _rate(lambda: engine.step_batch(search, state), engine.device, seconds)
 
 
 def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
@@ -108,19 +113,31 @@ def _flops(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+def time_rounds(works: Mapping[str, Callable[[], Any]], device: torch.device, seconds: float = 0.0,
+                rounds: int = 5) -> dict[str, np.ndarray]:
+    """The seconds of each of ``works`` in every round, after a warm-up; ``rounds``, and more while ``seconds`` last.
+
+    A round does all works one after the other; so what else the machine does meets all of them.
+    """
+    for _ in range(WARM_UP):
+        for work in works.values():
+            work()
+    times: dict[str, list[float]] = {name: [] for name in works}
+    until, done = time.perf_counter() + seconds, 0
+    while done < rounds or time.perf_counter() < until:
+        for name, work in works.items():
+            _wait(device)
+            started = time.perf_counter()
+            work()
+            _wait(device)
+            times[name].append(time.perf_counter() - started)
+        done += 1
+    return {name: np.array(taken) for name, taken in times.items()}
+
+
 def _rate(run: Callable[[], Any], device: torch.device, seconds: float) -> float:
-    """Calls a second over about ``seconds``, after a warm-up; 1 / the median call."""
-    for _ in range(3):
-        run()
-    times = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times) < 5:
-        _wait(device)
-        started = time.perf_counter()
-        run()
-        _wait(device)
-        times.append(time.perf_counter() - started)
-    return 1 / float(np.median(times))
+    """Calls a second over about ``seconds``: 1 / the median call."""
+    return 1 / float(np.median(time_rounds({"": run}, device, seconds)[""]))
 
 
 def _wait(device: torch.device) -> None:

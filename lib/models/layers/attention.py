@@ -9,11 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+ALL = slice(None)
+
 
 class Attention(nn.Module):
     """Multi-head self-attention over all tokens (Vaswani et al., NeurIPS 2017).
 
-    (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads).
+    (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads). With ``keep`` only these tokens ask
+    (all of them answer), and only theirs come out.
     """
 
     def __init__(self, dim: int, num_heads: int):
@@ -24,10 +27,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
         b, n, c = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+        return self.proj(F.scaled_dot_product_attention(q[:, :, keep], k, v).transpose(1, 2).flatten(2))
 
 
 class GroupedAttention(Attention):
@@ -37,7 +40,8 @@ class GroupedAttention(Attention):
     The N tokens are cut into three runs of M = N/3; token j of every run forms the group {j, j+M, j+2M}, and
     attention runs inside that group. The result of a half has the layout (group j, head, group member, channel) and is
     re-read in exactly this order as (N, C/2): tokens and heads come out shuffled. That is how the published code
-    lays it out, and its weights depend on it.
+    lays it out, and its weights depend on it. A group makes three consecutive tokens of the result; with ``keep`` only
+    the groups that make these tokens are computed.
     """
 
     HALVES, GROUP = 2, 3
@@ -47,17 +51,21 @@ class GroupedAttention(Attention):
         if num_heads % self.HALVES:
             raise ValueError(f"grouped attention needs an even number of heads, not {num_heads}")
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
         b, n, c = x.shape
         if n % self.GROUP:
             raise ValueError(f"grouped attention needs a token count that 3 divides, not {n}")
-        m, d, heads = n // self.GROUP, c // self.num_heads, self.num_heads // self.HALVES
+        d, heads = c // self.num_heads, self.num_heads // self.HALVES
+        start, stop, _ = keep.indices(n)
+        first, last = start // self.GROUP, -(-stop // self.GROUP)
+        runs = x.unflatten(1, (self.GROUP, -1))[:, :, first:last]
         # (q|k|v, B, half, group, head, member, channel)
-        qkv = self.qkv(x).view(b, self.GROUP, m, 3, self.HALVES, heads, d).permute(3, 0, 4, 2, 5, 1, 6)
+        qkv = self.qkv(runs).unflatten(3, (3, self.HALVES, heads, d)).permute(3, 0, 4, 2, 5, 1, 6)
         q, k, v = qkv.reshape(3, -1, self.GROUP, d)
         weights = torch.softmax((q * d**-0.5) @ k.transpose(1, 2), dim=-1)
-        mixed = (weights @ v).view(b, self.HALVES, n, c // self.HALVES)  # the shuffling re-read
-        return self.proj(mixed.transpose(1, 2).reshape(b, n, c))
+        mixed = (weights @ v).view(b, self.HALVES, -1, c // self.HALVES)  # the shuffling re-read
+        mixed = mixed.transpose(1, 2).flatten(2)
+        return self.proj(mixed[:, start - first * self.GROUP : stop - first * self.GROUP])
 
 
 ATTENTIONS: dict[str, type[Attention]] = {"grouped": GroupedAttention, "global": Attention}

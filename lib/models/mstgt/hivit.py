@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from lib.models.layers.attention import ALL
 from lib.models.layers.block import AttentionBlock, MlpBlock
 from lib.models.layers.patch import PatchEmbed, PatchMerge
 
@@ -80,11 +81,13 @@ class HiViT(nn.Module):
             x = block(x)
         return x
 
-    def main(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, C) -> (B, N, C)."""
-        for block in self.blocks[self.stem_length :]:
+    def main(self, tokens: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
+        """(B, N, C) -> (B, N, C), or those tokens of it that ``keep`` names."""
+        blocks = self.blocks[self.stem_length :]
+        for block in blocks:
+            wanted = keep if block is blocks[-1] else ALL
             if self.recompute and self.training:
-                tokens = checkpoint(block, tokens, use_reentrant=False)
+                tokens = checkpoint(block, tokens, wanted, use_reentrant=False)
             else:
-                tokens = block(tokens)
+                tokens = block(tokens, wanted)
         return tokens

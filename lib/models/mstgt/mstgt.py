@@ -125,6 +125,9 @@ class MSTGT(nn.Module):
 
     def read(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
         """Main stage and head over [cue, prompt, template, search]; the guidance comes in through the prompt."""
-        tokens = self.backbone.main(torch.cat([state.cue, prompt, state.template, x], dim=1))
-        features = self.norm(tokens[:, -x.shape[1] :]).transpose(1, 2)
-        return self.head(features.unflatten(2, (self.grid, self.grid)))
+        tokens = torch.cat([state.cue, prompt, state.template, x], dim=1)
+        return self.locate(self.backbone.main(tokens, keep=slice(-x.shape[1], None)))
+
+    def locate(self, x: torch.Tensor) -> Prediction:
+        """Search tokens (B, G * G, C) as the main stage leaves them -> prediction."""
+        return self.head(self.norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid)))

@@ -4,8 +4,8 @@
         ...                                     # a Track, or the UserError that ended the video
 
 Up to ``batch`` videos stand at different frames side by side. One that ends makes room for the next; one that fails
-leaves the others as they are. The seconds of a frame are those of the tracker alone, without reading and decoding: in
-lock-step, the seconds of the step divided by the number of videos in it.
+leaves the others as they are. A thread decodes the next frames meanwhile. The seconds of a frame are those of the
+tracker alone, without reading and decoding: in lock-step, the seconds of the step divided by the number of its videos.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lib.data.read_ahead import ReadAhead
 from lib.data.sequence import Sequence as Video
 from lib.test.tracker import Target, TrackerEngine
 from lib.utils.errors import UserError
@@ -35,9 +36,10 @@ class Track:
 
 @dataclass
 class _Slot:
-    """A video on its way: ``frames`` of them are in ``track``, the last of which gave ``target``."""
+    """A video on its way: ``frames`` of them are in ``track``, the last gave ``target``, ``images`` are next."""
 
     video: Video
+    images: Iterator[np.ndarray]
     target: Target
     track: Track
     frames: int = 1
@@ -58,12 +60,17 @@ def track_videos(engine: TrackerEngine, load: Callable[[str], Video], names: Ite
     ``names`` is asked for the next one only when there is room for it; ``tick`` hears the name of a video after each
     of its frames.
     """
-    names = iter(names)
+    with ReadAhead() as reader:
+        yield from _track(engine, load, iter(names), batch, tick, reader)
+
+
+def _track(engine: TrackerEngine, load: Callable[[str], Video], names: Iterator[str], batch: int,
+           tick: Callable[[str], object], reader: ReadAhead) -> Iterator[tuple[str, Track | UserError]]:
     slots: list[_Slot] = []
     while True:
         while len(slots) < batch and (name := next(names, None)) is not None:
             try:
-                slots.append(_start(engine, name, load))
+                slots.append(_start(engine, load(name), reader))
             except UserError as error:
                 yield name, error
             else:
@@ -77,7 +84,7 @@ def track_videos(engine: TrackerEngine, load: Callable[[str], Video], names: Ite
         images, unread = [], []
         for slot in slots:
             try:
-                images.append(slot.video.frames.read(slot.frames))
+                images.append(next(slot.images))
             except UserError as error:
                 unread.append(slot)
                 yield slot.video.name, error
@@ -87,16 +94,16 @@ def track_videos(engine: TrackerEngine, load: Callable[[str], Video], names: Ite
             tick(slot.video.name)
 
 
-def _start(engine: TrackerEngine, name: str, load: Callable[[str], Video]) -> _Slot:
-    video = load(name)
+def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     if not len(video):
-        raise UserError(f"{name} has no frames")
-    image = video.frames.read(0)
+        raise UserError(f"{video.name} has no frames")
+    images = reader.frames(video.frames)
+    image = next(images)
     started = time.perf_counter()
     target = engine.start(image, video.boxes_xywh[0])
     track = Track(np.empty((len(video), 4)), np.empty(len(video)), np.ones(len(video)))
     track.boxes_xywh[0], track.seconds[0] = video.boxes_xywh[0], time.perf_counter() - started
-    return _Slot(video, target, track)
+    return _Slot(video, images, target, track)
 
 
 def _step(engine: TrackerEngine, images: list[np.ndarray], slots: list[_Slot]) -> None:

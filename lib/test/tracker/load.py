@@ -17,25 +17,29 @@ from lib.utils.runs import checkpoint_path, list_checkpoints, run_folder
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
-                 overrides: Sequence[str] = (), device: str | None = None) -> Tracker:
+                 overrides: Sequence[str] = (), device: str | None = None, **speed: Any) -> Tracker:
     """A tracker ready for ``init``.
 
     config      an experiment's name, such as "MSTGT-nano-128"
     checkpoint  a file (ours, or one of the published code); default: the run's checkpoint of epoch TEST.EPOCH
     overrides   settings such as "TEST.SEARCH_FACTOR=4.5"
     device      "cpu", "cuda", "cuda:1", …; default: a GPU where there is one
+    speed       precision, compile, cuda_graph: those of :class:`TrackerEngine`
     """
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
         checkpoint = find_checkpoint(script, config, cfg.TEST.EPOCH, load_paths(half="test").save_dir)
-    return Tracker(load_engine(cfg, checkpoint, device))
+    return Tracker(load_engine(cfg, checkpoint, device, **speed))
 
 
-def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None) -> TrackerEngine:
-    """The engine that many trackers may share, with the weights of ``checkpoint``."""
+def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **speed: Any) -> TrackerEngine:
+    """The engine that many trackers may share, with the weights of ``checkpoint``.
+
+    ``speed``: precision, compile, cuda_graph, as :class:`TrackerEngine` has them.
+    """
     network = build_model(cfg)
     load_network(network, checkpoint)
-    return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
 
 
 def find_checkpoint(script: str, config: str, epoch: int, save_dir: Path) -> Path:

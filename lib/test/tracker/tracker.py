@@ -17,7 +17,8 @@ import torch
 from lib.geometry.boxes import check_box, clip_box, overlaps_image
 from lib.geometry.crop import Crop
 from lib.models.mstgt import MSTGT, TrackState
-from lib.models.picture import to_input
+from lib.test.tracker.frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
+from lib.test.tracker.inference import PRECISIONS, prepare
 from lib.utils.errors import UserError
 
 
@@ -38,20 +39,28 @@ def hann_window(grid: int) -> torch.Tensor:
 class TrackerEngine:
     """Maps pictures and targets to the next targets. ``cfg`` gives TEST.* and the normalisation.
 
-    precision  what the network computes in, for the manifest of the results
+    network     is copied and made ready for inference (:mod:`lib.test.tracker.inference`)
+    precision   what it computes in: fp32, bf16 or fp16
+    compile     compile a frame's step, which takes minutes for every size of batch (powers of two)
+    cuda_graph  record a frame's step as a CUDA graph; needs a GPU
     """
 
-    precision = "fp32"
-
-    def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu"):
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
-        self.settings, self.mean, self.std = cfg.TEST, cfg.DATA.MEAN, cfg.DATA.STD
+    def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu", precision: str = "fp32",
+                 compile: bool = False, cuda_graph: bool = False):
+        self.device, self.settings, self.precision = torch.device(device), cfg.TEST, precision
         sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
         if sizes != (network.template_size, network.search_size):
             raise UserError(f"TEST.TEMPLATE_SIZE and TEST.SEARCH_SIZE {sizes} differ from the network's "
                             f"{(network.template_size, network.search_size)}")
-        self.window = hann_window(network.grid).to(self.device)
+        if cuda_graph and self.device.type != "cuda":
+            raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
+        self.network = prepare(network, self.device, precision)
+        self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
+                               PRECISIONS[precision])
+        self.run_frame: Step = compiled(self.frame) if compile else self.frame
+        if cuda_graph:
+            self.run_frame = CudaGraphs(self.run_frame)
+        self.fixed_shapes = compile or cuda_graph
 
     @torch.inference_mode()
     def start(self, image: np.ndarray, box_xywh: Sequence[float] | np.ndarray) -> Target:
@@ -62,7 +71,7 @@ class TrackerEngine:
         if not overlaps_image(box, width, height):
             raise UserError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
-        return Target(box, self.network.start(self._input(crop.cut(image)[None])))
+        return Target(box, self.start_batch(crop.cut(image)[None]))
 
     @torch.inference_mode()
     def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:
@@ -74,18 +83,39 @@ class TrackerEngine:
             _check_image(image)
         crops = [Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
                  for target in targets]
-        pictures = np.stack([crop.cut(image) for crop, image in zip(crops, images, strict=True)])
-        prediction, state = self.network.step(self._input(pictures), _join([target.state for target in targets]))
-        boxes, scores = prediction.boxes(self.window)
-        answers = torch.cat([boxes, scores[:, None]], dim=1).tolist()  # one copy from the device
+        pictures = self._room(len(crops))
+        for crop, image, out in zip(crops, images, pictures, strict=True):
+            crop.cut(image, out=out)
+        answers, state = self.step_batch(pictures, _join([target.state for target in targets]))
         found = []
         for image, crop, answer, own in zip(images, crops, answers, _part(state), strict=True):
             height, width = image.shape[:2]
             found.append((Target(clip_box(crop.from_crop(np.array(answer[:4])), width, height), own), answer[4]))
         return found
 
-    def _input(self, pictures: np.ndarray) -> torch.Tensor:
-        return to_input(torch.from_numpy(pictures).to(self.device), self.mean, self.std)
+    def start_batch(self, pictures: np.ndarray) -> TrackState:
+        """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
+        return self.network.start(self.frame.input(torch.from_numpy(pictures).to(self.device)))
+
+    def step_batch(self, pictures: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:
+        """Search crops (B, S, S, 3) uint8 and the state before -> B rows of box and score, the state after.
+
+        Boxes are cx, cy, w, h as shares of the crop. What is below this is all that an engine of another kind
+        (:mod:`lib.test.tracker.onnx_engine`) does in its own way.
+        """
+        count, batch = len(pictures), torch.from_numpy(pictures).to(self.device, non_blocking=True)
+        if self.fixed_shapes:
+            batch, state = filled_batch(batch, state)
+        answers, state = self.run_frame(batch, state)
+        if len(batch) > count:
+            answers, state = answers[:count], TrackState(*(tensor[:count] for tensor in state))
+        return answers.tolist(), state  # one copy from the device, the only time that the host waits for it
+
+    def _room(self, count: int) -> np.ndarray:
+        """Memory for search crops, which a GPU copies without help of the host."""
+        size = self.settings.SEARCH_SIZE
+        on_gpu = self.device.type == "cuda"
+        return torch.empty((count, size, size, 3), dtype=torch.uint8, pin_memory=on_gpu).numpy()
 
 
 def _join(states: Sequence[TrackState]) -> TrackState:

@@ -1,0 +1,107 @@
+"""The same tracker without any trick, to measure against: plain eager PyTorch in fp32.
+
+    tracker = PlainTracker(network, cfg)            # the weights are those of ``network``
+    tracker.init(image, box_xywh)
+    box_xywh, score = tracker.update(image)
+
+Written as the paper's figures read. Every frame pads the picture where the crop reaches past it, runs the template
+through the network again, writes the attention's softmax out, and computes every token of every block; batch norm is a
+layer of its own. ``benchmarks/tracking_speed.py`` asserts that the boxes are those of ``lib.test.tracker``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from lib.geometry.boxes import clip_box
+from lib.models.layers.attention import Attention, GroupedAttention
+from lib.models.layers.block import AttentionBlock
+from lib.models.mstgt import MSTGT
+
+
+def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:
+    """Cut, pad with black, resize: (size, size, 3), and crop pixels per picture pixel."""
+    x, y, w, h = box_xywh
+    side = max(1, math.ceil(math.sqrt(w * h) * factor))
+    left, top = round(x + w / 2 - side / 2), round(y + h / 2 - side / 2)
+    height, width = image.shape[:2]
+    inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+    rows = max(0, -top), max(0, top + side - height)
+    columns = max(0, -left), max(0, left + side - width)
+    padded = np.pad(inside, (rows, columns, (0, 0)))[:side, :side]
+    return cv2.resize(padded, (size, size)), size / side
+
+
+def attention(layer: Attention, x: torch.Tensor) -> torch.Tensor:
+    """Multi-head attention in separate steps; the grouped kind is written like this in the model itself."""
+    if isinstance(layer, GroupedAttention):
+        return layer(x)
+    b, n, c = x.shape
+    q, k, v = layer.qkv(x).reshape(b, n, 3, layer.num_heads, c // layer.num_heads).permute(2, 0, 3, 1, 4)
+    weights = ((q @ k.transpose(-2, -1)) * (c // layer.num_heads) ** -0.5).softmax(dim=-1)
+    return layer.proj((weights @ v).transpose(1, 2).reshape(b, n, c))
+
+
+def block(layer: AttentionBlock, x: torch.Tensor) -> torch.Tensor:
+    """A residual block over all tokens."""
+    x = x + attention(layer.attn, layer.norm1(x))
+    return x + layer.mlp(layer.norm2(x))
+
+
+class PlainTracker:
+    """Tracks one target, where ``network`` is; it is used as it is, in evaluation mode."""
+
+    def __init__(self, network: MSTGT, cfg: Any):
+        self.network, self.cfg = network.eval(), cfg
+        line = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, network.grid + 1) / (network.grid + 1)))
+        device = network.norm.weight.device
+        self.window = torch.from_numpy(np.outer(line, line)).float().flatten().to(device)
+        self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (cfg.DATA.MEAN, cfg.DATA.STD))
+
+    @torch.no_grad()
+    def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None:
+        self.box = np.array(box_xywh, np.float64)
+        picture, _ = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, self.cfg.TEST.TEMPLATE_SIZE)
+        self.template = self.input(picture)
+        self.guidance: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
+        size = self.cfg.TEST.SEARCH_SIZE
+        picture, scale = padded_crop(image, self.box, self.cfg.TEST.SEARCH_FACTOR, size)
+        score, offset, wh, self.guidance = self.step(self.template, self.input(picture), self.guidance)
+        grid = self.network.grid
+        best = int((score.flatten() * self.window).argmax())
+        row, column = divmod(best, grid)
+        offset, wh = (maps[0, :, row, column].double().cpu().numpy() for maps in (offset, wh))
+        center, extent = (np.array([column, row]) + offset) / grid * size, wh * size
+        center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
+        extent = extent / scale
+        self.box = clip_box(np.concatenate([center - extent / 2, extent]), image.shape[1], image.shape[0])
+        return self.box, float(score.flatten()[best])
+
+    def input(self, picture: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(picture).to(self.mean.device).float().permute(2, 0, 1)[None] / 255
+        return (tensor - self.mean) / self.std
+
+    def step(self, template: torch.Tensor, search: torch.Tensor, guidance: torch.Tensor | None
+             ) -> tuple[torch.Tensor, ...]:
+        """Score, offset and size maps, and the guidance for the next frame; None stands for the first one's."""
+        net = self.network
+        z = net.backbone.stem(template).flatten(1, 2) + net.backbone.pos_embed_z
+        x = net.backbone.stem(search).flatten(1, 2) + net.backbone.pos_embed_x
+        guidance = z if guidance is None else guidance
+        tokens = torch.cat([net.cue(template), net.guidance.prompt(guidance), z, x], dim=1)
+        for layer in net.backbone.blocks[net.backbone.stem_length :]:
+            tokens = block(layer, tokens)
+        features = net.norm(tokens)[:, -x.shape[1] :].transpose(1, 2).reshape(1, -1, net.grid, net.grid)
+        prediction = net.head(features)
+        if net.guidance.recurrent:
+            guided = block(net.guidance.block, net.guidance.norm(torch.cat([z, x, guidance], dim=1)))
+            guidance = guided[:, : z.shape[1]]
+        return prediction.score, prediction.offset, prediction.size, guidance

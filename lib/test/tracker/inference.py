@@ -1,0 +1,91 @@
+"""The network made ready for tracking: a copy that computes the same and cannot be trained.
+
+    fast = prepare(network, torch.device("cpu"), "bf16")
+
+- The weights are in the wanted precision. So is everything between them; what the head says is fp32 again.
+- Batch norm is part of the head's convolutions.
+- Convolutions keep channels last, which is how their kernels compute.
+- On an x86 CPU the weights of the linear layers lie in the blocks that oneDNN computes with, and GELU is part of the
+  product before it. These are the operators that ``torch.compile`` puts in too (by their private names: there are no
+  public ones); where they are missing the layers stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import platform
+
+import torch
+from timm.layers import Mlp
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from lib.models.mstgt import MSTGT
+from lib.utils.errors import UserError, unknown_name
+
+PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MSTGT:
+    """A copy of ``network`` for inference on ``device``. ``network`` stays as it is."""
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("no CPU is fast in fp16: take bf16, or a GPU")
+    dtype = PRECISIONS[precision]
+    fast = copy.deepcopy(network).eval().requires_grad_(False)
+    fold_batch_norm(fast)
+    fast = fast.to(device, dtype).to(memory_format=torch.channels_last)
+    if device.type == "cpu" and can_pack(dtype):
+        pack_linear(fast)
+    return fast
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Make every batch norm that follows a convolution in a Sequential a part of it."""
+    for layers in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        for at in range(len(layers) - 1):
+            if isinstance(layers[at], nn.Conv2d) and isinstance(layers[at + 1], nn.BatchNorm2d):
+                layers[at] = fuse_conv_bn_eval(layers[at], layers[at + 1])
+                layers[at + 1] = nn.Identity()
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this CPU has the operators of :class:`PackedLinear` for ``dtype``."""
+    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
+        return False
+    operators = torch.ops.mkldnn
+    if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and operators._is_mkldnn_bf16_supported())
+
+
+class PackedLinear(nn.Module):
+    """What ``linear`` computes on a CPU, followed by GELU where ``gelu`` is set."""
+
+    def __init__(self, linear: nn.Linear, gelu: bool = False):
+        super().__init__()
+        weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self.register_buffer("weight", weight)  # a buffer, so that compiling may take it for a constant
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+        self.then = ("gelu", "none") if gelu else ("none", "")  # what follows, and its kind: exact, not tanh
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        what, kind = self.then
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, what, [], kind)
+
+
+def pack_linear(module: nn.Module) -> None:
+    """Replace the linear layers below ``module`` by packed ones."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            gelu = isinstance(module, Mlp) and name == "fc1" and _is_gelu(module.act)
+            setattr(module, name, PackedLinear(child, gelu))
+            if gelu:
+                module.act = nn.Identity()
+        else:
+            pack_linear(child)
+
+
+def _is_gelu(module: nn.Module) -> bool:
+    return isinstance(module, nn.GELU) and module.approximate == "none"

@@ -1,0 +1,199 @@
+"""What makes the tracker fast leaves its boxes where they are: each trick alone, and all of them on a video."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from timm.layers import Mlp
+from torch import nn
+
+from benchmarks.plain_tracker import PlainTracker
+from lib.config import load_config
+from lib.data.readers.folder import folder
+from lib.data.synthetic import synthetic_sequence
+from lib.models.layers.attention import Attention, GroupedAttention
+from lib.models.layers.block import AttentionBlock
+from lib.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
+from lib.test.tracker import Tracker, TrackerEngine
+from lib.test.tracker.frame import FrameStep, filled_batch
+from lib.test.tracker.inference import PackedLinear, can_pack, fold_batch_norm, pack_linear, prepare
+from lib.utils.errors import UserError
+
+CFG = load_config("MSTGT", "MSTGT-nano-128")
+CPU = torch.device("cpu")
+REAL = Path(__file__).resolve().parents[3].parent / "shared" / "real" / "otb"
+FRAMES = 12
+needs_packing = pytest.mark.skipif(not can_pack(torch.float32), reason="no packed products on this CPU")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Random weights, and batch norms that have seen something."""
+    torch.manual_seed(0)
+    network = build_model(CFG)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+@pytest.fixture(scope="module", params=["synthetic", "Car4", "Basketball"])
+def clip(request):
+    """A few frames and the first box; of real videos where they are."""
+    if request.param == "synthetic":
+        video = synthetic_sequence(3, frames=FRAMES)
+    elif REAL.is_dir():
+        video = folder(REAL).load(request.param)
+    else:
+        pytest.skip("no real videos here")
+    return [video.frames.read(i) for i in range(FRAMES)], video.boxes_xywh[0]
+
+
+def boxes(tracker, clip) -> np.ndarray:
+    images, box = clip
+    tracker.init(images[0], box)
+    return np.array([tracker.update(image)[0] for image in images[1:]])
+
+
+def test_all_of_it_together_finds_the_boxes_of_the_plain_tracker(network, clip):
+    found, expected = boxes(Tracker(TrackerEngine(network, CFG)), clip), boxes(PlainTracker(network, CFG), clip)
+    assert np.abs(found - expected).max() <= 1e-4
+    assert np.abs(expected - expected[0]).max() > 1  # they do move
+
+
+def test_the_network_given_stays_as_it_is(network):
+    before = {name: (id(tensor), tensor.clone()) for name, tensor in network.state_dict(keep_vars=True).items()}
+    TrackerEngine(network, CFG, precision="bf16")
+    after = network.state_dict(keep_vars=True)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name][1], after[name]) and after[name].dtype == before[name][1].dtype
+               for name in before)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_batch_norm_becomes_part_of_the_convolution(network):
+    head, features = copy.deepcopy(network.head), torch.randn(2, network.spec.dim, 8, 8)
+    fold_batch_norm(head)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in head.modules())
+    with torch.no_grad():
+        for plain, folded in zip(network.head(features), head(features), strict=True):
+            torch.testing.assert_close(folded, plain, atol=1e-5, rtol=1e-5)
+
+
+@needs_packing
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_layers_compute_the_same(dtype):
+    if not can_pack(dtype):
+        pytest.skip(f"no packed products in {dtype}")
+    plain = nn.Sequential(nn.Linear(24, 40, bias=False), Mlp(40, 80)).to(dtype).requires_grad_(False)
+    packed = copy.deepcopy(plain)
+    pack_linear(packed)
+    assert sum(isinstance(module, PackedLinear) for module in packed.modules()) == 3
+    assert isinstance(packed[1].act, nn.Identity)  # GELU is part of the layer before
+    x = torch.randn(2, 5, 24, dtype=dtype)
+    precision = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(packed(x), plain(x), atol=precision, rtol=precision)
+
+
+@needs_packing
+def test_an_activation_that_is_no_gelu_stays_a_layer():
+    plain = Mlp(8, 16, act_layer=nn.ReLU).requires_grad_(False)
+    packed, x = copy.deepcopy(plain), torch.randn(3, 8)
+    pack_linear(packed)
+    torch.testing.assert_close(packed(x), plain(x))
+
+
+@pytest.mark.parametrize("attention", [Attention, GroupedAttention])
+@pytest.mark.parametrize("keep", [slice(7), slice(-5, None), slice(4, 11), slice(6, 9), slice(None), slice(1)])
+def test_a_block_that_computes_some_tokens_computes_those_of_the_whole(attention, keep):
+    torch.manual_seed(0)
+    block, x = AttentionBlock(16, 4, 2.0, attention=attention).eval(), torch.randn(2, 18, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(block(x, keep), block(x)[:, keep], atol=1e-6, rtol=1e-6)
+
+
+def test_bf16_is_near(network):
+    """Its maps; a box jumps where two cells are nearly as good, as they are in a network that has learnt nothing."""
+    torch.manual_seed(1)
+    template, search = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 128, 128)
+    coarse = prepare(network, CPU, "bf16")
+    with torch.inference_mode():
+        exact, _ = network.step(search, network.start(template))
+        near, state = coarse.step(search.bfloat16(), coarse.start(template.bfloat16()))
+    assert all(tensor.dtype == torch.bfloat16 for tensor in state)
+    for a, b in zip(exact, near, strict=True):
+        assert b.dtype == torch.float32 and 0 < (a - b).abs().max() < 0.05 * a.abs().max()
+
+
+def test_compiling_traces_the_whole_step_and_keeps_the_boxes(monkeypatch):
+    """As far as tracing: what inductor makes of it takes minutes, and benchmarks/tracking_speed.py asserts it."""
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compiler(step, backend="eager", **options))
+    torch.manual_seed(0)
+    small = MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8)
+    video = synthetic_sequence(3, frames=4)
+    clip = [video.frames.read(i) for i in range(4)], video.boxes_xywh[0]
+    found = boxes(Tracker(TrackerEngine(small, CFG, compile=True)), clip)
+    assert np.abs(found - boxes(Tracker(TrackerEngine(small, CFG)), clip)).max() <= 1e-4
+
+
+@pytest.mark.parametrize(("count", "filled"), [(1, 1), (2, 2), (3, 4), (5, 8), (8, 8)])
+def test_batches_of_fixed_sizes(count, filled):
+    pictures = torch.arange(count)[:, None].repeat(1, 3)
+    state = TrackState(*(pictures + 10 * i for i in range(3)))
+    wide, wide_state = filled_batch(pictures, state)
+    assert wide[:count].equal(pictures) and wide.shape == (filled, 3) and (wide[count:] == count - 1).all()
+    assert all(a[:count].equal(b) and len(a) == filled for a, b in zip(wide_state, state, strict=True))
+
+
+def test_videos_in_a_filled_batch_keep_their_boxes(network, clip, monkeypatch):
+    """An engine of fixed shapes, with the step as it is."""
+    monkeypatch.setattr("lib.test.tracker.tracker.compiled", lambda step: step)
+    images, box = clip
+    plain, fixed = TrackerEngine(network, CFG), TrackerEngine(network, CFG, compile=True)
+    targets = [fixed.start(images[0], box + [0, 0, i, i]) for i in range(3)]
+    together = fixed.step([images[1]] * 3, targets)
+    assert len(together) == 3
+    for (target, score), before in zip(together, targets, strict=True):
+        [(alone, alone_score)] = plain.step([images[1]], [before])
+        assert np.abs(target.box_xywh - alone.box_xywh).max() <= 1e-3 and score == pytest.approx(alone_score, abs=1e-5)
+        assert target.state.guidance.shape[0] == 1
+
+
+def test_what_cannot_be_is_one_line(network):
+    wrong = ({"precision": "fp8"}, "fp32"), ({"precision": "fp16"}, "bf16"), ({"cuda_graph": True}, "GPU")
+    for options, words in wrong:
+        with pytest.raises(UserError, match=words):
+            TrackerEngine(network, CFG, **options)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize(("precision", "most_px"), [("fp32", 1e-4), ("bf16", 1e-4)])
+def test_a_cuda_graph_gives_the_boxes_of_its_kernels(network, clip, precision, most_px):
+    plain = TrackerEngine(network, CFG, "cuda", precision)
+    graph = TrackerEngine(network, CFG, "cuda", precision, cuda_graph=True)
+    one, other = Tracker(graph), Tracker(graph)
+    images, box = clip
+    one.init(images[0], box)
+    other.init(images[0][::-1].copy(), box)
+    found = []
+    for image in images[1:]:
+        found.append(one.update(image)[0])
+        other.update(image[::-1].copy())  # on the same graph, which must not keep anything of it
+    assert np.abs(np.array(found) - boxes(Tracker(plain), clip)).max() <= most_px
+    assert len(graph.run_frame.records) == 1
+
+
+def test_normalising_on_the_device_is_that_of_training(network):
+    pictures = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
+    step = FrameStep(network, torch.ones(8, 8), CFG.DATA.MEAN, CFG.DATA.STD, torch.float32)
+    expected = (pictures.permute(0, 3, 1, 2) / 255 - torch.tensor(CFG.DATA.MEAN).view(1, 3, 1, 1)) \
+        / torch.tensor(CFG.DATA.STD).view(1, 3, 1, 1)
+    torch.testing.assert_close(step.input(pictures), expected, atol=1e-5, rtol=1e-5)
