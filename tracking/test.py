@@ -17,9 +17,10 @@ import argparse
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,11 +31,14 @@ from lib.test.evaluation.results import result_folder
 from lib.test.evaluation.runner import Failure, Job, frame_counts, run_videos
 from lib.test.evaluation.shard import Shard, choose_shard
 from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine
+from lib.test.tracker.inference import PRECISIONS
+from lib.test.tracker.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
 from lib.utils.errors import UserError, run_command
 from lib.utils.files import file_sha256
 from lib.utils.machine import device_name
 
 _log = logging.getLogger(__name__)
+BACKENDS = ("torch", "onnx", "onnx_int8")
 _MOST_CPU_WORKERS = 8  # by default, for each holds a network
 
 
@@ -53,6 +57,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--allow_missing", action="store_true", help="videos that are not on disk are no failure")
     parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
     parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
+    parser.add_argument("--backend", choices=BACKENDS, default="torch", help="what runs the network: PyTorch, or "
+                        "onnxruntime with the files of tracking/export.py")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what PyTorch's network computes in "
+                        "(fp16: on a GPU only)")
+    parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
+    parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
+    parser.add_argument("--onnx_dir", type=Path, help="where these are (default: <save_dir>/export/<config>)")
     parser.add_argument("--run", default="", help="a name to keep this run's results apart: <config>_<run>")
     parser.add_argument("--overwrite", action="store_true", help="track videos again that have a result")
     parser.add_argument("--data_dir", help="where the datasets lie")
@@ -76,6 +87,25 @@ def choose_devices(threads: int | None, num_gpus: int | None, shard: Shard) -> l
         alone = gpus or min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
         threads = 1 if shard.launched else alone
     return shard.devices(threads, gpus)
+
+
+def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Path
+                   ) -> tuple[Callable[[str], TrackerEngine], dict[str, Any]]:
+    """What builds an engine from a device's name, and what the manifest says of it."""
+    checkpoint = args.checkpoint
+    if checkpoint is None and (args.epoch or args.backend == "torch"):
+        checkpoint = find_checkpoint(args.tracker_name, config, args.epoch or cfg.TEST.EPOCH, save_dir)
+    if args.backend == "torch":
+        speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
+        return partial(load_engine, cfg, checkpoint, **speed), {
+            "checkpoint": Path(checkpoint), "checkpoint_sha256": file_sha256(checkpoint),
+            "precision": args.precision}
+    if args.precision != "fp32" or args.compile or args.cuda_graph:
+        raise UserError(f"--precision, --compile and --cuda_graph are for PyTorch: leave them out with --backend "
+                        f"{args.backend}")
+    files, int8 = OnnxFiles(args.onnx_dir or export_folder(save_dir, config), config), args.backend == "onnx_int8"
+    return (partial(load_onnx_engine, cfg, files, int8=int8),
+            {"backend": args.backend, **exported_origin(cfg, files, int8, checkpoint)})
 
 
 def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[str]:
@@ -107,15 +137,13 @@ def main() -> int:
     open_benchmark = (partial(folder_benchmark, args.dataset_dir) if args.dataset_dir
                       else partial(load_benchmark, args.dataset, paths.dataset))
     benchmark = open_benchmark()
-    checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, args.epoch or cfg.TEST.EPOCH,
-                                                    paths.save_dir)
+    build_engine, made_from = choose_backend(args, cfg, config, paths.save_dir)
     missing = "" if args.sequence else missing_videos(benchmark)
     lacking = missing and benchmark.root is None and not args.allow_missing
     if missing:
         _log.warning("%s; running the others", missing)
     devices = choose_devices(args.threads, args.num_gpus, shard)
-    origin = Origin(Path(checkpoint), file_sha256(checkpoint), dump_config(cfg), TrackerEngine.precision,
-                    device_name(devices[0]), args.batch)
+    origin = Origin(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
     counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
     names = shard.take(counts)
     run = f"{config}_{args.run}" if args.run else config
@@ -127,8 +155,7 @@ def main() -> int:
     print(f"{script}/{run} on {benchmark.name}{f', shard {shard}' if shard.count > 1 else ''}: {len(left)} videos, "
           f"{sum(lengths.values())} frames, {len(devices)} worker(s) on {', '.join(sorted(set(devices)))}", flush=True)
     started = time.monotonic()
-    failures = run_videos(Job(open_benchmark, partial(load_engine, cfg, checkpoint), folder, args.batch), lengths,
-                          devices)
+    failures = run_videos(Job(open_benchmark, build_engine, folder, args.batch), lengths, devices)
     say_how_it_went(lengths, failures, time.monotonic() - started, folder)
     if missing:
         _log.warning("%s%s", missing, "; with --allow_missing that is no failure" if lacking else "")

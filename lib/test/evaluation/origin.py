@@ -6,7 +6,8 @@ writes the folder's manifest and gives the videos that are left to track. One ma
 
     benchmark, root               what was tracked
     tracker, config, checkpoint   by what
-    checkpoint_sha256, settings, precision        what the numbers depend on: one of each for all videos
+    checkpoint_sha256, settings, precision, backend, exported
+                                  what the numbers depend on: one of each for all videos
     made_by                       a list: code, torch, device, batch of every kind of run that took part
 
 Several commands may claim a folder at once (shards); they take turns.
@@ -17,8 +18,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,13 @@ _LOCK = ".lock"
 class Origin:
     """What makes the results of a run.
 
-    checkpoint  the file, and its SHA-256
+    checkpoint  the file, and its SHA-256; its name alone where only exported files are there
     settings    the resolved configuration as YAML
     precision   what the network computes in
     device      the name of the machine's device
     batch       videos in lock-step
+    backend     what ran the network: torch, onnx, onnx_int8
+    exported    the files that it ran in place of the checkpoint, each with its SHA-256
     """
 
     checkpoint: Path
@@ -59,6 +62,8 @@ class Origin:
     precision: str
     device: str
     batch: int
+    backend: str = "torch"
+    exported: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -90,9 +95,11 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
             _say_other_code(made_by)
         if left:
             made_by = made_by + [origin.made_by] * (origin.made_by not in made_by)
-            write_manifest(folder, benchmark, tracker, config, checkpoint=str(origin.checkpoint.absolute()),
+            checkpoint = origin.checkpoint if origin.exported else origin.checkpoint.absolute()
+            write_manifest(folder, benchmark, tracker, config, checkpoint=str(checkpoint),
                            checkpoint_sha256=origin.checkpoint_sha256, settings=origin.settings,
-                           precision=origin.precision, made_by=made_by)
+                           precision=origin.precision, backend=origin.backend, exported=dict(origin.exported),
+                           made_by=made_by)
         return left
 
 
@@ -119,9 +126,13 @@ def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Ben
     found = []
     root = None if benchmark.root is None else str(benchmark.root)
     for what, there, now in (("root", manifest["root"], root),
-                             ("precision", manifest.get("precision"), origin.precision)):
+                             ("precision", manifest.get("precision"), origin.precision),
+                             ("backend", manifest.get("backend", "torch"), origin.backend)):
         if there != now:
             found.append(f"{what}: {there} there, {now} now")
+    files = manifest.get("exported", {})
+    found += [f"{name}: SHA-256 {str(files[name])[:12]}… there, {origin.exported[name][:12]}… now"
+              for name in sorted(files.keys() & origin.exported.keys()) if files[name] != origin.exported[name]]
     if manifest.get("checkpoint_sha256") != origin.checkpoint_sha256:
         found.append(f"checkpoint: {manifest.get('checkpoint')} with SHA-256 "
                      f"{str(manifest.get('checkpoint_sha256'))[:12]}… there, {origin.checkpoint_sha256[:12]}… now")

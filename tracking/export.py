@@ -1,0 +1,82 @@
+"""Write a trained network as ONNX files, for any ONNX runtime.
+
+    python tracking/export.py --config MSTGT-full-256
+    python tracking/export.py --config MSTGT-full-256 --checkpoint MSTGT_ep0148.pth.tar --out /models --int8
+
+Writes <config>_start.onnx and <config>_step.onnx, with --int8 also <config>_step_int8.onnx, to
+<save_dir>/export/<config>/. Each is run beside PyTorch first; files that disagree are not written.
+docs/export.md says what is in them and how to track with them. Here: python tracking/test.py --backend onnx …
+Needs: pip install -e '.[onnx]'
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from lib.config import find_experiment, load_config, load_paths
+from lib.models.mstgt import build_model
+from lib.models.mstgt.checkpoint import load_network
+from lib.test.tracker import find_checkpoint
+from lib.test.tracker.export import Report, about, export_network
+from lib.test.tracker.onnx_engine import OnnxFiles, export_folder
+from lib.utils.errors import UserError, run_command
+from lib.utils.machine import device_name
+from lib.utils.progress import progress
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", "--tracker_name", default="MSTGT", help="folder under experiments/")
+    parser.add_argument("--config", "--tracker_param", required=True, help="name of the YAML file in it")
+    parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
+    parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
+    parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
+    parser.add_argument("--int8", action="store_true", help="also a frame step with int8 weights, for CPUs")
+    parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
+    parser.add_argument("--save_dir", help="where checkpoints are found and the files go")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    args = parser.parse_args()
+    if args.batch is not None and args.batch < 1:
+        raise UserError(f"--batch {args.batch}: give 1 or more")
+    return args
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    args = parse()
+    cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
+    save_dir = load_paths(None, args.save_dir, half="test").save_dir
+    checkpoint = args.checkpoint or find_checkpoint(args.script, name, args.epoch or cfg.TEST.EPOCH, save_dir)
+    network = build_model(cfg)
+    load_network(network, checkpoint)
+    files = OnnxFiles(args.out or export_folder(save_dir, name), name)
+    with progress(total=4 if args.int8 else 3, unit="step", desc="export") as bar:
+        def tick(stage: str) -> None:
+            bar.set_description(f"export: {stage}")
+            bar.update()
+
+        report = export_network(network, about(cfg, name, checkpoint), files, args.int8, args.batch, tick)
+    say(report, files, cfg.TEST.SEARCH_SIZE)
+
+
+def say(report: Report, files: OnnxFiles, search_size: int) -> None:
+    """The files with their sizes, and how they compare."""
+    for path in (files.start, files.step, *([files.step_int8] if report.int8_difference else [])):
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    print(f"onnxruntime against PyTorch: boxes differ by at most {report.difference:.1e} of the search region")
+    if report.int8_difference:
+        most, mean = (search_size * share for share in report.int8_difference)
+        exact, coarse = report.seconds
+        size = files.step.stat().st_size / files.step_int8.stat().st_size
+        print(f"int8 against fp32 in onnxruntime: {size:.2f} x smaller, {exact / coarse:.2f} x faster "
+              f"({1e3 * exact:.1f} and {1e3 * coarse:.1f} ms a frame, "
+              f"{torch.get_num_threads()} thread(s), {device_name('cpu')}); "
+              f"boxes differ by {mean:.3f} px on average, {most:.3f} px at most, of {search_size} px")
+
+
+if __name__ == "__main__":
+    run_command(main)
