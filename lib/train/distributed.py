@@ -100,6 +100,8 @@ def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
         raise UserError(f"--nproc_per_node {how.nproc_per_node} is more than the {torch.cuda.device_count()} GPUs here")
     if not torch.cuda.is_available():
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // how.nproc_per_node)))
+    # torchrun would let the processes that it starts again meet in the store of those that died, among their addresses
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     sys.stdout.flush()
     try:
         run(parse_args([*how.arguments(), script, *arguments]))
