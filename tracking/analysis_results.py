@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.config.paths import load_paths
+from lib.test.analysis.attributes import read_attributes
 from lib.test.analysis.html import write_report
 from lib.test.analysis.jobs import Job, add_arguments, chosen_benchmark, found_jobs, load_near, named_job, score_cache
 from lib.test.analysis.plots import draw_plots
@@ -34,9 +35,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR",
                         help="where the plots go (in a folder a benchmark, unless one was chosen)")
     parser.add_argument("--attributes", action="store_true", help="also show AUC by attribute, and put it into --json")
+    parser.add_argument("--attributes_file", type=Path, metavar="CSV",
+                        help="the videos' attributes: video,<name>,… then a line a video with 0 or 1 for each")
     parser.add_argument("--with_trivial", action=argparse.BooleanOptionalAction, default=True,
                         help="show the tracker that keeps the first box")
     args = parser.parse_args()
+    if args.attributes_file and not (args.dataset or args.dataset_dir):
+        parser.error("--attributes_file needs --dataset or --dataset_dir: which benchmark is it of?")
     if args.results and not (args.dataset or args.dataset_dir):
         parser.error("--results needs --dataset or --dataset_dir: which benchmark are they of?")
     return args
@@ -57,7 +62,8 @@ def score_job(job: Job, plots_at: Path, cache: Path | None, args: argparse.Names
     if job.benchmark.hidden_truth:
         print(f"note: {job.name} has hidden ground truth: its server scores the results, not this command")
         return None, False
-    report = make_report(job.benchmark, job.folders, args.with_trivial, cache, args.workers)
+    table = read_attributes(args.attributes_file) if args.attributes_file else None
+    report = make_report(job.benchmark, job.folders, args.with_trivial, cache, args.workers, table)
     print(report.text(args.attributes))
     if report.scores:
         draw_plots(report, plots_at)

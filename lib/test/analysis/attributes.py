@@ -1,6 +1,10 @@
 """The challenges of a video: those that its dataset annotates, else some that can be measured on its boxes.
 
     sequences, measured = with_attributes(sequences)
+    sequences, measured = with_attributes(sequences, read_attributes(Path("lasot_attributes.csv")))
+
+A table of attributes is a CSV file: ``video`` and the attributes' names in the first line, then a line a video with its
+name and 0 or 1 for each. The lists that LaSOT, OTB and UAV123 publish can be put into it.
 
 Measured ones follow the definitions of LaSOT (Fan et al., CVPR 2019, attribute table), over the frames where the target
 is visible; they are not the dataset's own lists, and reports say so:
@@ -14,19 +18,53 @@ is visible; they are not the dataset's own lists, and reports say so:
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from lib.data.sequence import Sequence
+from lib.utils.errors import UserError
 
 SMALL_AREA = 1000  # px²
 MEASURED = ("absent_frames", "scale_change", "aspect_change", "fast_motion", "low_resolution")
 
 
-def with_attributes(sequences: Mapping[str, Sequence]) -> tuple[dict[str, Sequence], bool]:
-    """The sequences with attributes, and whether these were measured because no video is annotated with any."""
+def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
+    """The attributes of every video of a table. Raises :class:`UserError` naming the line that is no part of one."""
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot read the attributes {path}: {error}") from error
+    names = [cell.strip() for cell in rows[0]] if rows else []
+    if names[:1] != ["video"] or len(names) < 2 or not all(names):
+        raise UserError(f"{path}, line 1: expected video,<attribute>,<attribute>, …")
+    table: dict[str, tuple[str, ...]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        video, *flags = [cell.strip() for cell in row] or [""]
+        if not row:
+            continue
+        if len(flags) != len(names) - 1 or set(flags) - {"0", "1"} or video in table:
+            raise UserError(f"{path}, line {number}: expected a video that is new and {len(names) - 1} times 0 or 1, "
+                            f"got {','.join(row)[:80]}")
+        table[video] = tuple(name for name, flag in zip(names[1:], flags, strict=True) if flag == "1")
+    return table
+
+
+def with_attributes(sequences: Mapping[str, Sequence],
+                    table: Mapping[str, tuple[str, ...]] | None = None) -> tuple[dict[str, Sequence], bool]:
+    """The sequences with attributes, and whether these were measured because no video is annotated with any.
+
+    ``table`` stands above what the dataset says. Raises :class:`UserError` where it lacks a video.
+    """
+    if table is not None:
+        lacking = [name for name in sequences if name not in table]
+        if lacking:
+            raise UserError(f"the table of attributes lacks {len(lacking)} of {len(sequences)} videos, such as "
+                            f"{lacking[0]}")
+        return {name: replace(s, attributes=table[name]) for name, s in sequences.items()}, False
     if any(s.attributes for s in sequences.values()):
         return dict(sequences), False
     return {name: replace(s, attributes=measured_attributes(s)) for name, s in sequences.items()}, True

@@ -77,15 +77,18 @@ class Report:
 
 
 def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial: bool = True,
-                cache_folder: Path | None = None, workers: int | None = None) -> Report:
+                cache_folder: Path | None = None, workers: int | None = None,
+                attributes: Mapping[str, tuple[str, ...]] | None = None) -> Report:
     """Score the result folders of ``folders`` (tracker -> folder) on ``benchmark``.
 
-    ``cache_folder`` keeps scores between runs; ``workers`` is the number of processes, by default what pays.
+    cache_folder  keeps scores between runs
+    workers       the number of processes, by default what pays
+    attributes    those of every video, instead of the dataset's own or measured ones
     """
     sequences, problems = _load(benchmark)
     scores, found = score_folders(folders, benchmark, sequences, cache_folder, workers)
     problems += found
-    sequences, measured = with_attributes(sequences)
+    sequences, measured = with_attributes(sequences, attributes)
     notes = tuple(f"{benchmark.name} {s.name}: {note}" for s in sequences.values() for note in s.notes)
     return Report(benchmark.name, tuple(scores), score_trivial(benchmark, sequences) if with_trivial else None,
                   tuple(problems), notes, sequences, measured)

@@ -1,8 +1,10 @@
 """Attributes: the dataset's own where there are any, else measured ones."""
 
 import numpy as np
+import pytest
 
-from lib.test.analysis.attributes import measured_attributes, with_attributes
+from lib.test.analysis.attributes import measured_attributes, read_attributes, with_attributes
+from lib.utils.errors import UserError
 from tests.test.analysis.helpers import NAN, sequence
 
 BIG = [100.0, 100.0, 50.0, 50.0]
@@ -37,3 +39,25 @@ def test_the_datasets_own_attributes_come_first():
     found, measured = with_attributes({"bare": bare})
     assert measured and found["bare"].attributes == ("absent_frames",)
     np.testing.assert_array_equal(found["bare"].boxes_xywh, bare.boxes_xywh)
+
+
+def test_a_table_stands_above_the_datasets_own(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("video, rain, fast motion\r\none,0,1\n\ntwo, 1, 1\nother,0,0\n")
+    table = read_attributes(path)
+    assert table == {"one": ("fast motion",), "two": ("rain", "fast motion"), "other": ()}
+    videos = {name: sequence([BIG], name, attributes=("snow",)) for name in ("one", "two")}
+    found, measured = with_attributes(videos, table)
+    assert not measured and found["two"].attributes == ("rain", "fast motion")
+    with pytest.raises(UserError, match="lacks 1 of 3 videos, such as three"):
+        with_attributes(videos | {"three": sequence([BIG], "three")}, table)
+
+
+@pytest.mark.parametrize(("text", "line"), [
+    ("", 1), ("one,0,1\n", 1), ("video\none\n", 1), ("video,rain\none,2\n", 2), ("video,rain\none,1\none,0\n", 3),
+    ("video,rain\none,1,1\n", 2)])
+def test_what_is_no_table_is_named_by_its_line(tmp_path, text, line):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"table.csv, line {line}: expected"):
+        read_attributes(path)
