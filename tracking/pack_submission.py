@@ -18,7 +18,7 @@ from pathlib import Path
 from lib.config import find_experiment, load_paths, script_name
 from lib.test.analysis.jobs import foreign_folder
 from lib.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
-from lib.test.evaluation.results import read_manifest, result_folder
+from lib.test.evaluation.results import read_manifest, result_folder, run_name
 from lib.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
 from lib.utils.errors import UserError, run_command
 
@@ -48,7 +48,7 @@ def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) 
         source = foreign_folder(args.results.expanduser(), benchmark.name)
         return source, args.results.resolve().name
     script, config = script_name(args.tracker_name), find_experiment(args.tracker_name, args.tracker_param).stem
-    run = f"{config}_{args.run}" if args.run else config
+    run = run_name(config, args.run)
     source = result_folder(save_dir, script, run, benchmark.name)
     if not source.is_dir():
         raise UserError(f"no results: there is no folder {source}; make them with: python tracking/test.py "

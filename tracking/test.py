@@ -27,7 +27,7 @@ import torch
 from lib.config import dump_config, find_experiment, load_config, load_paths, script_name
 from lib.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
 from lib.test.evaluation.origin import Origin, claim
-from lib.test.evaluation.results import result_folder
+from lib.test.evaluation.results import result_folder, run_name
 from lib.test.evaluation.runner import Failure, Job, frame_counts, run_videos
 from lib.test.evaluation.shard import Shard, choose_shard
 from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine
@@ -119,7 +119,7 @@ def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[st
 
 def missing_videos(benchmark: Benchmark) -> str:
     """One line on the videos that are not there; "" where all are."""
-    absent, names = benchmark.expected - len(benchmark.videos), benchmark.videos.missing
+    absent, names = benchmark.absent, benchmark.videos.missing
     if not absent:
         return ""
     known = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
@@ -146,7 +146,7 @@ def main() -> int:
     origin = Origin(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
     counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
     names = shard.take(counts)
-    run = f"{config}_{args.run}" if args.run else config
+    run = run_name(config, args.run)
     folder = result_folder(paths.save_dir, script, run, benchmark.name)
     left = claim(folder, benchmark, script, run, origin, names, args.overwrite)
     if len(left) < len(names):

@@ -13,7 +13,6 @@ Sets that are one big annotation (COCO, ImageNet-VID) and big zip archives keep 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -28,7 +27,7 @@ import numpy as np
 
 from lib.data.sequence import VideoSet
 from lib.utils.errors import UserError
-from lib.utils.files import atomic_path
+from lib.utils.files import atomic_path, locked
 from lib.utils.progress import progress
 
 _log = logging.getLogger(__name__)
@@ -137,13 +136,8 @@ def _only_builder(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(folder):
         yield
-    finally:
-        os.close(handle)
 
 
 def _is_of(arrays: Arrays | None, states: np.ndarray) -> bool:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from lib.utils.errors import UserError
 
@@ -94,7 +92,10 @@ def restarted() -> bool:
 
 def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
     """Run ``script`` with ``arguments`` under torchrun on this node; the exit status."""
-    from torch.distributed.run import parse_args, run  # slow to import, and only wanted here
+    # slow to import, and only wanted here
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
 
     if torch.cuda.is_available() and how.nproc_per_node > torch.cuda.device_count():
         raise UserError(f"--nproc_per_node {how.nproc_per_node} is more than the {torch.cuda.device_count()} GPUs here")

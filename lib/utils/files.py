@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import math
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,40 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, wait_s: float = math.inf) -> Iterator[bool]:
+    """Keep other processes out of ``path``: a folder, or a file that is made where there is none.
+
+    Waits until nobody else holds it, and gives True; or False when somebody still does after ``wait_s`` seconds.
+    Where the file system has no locks it gives True and has no effect.
+    Raises :class:`UserError` when ``path`` cannot be opened.
+    """
+    path = Path(path)
+    try:
+        handle = os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
+    try:
+        yield _lock(handle, wait_s)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, wait_s: float) -> bool:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if math.isfinite(wait_s) else 0))
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+        except OSError:  # no locks here
+            return True
+        else:
+            return True
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

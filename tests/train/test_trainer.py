@@ -246,7 +246,8 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path,
     assert "MSTGT_ep0002.pth.tar" in caplog.text
 
 
-def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path):
+def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.train.trainers.state.PATIENCE_S", 0.2)
     run = tmp_path / "run"
     (run / ".best.x").mkdir(parents=True)
     (run / ".MSTGT_ep0001.pth.abc.tar").write_bytes(b"half")

@@ -16,7 +16,6 @@ video. Whatever a killed run left is removed by the next one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -34,7 +33,7 @@ import cv2
 from lib.data.synthetic.spec import SPEC_FILE, SPLITS, SetSpec, claim
 from lib.data.synthetic.world import World, make_world
 from lib.utils.errors import UserError
-from lib.utils.files import write_json, write_text
+from lib.utils.files import locked, write_json, write_text
 from lib.utils.progress import progress
 
 HIDDEN = ".unfinished-"
@@ -115,14 +114,10 @@ def write_video(root: Path, spec: SetSpec, split: str, index: int) -> float:
 @contextlib.contextmanager
 def _only_writer(root: Path) -> Iterator[None]:
     """Keep a second run out of ``root`` while this one writes."""
-    handle = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked(root, wait_s=0) as alone:
+        if not alone:
+            raise UserError(f"another run is writing to {root}: wait for it, or give another --out")
         yield
-    except BlockingIOError as error:
-        raise UserError(f"another run is writing to {root}: wait for it, or give another --out") from error
-    finally:
-        os.close(handle)
 
 
 def _remove_old(root: Path) -> None:

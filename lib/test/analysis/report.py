@@ -104,7 +104,7 @@ def _load(benchmark: Benchmark) -> tuple[dict[str, Sequence], list[Problem]]:
             problems.append(Problem(f"{benchmark.name}: {error}"))
     problems += [Problem(f"{benchmark.name}: no annotation of video {name}", missing=True)
                  for name in benchmark.videos.missing]
-    unlisted = benchmark.expected - len(benchmark.videos) - len(benchmark.videos.missing)
+    unlisted = benchmark.absent - len(benchmark.videos.missing)
     if unlisted > 0:
         problems.append(Problem(f"{benchmark.name}: {unlisted} of its {benchmark.expected} videos are not on disk",
                                 missing=True))

@@ -45,6 +45,11 @@ class Benchmark:
     hidden_truth: bool = False
     root: Path | None = None
 
+    @property
+    def absent(self) -> int:
+        """How many videos of the complete benchmark are not there."""
+        return self.expected - len(self.videos)
+
 
 @dataclass(frozen=True)
 class _Entry:

@@ -16,7 +16,6 @@ Several commands may claim a folder at once (shards); they take turns.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from lib.test.evaluation.results import (
     write_manifest,
 )
 from lib.utils.errors import UserError
+from lib.utils.files import locked
 from lib.utils.version import code_version
 
 _log = logging.getLogger(__name__)
@@ -154,10 +154,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Let only one command at a time look through ``folder``; without effect where files cannot be locked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / _LOCK, "w")  # noqa: SIM115 - closed below, which also gives the lock back
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
-    with file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(folder / _LOCK):
         yield

@@ -54,6 +54,11 @@ def results_root(save_dir: str | Path) -> Path:
     return Path(save_dir) / "test" / "tracking_results"
 
 
+def run_name(config: str, run: str) -> str:
+    """The name of a run of ``config`` whose results are kept apart under ``run``; "" is the run of no name."""
+    return f"{config}_{run}" if run else config
+
+
 def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: str) -> Path:
     """Where the results of one tracker on one benchmark lie."""
     return results_root(save_dir) / tracker / config / benchmark

@@ -82,12 +82,11 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
 
 def absent_videos(benchmark: Benchmark) -> str | None:
     """A line on the videos that the complete benchmark has and the disk has not; None where all are there."""
-    here = len(benchmark.videos)
-    if here >= benchmark.expected:
+    if not benchmark.absent:
         return None
     missing = benchmark.videos.missing
     names = f": {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''} not there" if missing else ""
-    return f"only {here} of the {benchmark.expected} videos of {benchmark.name} are on disk{names}"
+    return f"only {len(benchmark.videos)} of the {benchmark.expected} videos of {benchmark.name} are on disk{names}"
 
 
 def strangers(benchmark: Benchmark, folder: Path) -> list[str]:

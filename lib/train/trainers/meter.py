@@ -40,16 +40,17 @@ class Meter:
     def means(self, group: Group) -> dict[str, float]:
         """The mean of every part, ``samples_per_s`` (of all processes) and ``data_wait``, the share of the time spent
         waiting for batches. All processes of the group must call it."""
-        return _means(self.state(group))
+        return means_of(self.state(group))
 
     def postfix(self) -> dict[str, str]:
         """What a progress bar shows: the figures of this process."""
-        means = _means(self.state(Group.alone()))
+        means = means_of(self.state(Group.alone()))
         return {k: f"{means[k]:.3f}" for k in ("total", "iou") if k in means} | {
             "samples/s": f"{means['samples_per_s']:.1f}", "wait": f"{means['data_wait']:.0%}"}
 
 
-def _means(state: dict[str, Any]) -> dict[str, float]:
+def means_of(state: dict[str, Any]) -> dict[str, float]:
+    """The means of what :meth:`Meter.state` gave."""
     seconds = max(1e-9, state["seconds"])
     return {name: value / max(1, state["batches"]) for name, value in state["sums"].items()} | {
         "samples_per_s": state["samples"] / seconds, "data_wait": state["waited"] / seconds}

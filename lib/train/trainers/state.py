@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -40,9 +39,10 @@ import torch
 
 from lib.models.mstgt.checkpoint import load_file
 from lib.utils.errors import UserError
-from lib.utils.files import atomic_path, write_text
+from lib.utils.files import atomic_path, locked, write_text
 from lib.utils.runs import checkpoint_path, list_checkpoints
 
+PATIENCE_S = 15.0  # for as long the loaders of a killed run, which find out within seconds, may hold its folder
 METRICS = "metrics.jsonl"
 BEST = "MSTGT_best.pth.tar"
 _STEP_NAME = re.compile(r"MSTGT_ep(\d{4,})_step(\d{6,})\.pth\.tar")
@@ -57,13 +57,13 @@ def claim(folder: Path) -> Iterator[None]:
 
     Raises :class:`UserError` where another process does.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process trains in {folder}; wait for its end, or give another --save_dir") \
-                from None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    with locked(folder.with_name(f".{folder.name}.lock"), wait_s=PATIENCE_S) as alone:
+        if not alone:
+            raise UserError(f"another process trains in {folder}; wait for its end, or give another --save_dir")
         for leftover in folder.glob(".*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         yield

@@ -30,7 +30,7 @@ from lib.train.optim import rate_factor, set_rate
 from lib.train.trainers import state as run_state
 from lib.train.trainers.curves import draw_curves
 from lib.train.trainers.interruption import Every, Stopped, sigterm_asks
-from lib.train.trainers.meter import Meter
+from lib.train.trainers.meter import Meter, means_of
 from lib.utils.errors import UserError
 from lib.utils.progress import progress
 from lib.utils.runs import checkpoint_path
@@ -181,7 +181,7 @@ class Trainer:
     def _finish_epoch(self, val: dict[str, float] | None) -> None:
         """The epoch's line of figures and its checkpoint."""
         state = self.meter.state(self.group)
-        figures = {"train": self.meter.means(self.group)} | ({"val": val} if val else {})
+        figures = {"train": means_of(state)} | ({"val": val} if val else {})
         figures |= {"unreadable": state["unreadable"], "seconds": state["seconds"], "lr": self._rate(),
                     "mixing": mixing_active(self.epoch + 1, self.cfg)}
         self.epoch, self.step, self.meter = self.epoch + 1, 0, Meter()

@@ -40,19 +40,24 @@ function trackerColumns(figure) {
   }));
 }
 
-function attributesSection() {
+// A table whose last columns are one figure of every tracker, and the choice of that figure.
+function figureTable(options) {
   let figure = "auc";
   const table = sortableTable({
+    ...options, sortBy: 0, columns: [...options.columns, ...trackerColumns(() => figure)],
+  });
+  return { table, choice: figureChoice((key) => { figure = key; table.render(); }) };
+}
+
+function attributesSection() {
+  const { table, choice } = figureTable({
     label: "Figures by attribute, in %; the best of a row in bold",
     rows: DATA.attributes,
-    sortBy: 0,
     columns: [
       { title: "Attribute", text: true, value: (row) => row.name, show: (row) => row.name },
       { title: "Videos", value: (row) => row.videos, show: (row) => String(row.videos) },
-      ...trackerColumns(() => figure),
     ],
   });
-  const choice = figureChoice((key) => { figure = key; table.render(); });
   const said = [
     ...(DATA.measured ? ["The dataset names no attributes here: these are measured on its boxes."] : []),
     ...(DATA.attributes.some((row) => row.figures.some((f) => !f || f.videos !== row.videos))
@@ -62,16 +67,13 @@ function attributesSection() {
 }
 
 function videosSection() {
-  let figure = "auc";
-  const table = sortableTable({
+  const { table, choice } = figureTable({
     label: "Figures by video, in %; a name opens the overlap over time",
     rows: DATA.videos,
-    sortBy: 0,
     detail: timeline,
     columns: [
       { title: "Video", text: true, value: (row) => row.name, show: (row) => row.name },
       { title: "Frames", value: (row) => row.frames, show: (row) => String(row.frames) },
-      ...trackerColumns(() => figure),
     ],
   });
   const count = element("output", { class: "explanation" });
@@ -80,7 +82,6 @@ function videosSection() {
     const left = table.filter((row) => row.name.toLocaleLowerCase().includes(wanted));
     count.textContent = wanted ? `${left} of ${DATA.videos.length} videos` : "";
   } });
-  const choice = figureChoice((key) => { figure = key; table.render(); });
   return section("Videos", null, element("div", { class: "controls" },
     element("label", { class: "control", for: "video-filter" }, "Videos with "), search, choice, count), table.node);
 }
