@@ -1,9 +1,23 @@
 """Property tests: no deadlines (a busy machine is not a failure), and the same examples every time. Networks here are
-tiny: one thread is as fast as many, and does not wait for the others on a busy machine."""
+tiny: one thread is as fast as many, and does not wait for the others on a busy machine.
 
+Tests marked ``nightly`` take minutes; they run with ``pytest --nightly``."""
+
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--nightly", action="store_true", help="run the long tests, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--nightly"):
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="long: give --nightly"))
