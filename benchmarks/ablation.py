@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --out output/ablation --seeds 3 --epochs 8 --samples 1120 --parallel 2
     python benchmarks/ablation.py --out output/ablation --variants grouped no-state
 
-Trains the small network (MSTGT-nano-128) on the synthetic world, once a variant and seed, and tracks its test videos.
+Trains the small network (MSTGT-demo-128) on the synthetic world, once a variant and seed, and tracks its test videos.
 The runs of a seed see the same samples. Writes ablation.md and ablation.json to --out, and each run with its log to
 <out>/<variant>/<seed>/. What is finished there is kept: the same command goes on where it was stopped, and seeds or
 variants can be added later. A run that fails is named with the last line of its log, the others go on, and the exit
@@ -41,7 +41,7 @@ from lib.utils.files import write_json, write_text
 from lib.utils.progress import progress
 from lib.utils.runs import run_folder
 
-SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-nano-128", "synthetic"
+SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-demo-128", "synthetic"
 BASE = ("DATA.SEARCH.NUMBER=4", "TRAIN.NUM_WORKER=0")  # four frames: what the state is for shows over time
 VARIANTS: dict[str, tuple[str, ...]] = {
     "grouped": ("MODEL.GUIDANCE.ATTENTION=grouped", "DA.imix=false"),
@@ -199,9 +199,12 @@ def _spread(mean: float, std: float | None, digits: int) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path} ({error}); delete it and it is made again") from error
+    if not isinstance(value, dict):
+        raise UserError(f"cannot read {path} (a {type(value).__name__}); delete it and it is made again")
+    return value
 
 
 def _last_line(log: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real"
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -129,7 +129,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
       "--nproc_per_node", "2", "--use_wandb", "0"), ("mae_hivit_base_1600ep.pth", "MODEL.PRETRAIN_FILE")),
     (("train.py", "--config", CONFIG), ("synthetic", "--data_dir")),
     (("train.py", "--config", CONFIG, "--resume", "nowhere.pth.tar"), ("nowhere.pth.tar",)),
-    (("train.py", "--config", "MSTGT-nano-129"), (CONFIG,)),
+    (("train.py", "--config", "MSTGT-demo-129"), (CONFIG,)),
     (("test.py", "--tracker_param", "MSTGT-full-256", "--dataset", "lasot", "--threads", "8", "--num_gpus", "2"),
      ("lasot",)),
     (("test.py", "--tracker_param", CONFIG, "--dataset", "lassot"), ("lasot",)),

@@ -5,6 +5,7 @@
 
 Writes <config>_start.onnx and <config>_step.onnx, with --int8 also <config>_step_int8.onnx, to
 <save_dir>/export/<config>/. Each is run beside PyTorch first; files that disagree are not written.
+With --weights it writes <config>.safetensors instead, the weights alone in fp16, which any --checkpoint takes.
 docs/export.md says what is in them and how to track with them. Here: python tracking/test.py --backend onnx …
 Needs: pip install -e '.[onnx]'
 """
@@ -19,11 +20,12 @@ import torch
 
 from lib.config import find_experiment, load_config, load_paths
 from lib.models.mstgt import build_model
-from lib.models.mstgt.checkpoint import load_network
+from lib.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_weights
 from lib.test.tracker import find_checkpoint
 from lib.test.tracker.export import Report, about, export_network
 from lib.test.tracker.onnx_engine import OnnxFiles, export_folder
 from lib.utils.errors import UserError, run_command
+from lib.utils.files import file_sha256
 from lib.utils.machine import device_name
 from lib.utils.progress import progress
 
@@ -36,6 +38,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
     parser.add_argument("--int8", action="store_true", help="also a frame step with int8 weights, for CPUs")
+    parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
     parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
     parser.add_argument("--save_dir", help="where checkpoints are found and the files go")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
@@ -50,9 +53,15 @@ def main() -> None:
     args = parse()
     cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
     save_dir = load_paths(None, args.save_dir, half="test").save_dir
-    checkpoint = args.checkpoint or find_checkpoint(args.script, name, args.epoch or cfg.TEST.EPOCH, save_dir)
+    checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
     network = build_model(cfg)
     load_network(network, checkpoint)
+    if args.weights:
+        path = (args.out or export_folder(save_dir, name)) / f"{name}{WEIGHTS_SUFFIX}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(network, path, {"config": name, "checkpoint_sha256": file_sha256(checkpoint)})
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        return
     files = OnnxFiles(args.out or export_folder(save_dir, name), name)
     with progress(total=4 if args.int8 else 3, unit="step", desc="export") as bar:
         def tick(stage: str) -> None:

@@ -2,9 +2,11 @@
 
     python tracking/make_synthetic.py                                   # data/synthetic: 400 / 20 / 20 videos
     python tracking/make_synthetic.py --out DIR --train 1000 --difficulty 0 1 --test-difficulty 0.2 1 --seed 7
+    python tracking/make_synthetic.py --out DIR --style casts --frames 4 --size 160x160 --train 12000 --difficulty 0 1
 
-By default the videos are easy ones (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
+By default the videos are easy films (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
 targets, faint backgrounds, few others. At 1 there are look-alikes, clutter, occlusion, fast motion and blur.
+``--style casts`` makes handfuls of pictures in which the same things are arranged anew: what to learn to compare from.
 
 The same arguments give the same bytes on any number of workers; a run that was stopped goes on where it was.
 See ``lib/data/synthetic`` for what the videos show.
@@ -18,7 +20,7 @@ import re
 from pathlib import Path
 
 from lib.config import load_paths
-from lib.data.synthetic.spec import SPLITS, SetSpec
+from lib.data.synthetic.spec import SPLITS, STYLES, SetSpec
 from lib.data.synthetic.writer import write_set
 from lib.utils.errors import UserError, run_command
 
@@ -27,7 +29,7 @@ DEFAULT_FRAMES = {"train": 36, "val": 60, "test": 60}
 
 def parse_size(text: str) -> tuple[int, int]:
     """``320x240`` as (320, 240)."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text, re.ASCII)
     if not match:
         raise UserError(f"--size {text}: give width x height in pixels, as in 320x240")
     return int(match[1]), int(match[2])
@@ -43,6 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, metavar="N",
                         help="frames of every video (default: 36 in train, 60 in val and test)")
     parser.add_argument("--size", default="320x240", help="width x height in pixels (default: %(default)s)")
+    parser.add_argument("--style", default="films", help=f"{' or '.join(STYLES)} (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--difficulty", type=float, nargs=2, default=(0.0, 0.4), metavar=("FIRST", "LAST"),
                         help="train: from the first video to the last (default: 0 0.4)")
@@ -59,7 +62,8 @@ def main() -> None:
         videos={split: getattr(args, split) for split in SPLITS},
         frames={split: args.frames if args.frames is not None else DEFAULT_FRAMES[split] for split in SPLITS},
         size_wh=parse_size(args.size), seed=args.seed,
-        difficulty={split: tuple(args.difficulty if split == "train" else args.test_difficulty) for split in SPLITS})
+        difficulty={split: tuple(args.difficulty if split == "train" else args.test_difficulty) for split in SPLITS},
+        style=args.style)
     out = args.out or load_paths(args.data_dir).dataset("synthetic")
     report = write_set(out, spec, args.workers, args.overwrite)
     print(f"{out}: {report.written} videos written, {report.skipped} already there")

@@ -94,7 +94,7 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     """What builds an engine from a device's name, and what the manifest says of it."""
     checkpoint = args.checkpoint
     if checkpoint is None and (args.epoch or args.backend == "torch"):
-        checkpoint = find_checkpoint(args.tracker_name, config, args.epoch or cfg.TEST.EPOCH, save_dir)
+        checkpoint = find_checkpoint(args.tracker_name, config, cfg, save_dir, args.epoch)
     if args.backend == "torch":
         speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
         return partial(load_engine, cfg, checkpoint, **speed), {

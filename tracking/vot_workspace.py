@@ -41,7 +41,7 @@ def main() -> None:
     import_trax()
     cfg = load_config(args.tracker_name, args.tracker_param, args.overrides)
     config = find_experiment(args.tracker_name, args.tracker_param).stem
-    checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, cfg.TEST.EPOCH,
+    checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, cfg,
                                                     load_paths(None, args.save_dir, half="test").save_dir)
     checkpoint = checkpoint.expanduser().absolute()
     if not checkpoint.is_file():

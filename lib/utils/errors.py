@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last: bytes that are no UTF-8
 
 
 class UserError(Exception):
@@ -25,15 +30,31 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})")
 
 
+def one_line(text: object) -> str:
+    """``text`` without anything that could break its line or steer a terminal: such characters as ``\\x1b``."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def _interrupt_once(*_: object) -> NoReturn:
+    """The first Ctrl-C. A second one is not to break off how the command ends: what it has started ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and leave the process with its exit status.
 
-    User errors become one line on standard error and status 1, Ctrl-C status 130.
+    User errors become one line on standard error and status 1, Ctrl-C status 130. What the terminal cannot show
+    (a file name that is no UTF-8) is written as ``\\udcff``.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt_once)
     try:
         status = main() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,13 +1,20 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Writing files so that a reader sees the old content or the new, never half of it.
+
+A file is written under a hidden name beside its own, ``.<name>.part-xxxxxxxx.<ending>``, and renamed when it is whole.
+What a killed process leaves under such a name is removed by the next one that writes the same file; the writer's lock
+on it tells it from what is being written just now.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from lib.utils.errors import UserError
+
+_PART = re.compile(r"\..+\.part-[a-z0-9_]{8}(\..*)?")
 
 
 @contextlib.contextmanager
@@ -25,13 +34,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises :class:`UserError` when the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary: Path | None = None
+    temporary, handle = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
+        _remove_leftovers(path)
+        handle, temporary = _begin(path)
         os.fchmod(handle, 0o666 & ~_umask())
-        os.close(handle)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -41,6 +49,42 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _begin(path: Path) -> tuple[int, Path]:
+    """A new file for what is to become ``path``, locked, and its name."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_start(path), suffix=path.suffix, dir=path.parent)
+        with contextlib.suppress(OSError):  # no locks here: then nobody removes it, either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else another process took it for a leftover before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _start(path: Path) -> str:
+    return f".{path.stem}.part-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left of ``path``: files under its temporary names that nobody has locked."""
+    for name in _parts(path.parent):
+        if name.startswith(_start(path)) and Path(name).suffix == path.suffix:
+            with contextlib.suppress(OSError):
+                handle = os.open(path.parent / name, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path.parent / name)
+                finally:
+                    os.close(handle)
+
+
+@functools.cache
+def _parts(folder: Path) -> tuple[str, ...]:
+    """The temporary names in ``folder`` when this process looked first: once, for there may be many files."""
+    return tuple(filter(_PART.fullmatch, os.listdir(folder)))
 
 
 @contextlib.contextmanager

@@ -36,14 +36,14 @@ class Commands:
         if script == "train.py":
             self._train(command, run, name)
         if script == "analysis_results.py":
-            values = {"trackers": {"mstgt/MSTGT-nano-128": {"success_auc": 60.0 + int(run.name)}},
+            values = {"trackers": {"mstgt/MSTGT-demo-128": {"success_auc": 60.0 + int(run.name)}},
                       "trivial": {"success_auc": 31.0}}
             Path(command[command.index("--json") + 1]).write_text(json.dumps(values))
         return 0
 
     def _train(self, command: list[str], run: Path, name: str) -> None:
         self.settings[name] = [b for a, b in zip(command, command[1:], strict=False) if a == "--set"]
-        folder = run / "checkpoints" / "train" / "mstgt" / "MSTGT-nano-128"
+        folder = run / "checkpoints" / "train" / "mstgt" / "MSTGT-demo-128"
         folder.mkdir(parents=True, exist_ok=True)
         lines = [{"epoch": e, "at": float(e), "val": {"iou": 0.1 * e + 0.01 * int(run.name)}} for e in (1, 2)]
         (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -73,7 +73,7 @@ def test_the_table_has_mean_and_deviation_of_every_variant(arguments, tmp_path):
 def test_runs_differ_in_nothing_but_variant_and_seed(arguments):
     commands = Commands()
     main(arguments, commands)
-    configs = {name: load_config("MSTGT", "MSTGT-nano-128", s) for name, s in commands.settings.items()}
+    configs = {name: load_config("MSTGT", "MSTGT-demo-128", s) for name, s in commands.settings.items()}
     assert len(configs) == 2 * len(VARIANTS)
     assert all((c.TRAIN.EPOCH, c.TEST.EPOCH, c.DATA.TRAIN.SAMPLE_PER_EPOCH, c.DATA.SEARCH.NUMBER) == (2, 2, 16, 4)
                for c in configs.values())

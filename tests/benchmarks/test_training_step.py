@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def cfg():
-    return load_config("MSTGT", "MSTGT-nano-128", ["MODEL.HEAD.NUM_CHANNELS=32"])
+    return load_config("MSTGT", "MSTGT-demo-128", ["MODEL.HEAD.NUM_CHANNELS=32"])
 
 
 def test_a_row_holds_the_parts_of_a_step(cfg, monkeypatch):
@@ -64,11 +64,11 @@ def test_rows_are_measured_with_the_arguments_given(monkeypatch, capsys):
                                            '"backward": 2, "update": 3, "step": 6, "peak": 1e9}\n', "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr("sys.argv", ["x", "--config", "MSTGT-nano-128", "--precision", "bf16", "fp32", "--batch", "2"])
+    monkeypatch.setattr("sys.argv", ["x", "--config", "MSTGT-demo-128", "--precision", "bf16", "fp32", "--batch", "2"])
     main()
     assert [command[-2:] for command in asked] == [["bf16", "eager"], ["bf16", "compiled"], ["fp32", "eager"],
                                                    ["fp32", "compiled"]]
-    assert all("--batch" in command and "MSTGT-nano-128" in command for command in asked)
+    assert all("--batch" in command and "MSTGT-demo-128" in command for command in asked)
     assert capsys.readouterr().out.count("| 6.0 | 1.00 | 1.00 | 1.00 |") == 4
 
 

@@ -45,7 +45,7 @@ def flat(tree: dict, prefix: str = "") -> dict[str, object]:
     return found
 
 
-def error_of(*overrides: str, config: str = "MSTGT-nano-128") -> str:
+def error_of(*overrides: str, config: str = "MSTGT-demo-128") -> str:
     with pytest.raises(UserError) as caught:
         load_config("mstgt", config, overrides)
     message = str(caught.value)
@@ -89,13 +89,13 @@ def test_defaults_obey_the_rules_and_rules_name_real_keys():
 
 
 def test_every_call_returns_a_new_object():
-    first, second = load_config("mstgt", "MSTGT-nano-128"), load_config("mstgt", "MSTGT-nano-128")
+    first, second = load_config("mstgt", "MSTGT-demo-128"), load_config("mstgt", "MSTGT-demo-128")
     rate = second.TRAIN.LR
     first.TRAIN.LR = 7.0
     first.DATA.MEAN.append(1.0)
     first.DATA.TRAIN.DATASETS_NAME[0] = "changed"
     assert second.TRAIN.LR == rate != 7.0
-    assert load_config("mstgt", "MSTGT-nano-128") == second
+    assert load_config("mstgt", "MSTGT-demo-128") == second
     assert len(DEFAULTS["DATA"]["MEAN"]) == 3
 
 
@@ -128,7 +128,7 @@ def test_override_wins_over_file_over_default(write_experiment):
     ("DATA={SEARCH: {SIZE: 64}}", "DATA.SEARCH.SIZE", 64),
 ])
 def test_overrides(override, key, value):
-    got = flat(load_config("mstgt", "MSTGT-nano-128", [override]))[key]
+    got = flat(load_config("mstgt", "MSTGT-demo-128", [override]))[key]
     assert got == value and type(got) is type(value)
 
 
@@ -199,7 +199,7 @@ def test_empty_file_is_the_defaults(write_experiment):
     assert flat(load_config("mstgt", "EXP", experiments_dir=write_experiment("TRAIN:\n"))) == flat(DEFAULTS)
 
 
-@pytest.mark.parametrize("config", [*PUBLISHED, "MSTGT-nano-128"])
+@pytest.mark.parametrize("config", [*PUBLISHED, "MSTGT-demo-128", "MSTGT-nano-128"])
 def test_dump_reads_back(config):
     cfg = load_config("mstgt", config, ["TRAIN.LR=1.23456789e-7"])
     text = dump_config(cfg)
@@ -217,7 +217,7 @@ def test_saved_text_is_strict_and_says_absent_keys(caplog):
 @given(st.floats(min_value=0, max_value=1e6, allow_nan=False))
 def test_any_rate_reads_back_exactly(rate):
     for text in (repr(rate), f"{rate:.17e}"):
-        cfg = load_config("mstgt", "MSTGT-nano-128", [f"TRAIN.LR={text}"])
+        cfg = load_config("mstgt", "MSTGT-demo-128", [f"TRAIN.LR={text}"])
         assert rate == cfg.TRAIN.LR and type(cfg.TRAIN.LR) is float
     assert rate == config_from_text(dump_config(cfg)).TRAIN.LR
 
@@ -225,7 +225,7 @@ def test_any_rate_reads_back_exactly(rate):
 @given(st.sampled_from(sorted(flat(DEFAULTS))), st.text(max_size=30))
 def test_no_value_ends_in_anything_but_a_config_or_a_user_error(key, text):
     try:
-        cfg = load_config("mstgt", "MSTGT-nano-128", [f"{key}={text}"])
+        cfg = load_config("mstgt", "MSTGT-demo-128", [f"{key}={text}"])
     except UserError as error:
         assert key.rpartition(".")[0].split(".")[0] in str(error)
     else:
@@ -240,7 +240,7 @@ def test_names_are_case_insensitive(script, config):
 
 @pytest.mark.parametrize(("script", "config", "parts"), [
     ("mstg", "MSTGT-full-256", ["script 'mstg'", "did you mean 'MSTGT'"]),
-    ("mstgt", "MSTGT-ful-256", ["'MSTGT-ful-256'", "did you mean 'MSTGT-full-256'", "MSTGT-nano-128"]),
+    ("mstgt", "MSTGT-ful-256", ["'MSTGT-ful-256'", "did you mean 'MSTGT-full-256'", "MSTGT-demo-128"]),
     ("mstgt", "../MSTGT/MSTGT-full-256", ["not a path"]),
     ("..", "MSTGT-full-256", ["not a path"]),
     ("mstgt", "a\\b", ["not a path"]),

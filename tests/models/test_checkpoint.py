@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.checkpoint import load_network, load_pretrained, resize_positions
+from lib.models.mstgt.checkpoint import load_network, load_pretrained, resize_positions, save_weights
 from lib.models.mstgt.reference import build_reference_model, read_reference
 from lib.utils.errors import UserError
 
@@ -161,3 +161,23 @@ def test_a_missing_pretrained_file_says_what_to_do(tmp_path):
 
 def test_resizing_positions_keeps_a_constant():
     assert torch.allclose(resize_positions(torch.full((1, 196, 4), 2.5), 8), torch.full((1, 64, 4), 2.5))
+
+
+def test_weights_alone_come_back_in_half_precision(tmp_path):
+    torch.manual_seed(1)
+    one, two = MSTGT(SPEC, 64, 128, 16), MSTGT(SPEC, 64, 128, 16)
+    save_weights(one, tmp_path / "net.safetensors", {"config": "x"})
+    load_network(two, tmp_path / "net.safetensors")
+    for name, value in two.state_dict().items():
+        own = one.state_dict()[name]
+        assert torch.equal(value, own.half().to(own.dtype)), name
+    assert (tmp_path / "net.safetensors").stat().st_size < 2.3 * sum(p.numel() for p in one.parameters()) + 20_000
+
+
+def test_torn_weights_are_named(tmp_path):
+    save_weights(MSTGT(SPEC, 64, 128, 16), tmp_path / "net.safetensors", {})
+    whole = (tmp_path / "net.safetensors").read_bytes()
+    for torn in (whole[:-5], whole[:7], b""):
+        (tmp_path / "net.safetensors").write_bytes(torn)
+        with pytest.raises(UserError, match="net.safetensors"):
+            load_network(MSTGT(SPEC, 64, 128, 16), tmp_path / "net.safetensors")

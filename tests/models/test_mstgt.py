@@ -164,11 +164,11 @@ def test_sizes_that_cannot_be_are_refused(sizes):
         MSTGT(TINY, *sizes)
 
 
-@pytest.mark.parametrize("name", ["MSTGT-full-256", "MSTGT-got-256", "MSTGT-nano-128"])
+@pytest.mark.parametrize("name", ["MSTGT-full-256", "MSTGT-got-256", "MSTGT-demo-128", "MSTGT-nano-128"])
 def test_every_experiment_builds(name):
     with torch.device("meta"):
         model = build_model(load_config("MSTGT", name))
-    assert model.grid == (8 if "nano" in name else 16)
+    assert model.grid == (16 if "256" in name else 8)
 
 
 @pytest.mark.parametrize("kind", ["hivit_tiny", "hivit_small"])

@@ -30,7 +30,7 @@ arguments give the same bytes with the same versions of OpenCV and NumPy.
     paint     a thing drawn from a pose         annotate  boxes, visibility, attributes
     motion    curves, paths, the camera         spec      what a set on disk is made from
     look      light, lens, sensor               writer    GOT-10k's layout
-                                                live      Sequence and VideoSet without files
+    cast      the same things, arranged anew    live      Sequence and VideoSet without files
 """
 
 from lib.data.synthetic.annotate import ATTRIBUTES

@@ -55,7 +55,7 @@ class Annotation:
         return np.where(self.absent, 0, np.clip(np.round(self.visible_ratio * 8), 1, 8)).astype(int)
 
 
-def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
+def silhouette_extent(mask: np.ndarray) -> tuple[int, int, int, int]:
     """x, y, w, h of the true pixels; all 0 where there is none."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
@@ -69,7 +69,7 @@ def _frame(scene: Scene, frame: int) -> tuple[list[int], list[float], float, flo
     target = scene.target
     patch = target.thing.silhouette(target.poses[frame], frame)
     whole = patch.alpha > 127
-    x, y, w, h = _extent(whole)
+    x, y, w, h = silhouette_extent(whole)
     centre = [patch.x0 + x + w / 2, patch.y0 + y + h / 2, float(w), float(h)]
     left, top = max(0, -patch.x0), max(0, -patch.y0)
     inside = whole[top:max(top, height - patch.y0), left:max(left, width - patch.x0)]
@@ -77,7 +77,7 @@ def _frame(scene: Scene, frame: int) -> tuple[list[int], list[float], float, flo
     if not count:
         return [0, 0, 0, 0], centre, 0.0, 0.0, False
     x0, y0 = patch.x0 + left, patch.y0 + top
-    x, y, w, h = _extent(inside)
+    x, y, w, h = silhouette_extent(inside)
     seen = inside.copy()
     for actor in scene.front:
         other = actor.thing.silhouette(actor.poses[frame], frame, scene.size_wh)

@@ -9,7 +9,7 @@ Colour is smooth beyond the outline, so a patch can be blurred without a dark ri
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import cv2
@@ -231,10 +231,15 @@ def make_thing(rng: Rng, pool: TexturePool, parts: tuple[Part, ...], wobble: Wob
     return thing
 
 
+def recoloured(thing: Thing, matrix: np.ndarray) -> Thing:
+    """``thing`` with its colours under a (3, 4) map (``cv2.transform``)."""
+    sprites = [Sprite([cv2.transform(s.levels[0], matrix)], s.centre, s.half) for s in thing.sprites]
+    return replace(thing, sprites=sprites)
+
+
 def lookalike(rng: Rng, thing: Thing, change: float) -> Thing:
     """A thing of the same make as ``thing`` with colours and outline changed by about ``change`` in [0, 1]."""
-    matrix = recolour_matrix(rng, change)
-    sprites = [Sprite([cv2.transform(s.levels[0], matrix)], s.centre, s.half) for s in thing.sprites]
+    sprites = recoloured(thing, recolour_matrix(rng, change)).sprites
     wave = 1 + change * 0.25 * np.cos(rng.integers(2, 5) * np.linspace(0, 2 * np.pi, len(thing.parts[0].points)))
     stretch = np.exp(rng.normal(0, 0.3 * change, 2))
     parts = tuple(

@@ -54,11 +54,12 @@ def _pick(rng: Rng, shares: dict[str, float]) -> str:
 
 
 def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int,
-                colour: np.ndarray) -> np.ndarray:
+                colour: np.ndarray, clutter: tuple[int, int] | None = None) -> np.ndarray:
     """The world behind everything, twice the image's size: one to three textured grounds and still things on it.
 
     The easier the video, the fewer things, the further out of focus and the fainter it all is, and the further its
-    mean colour is from ``colour``, the target's.
+    mean colour is from ``colour``, the target's. With ``clutter`` there are that many still things (from, below) and
+    none of this.
     """
     width, height = 2 * size_wh[0], 2 * size_wh[1]
     unit = min(size_wh) / 240
@@ -74,13 +75,14 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
         canvas = cv2.blendLinear(other, canvas, *_weights(field))
     stock = [make_thing(rng, pool, BODIES[_pick(rng, BODY_SHARES)](rng) if rng.random() < 0.3 else single(rng))
              for _ in range(int(rng.integers(2, 8)))]
-    for _ in range(int(rng.integers(3, 26) * difficulty**1.5)):
+    count = int(rng.integers(3, 26) * difficulty**1.5) if clutter is None else int(rng.integers(*clutter))
+    for _ in range(count):
         size = min(size_wh) * np.exp(rng.normal(np.log(0.16), 0.5))
         pose = Pose(*rng.uniform((0, 0), (width, height)), size, rng.normal(0, 0.4), rng.uniform(0, 6.28))
         patch = stock[rng.integers(len(stock))].draw(pose, 0, (width, height))
         if patch is not None:
             compose(canvas, patch)
-    calm = (1 - difficulty) ** 2
+    calm = (1 - difficulty) ** 2 if clutter is None else 0.0
     if rng.random() < 0.35 + 0.65 * calm**0.5:  # depth of field
         canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6 + 3.4 * calm, 3.0 + 6.0 * calm)) * unit)
     return _set_apart(canvas, colour, calm)

@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lib.utils.errors import UserError
+from lib.data.synthetic.cast import Cast, make_cast
+from lib.data.synthetic.world import World, make_world
+from lib.utils.errors import UserError, unknown_name
 from lib.utils.files import write_json
 
 FORMAT = 1  # raise when the same arguments no longer give the same pictures
+STYLES: dict[str, Callable[..., World | Cast]] = {"films": make_world, "casts": make_cast}
 SPLITS = ("train", "val", "test")
 SPEC_FILE = "synthetic.json"
 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """Videos and frames of each split, picture size, seed, and the first and last difficulty of each split."""
+    """Videos and frames of each split, picture size, seed, and the first and last difficulty of each split.
+
+    style: ``films`` (:mod:`lib.data.synthetic.world`) or ``casts`` (:mod:`lib.data.synthetic.cast`).
+    """
 
     videos: dict[str, int]
     frames: dict[str, int]
     size_wh: tuple[int, int]
     seed: int
     difficulty: dict[str, tuple[float, float]]
+    style: str = "films"
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -41,6 +49,8 @@ class SetSpec:
                 raise UserError(f"{split}: difficulty {low} to {high}; give two rising numbers in [0, 1]")
         if min(self.size_wh) < 64 or max(self.size_wh) > 4096:
             raise UserError(f"size {self.size_wh[0]}x{self.size_wh[1]}: sides must lie between 64 and 4096 pixels")
+        if self.style not in STYLES:
+            raise unknown_name("style", self.style, STYLES)
         if not 0 <= self.seed < 2 ** 63:
             raise UserError(f"seed {self.seed}: give a whole number of 0 or more")
 
@@ -62,7 +72,10 @@ class SetSpec:
         return self.seed, SPLITS.index(split)
 
     def as_json(self) -> dict:
-        return {"format": FORMAT, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.style == "films":  # as sets were described before there were styles
+            del values["style"]
+        return {"format": FORMAT, **values}
 
 
 def claim(root: Path, spec: SetSpec, overwrite: bool) -> bool:

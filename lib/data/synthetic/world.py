@@ -30,6 +30,24 @@ class World:
 
     scene: Scene
 
+    @property
+    def frames(self) -> int:
+        """Number of pictures."""
+        return self.scene.frames
+
+    @property
+    def object_class(self) -> str:
+        return self.scene.object_class
+
+    @property
+    def motion_class(self) -> str:
+        return self.scene.motion_class
+
+    @property
+    def jpeg_quality(self) -> int:
+        """Of the pictures' files."""
+        return self.scene.look.jpeg_quality
+
     @functools.cached_property
     def annotation(self) -> Annotation:
         """Boxes, visibility and attributes of all frames, from the silhouettes."""

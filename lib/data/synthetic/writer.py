@@ -30,15 +30,16 @@ from pathlib import Path
 
 import cv2
 
-from lib.data.synthetic.spec import SPEC_FILE, SPLITS, SetSpec, claim
-from lib.data.synthetic.world import World, make_world
+from lib.data.synthetic.cast import Cast
+from lib.data.synthetic.spec import SPEC_FILE, SPLITS, STYLES, SetSpec, claim
+from lib.data.synthetic.world import World
 from lib.utils.errors import UserError
 from lib.utils.files import locked, write_json, write_text
 from lib.utils.progress import progress
 
 HIDDEN = ".unfinished-"
-ROOT_CLASS = {"single": "object", "decorated": "object", "vehicle": "vehicle", "walker": "person", "bird": "animal",
-              "snake": "animal", "quadruped": "animal"}
+ROOT_CLASS = {"single": "object", "block": "object", "decorated": "object", "vehicle": "vehicle",
+              "walker": "person", "bird": "animal", "snake": "animal", "quadruped": "animal"}
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,17 @@ class Report:
     busy_s: float
 
 
-def meta_info(world: World, spec: SetSpec, split: str, index: int) -> str:
+def meta_info(world: World | Cast, spec: SetSpec, split: str, index: int) -> str:
     """The text of ``meta_info.ini``."""
-    scene, width, height = world.scene, *spec.size_wh
-    minutes, seconds = divmod(scene.frames / 30, 60)
+    width, height = spec.size_wh
+    minutes, seconds = divmod(world.frames / 30, 60)
     pace = "quickly" if "fast_motion" in world.annotation.attributes else "slowly"
     values = {
         "url": "synthetic", "begin": "00:00:00", "end": f"00:{int(minutes):02d}:{seconds:05.2f}", "anno_fps": "30Hz",
-        "object_class": scene.object_class, "motion_class": scene.motion_class,
-        "major_class": scene.object_class, "root_class": ROOT_CLASS[scene.object_class], "motion_adverb": pace,
+        "object_class": world.object_class, "motion_class": world.motion_class,
+        "major_class": world.object_class, "root_class": ROOT_CLASS[world.object_class], "motion_adverb": pace,
         "resolution": f"({width}, {height})",
-        "absence": f"{int(world.annotation.absent.sum())}/{scene.frames}",
+        "absence": f"{int(world.annotation.absent.sum())}/{world.frames}",
         "cover": f"{world.annotation.visible_ratio.mean():.4f}",
         "attributes": ", ".join(world.annotation.attributes),
         "difficulty": f"{spec.video_difficulty(split, index):.4f}",
@@ -71,10 +72,10 @@ def meta_info(world: World, spec: SetSpec, split: str, index: int) -> str:
     return "[METAINFO]\n" + "".join(f"{key}: {value}\n" for key, value in values.items())
 
 
-def spec_world(spec: SetSpec, split: str, index: int) -> World:
+def spec_world(spec: SetSpec, split: str, index: int) -> World | Cast:
     """Video ``index`` of ``split``, unrendered."""
-    return make_world(spec.seed_key(split, index), spec.frames[split], spec.size_wh,
-                      spec.video_difficulty(split, index), spec.pool_key(split))
+    return STYLES[spec.style](spec.seed_key(split, index), spec.frames[split], spec.size_wh,
+                              spec.video_difficulty(split, index), spec.pool_key(split))
 
 
 def _fill(folder: Path, spec: SetSpec, split: str, index: int) -> None:
@@ -85,8 +86,8 @@ def _fill(folder: Path, spec: SetSpec, split: str, index: int) -> None:
     for name, values in (("absence", found.absent), ("cover", found.cover), ("cut_by_image", found.cut)):
         (folder / f"{name}.label").write_text("".join(f"{int(v)}\n" for v in values))
     (folder / "meta_info.ini").write_text(meta_info(world, spec, split, index))
-    quality = [cv2.IMWRITE_JPEG_QUALITY, world.scene.look.jpeg_quality]
-    for frame in range(world.scene.frames):
+    quality = [cv2.IMWRITE_JPEG_QUALITY, world.jpeg_quality]
+    for frame in range(world.frames):
         done, data = cv2.imencode(".jpg", cv2.cvtColor(world.render(frame), cv2.COLOR_RGB2BGR), quality)
         if not done:
             raise RuntimeError(f"cannot encode frame {frame} of {folder}")

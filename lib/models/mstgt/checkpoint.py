@@ -2,24 +2,37 @@
 
 Everything is read with ``weights_only=True`` and strictly: a name that is unknown, missing or of another shape is an
 error that says so. A tracker's checkpoint is a dict that holds the network's weights under ``net``.
+
+Weights alone, such as those that come with the project, are in the safetensors format and in
+fp16: nothing in such a file can be run.
+
+Before PyTorch sees a file, it is screened: an archive whose members are stored as they are and are no more than the
+file, and in its pickle nothing but the names that tensors and their containers need (``_NEEDED``).
 """
 
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from lib.models.mstgt.mstgt import MSTGT
-from lib.utils.errors import UserError
+from lib.utils.errors import UserError, one_line
+from lib.utils.files import write_bytes
 
+WEIGHTS_SUFFIX = ".safetensors"
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
 
 # published name -> ours; first match wins. MSPG and STPG are names of an earlier variant.
@@ -39,26 +52,53 @@ _HEAD_LAYER = re.compile(r"box_head\.conv([1-4])_(ctr|offset)\.([01]\..+)")
 # parts of a HiViT pre-training file that are no encoder
 _PRETRAIN_IGNORED = re.compile(r"decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*")
 
-# Checkpoints of the published code also hold its bookkeeping (settings, meters): classes of this package, which are
-# read as empty shells. Nothing of them is imported or run.
-_PUBLISHED_PACKAGE = "lib.train."
+# All that a pickle may name. PyTorch's own list is longer, with constructors that make room for any number of bytes.
+_NEEDED = re.compile(
+    r"collections (OrderedDict|Counter)|(builtins|__builtin__) set|torch (Size|device|bool|(float|bfloat|int|uint)\d+)"
+    r"|torch\._utils _rebuild_(tensor_v2|parameter)|torch\.nn\.parameter Parameter"
+    r"|torch (Half|BFloat16|Float|Double|Byte|Char|Short|Int|Long|Bool)Storage")
+# Checkpoints of the published code also hold its bookkeeping (settings, meters): classes of this package, and the
+# arguments of a command, which are read as empty shells. Nothing of them is imported or run.
+_SHELLS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
+_MOST_PICKLE = 16 << 20  # bytes; a checkpoint of 74 M parameters has 0.3 MB of pickle
+_FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
+           OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
+           zipfile.BadZipFile)  # what damaged bytes make the readers raise
 PRETRAIN_GRID = 14  # 224 px at stride 16
 DYNAMIC_GRID = 12
 
 
 def load_file(path: str | Path) -> Any:
-    """``torch.load`` on the CPU with ``weights_only=True``. Raises :class:`UserError` naming a bad file."""
+    """``torch.load`` on the CPU with ``weights_only=True``; weights alone come under ``net``.
+
+    Raises :class:`UserError` naming a bad file."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
+    if path.suffix == WEIGHTS_SUFFIX:
+        return {"net": _read_weights(path)}
     try:
         with torch.serialization.safe_globals(_shells(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = _reason(error)
         raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
+    except _FAULTS as error:
         raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)})") from error
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, *_FAULTS) as error:
+        raise UserError(f"{path} cannot be read: torn, or no safetensors file ({_reason(error)})") from error
+
+
+def save_weights(model: MSTGT, path: str | Path, about: Mapping[str, str]) -> None:
+    """Write the weights alone, in fp16, as safetensors with ``about`` in the header. Whole numbers stay as they are."""
+    tensors = {name: (value.half() if value.is_floating_point() else value).contiguous()
+               for name, value in model.state_dict().items()}
+    write_bytes(path, safetensors.torch.save(tensors, metadata=dict(about)))
 
 
 class _Shell:
@@ -69,8 +109,37 @@ class _Shell:
 
 
 def _shells(path: Path) -> list[tuple[type, str]]:
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    return [(type("Shell", (_Shell,), {}), name) for name in names if name.startswith(_PUBLISHED_PACKAGE)]
+    """Screen the file; shells for the names in it that want one."""
+    names = sorted({name for name in _named_in(_pickle_of(path)) if not _NEEDED.fullmatch(name)})
+    alien = [name for name in names if not _SHELLS.fullmatch(name)]
+    if alien:
+        raise pickle.UnpicklingError(f"it names {alien[0].replace(' ', '.')}")
+    return [(type("Shell", (_Shell,), {}), name.replace(" ", ".")) for name in names]
+
+
+def _pickle_of(path: Path) -> bytes:
+    """The pickle in a checkpoint's archive, which must be one that makes no room for more than the file has."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise pickle.UnpicklingError("its members are compressed, which torch.save does not do")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise pickle.UnpicklingError("its members claim more bytes than the file has")
+        pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
+        if len(pickles) != 1 or pickles[0].file_size > _MOST_PICKLE:
+            raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MOST_PICKLE} bytes")
+        return archive.read(pickles[0])
+
+
+def _named_in(data: bytes) -> set[str]:
+    """Every name that a pickle would import, as module and name parted by a space."""
+    names = set()
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in ("INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):  # torch.save writes none of them
+            raise pickle.UnpicklingError(f"it has the operation {operation.name}")
+        if operation.name == "GLOBAL":
+            names.add(str(argument))
+    return names
 
 
 def rename_published(name: str) -> str | None:
@@ -103,7 +172,10 @@ def convert_published(state: Mapping[str, torch.Tensor], where: str) -> dict[str
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None:
-    """Copy ``state`` into ``module``; every missing, unknown or misshapen name is in the one error."""
+    """Copy ``state`` into ``module``; every missing, unknown or misshapen name is in the one error.
+
+    Values that are not finite are refused: a network with one of them answers NaN.
+    """
     own = module.state_dict()
     wrong = [name for name, v in state.items() if name in own and not _same_shape(v, own[name])]
     problems = [
@@ -117,6 +189,10 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
     ]
     if problems:
         raise UserError(f"{where} does not fit the configured network: {'; '.join(problems)}")
+    broken = [name for name in own if not torch.isfinite(state[name]).all()]
+    if broken:
+        raise UserError(f"{where} holds NaN or infinity in {_some(broken)}: the training went wrong, or the file is "
+                        "damaged; take another checkpoint")
     module.load_state_dict(dict(state))
 
 
@@ -126,9 +202,11 @@ def load_network(model: MSTGT, path: str | Path) -> None:
     Where training kept a moving average of the weights (``ema``), that is what is loaded.
     """
     content = load_file(path)
-    state = content.get("ema") or content.get("net") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping):
-        raise UserError(f"{path} is no tracker checkpoint: it has no entry 'net'")
+    content = content if isinstance(content, Mapping) else {}
+    averaged = content.get("ema")
+    state = averaged if isinstance(averaged, Mapping) and averaged else content.get("net")
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise UserError(f"{path} is no tracker checkpoint: it has no entry 'net' of named tensors")
     if any(name.removeprefix("module.").startswith("box_head.") for name in state):
         state = convert_published(state, str(path))
     load_strict(model, state, str(path))
@@ -148,14 +226,14 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     content = load_file(path)
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise UserError(f"{path} is no pre-trained backbone: not a dict of tensors")
     encoder = {n: v for n, v in content.items() if not _PRETRAIN_IGNORED.fullmatch(n)}
     table = encoder.pop("absolute_pos_embed", None)
     expected = (1, PRETRAIN_GRID**2, model.spec.dim)
     if table is None:
         raise UserError(f"{path} does not fit the configured network: missing absolute_pos_embed")
-    if not isinstance(table, torch.Tensor) or tuple(table.shape) != expected:
+    if not _is_plain(table) or tuple(table.shape) != expected:
         raise UserError(f"{path} does not fit the configured network: "
                         f"absolute_pos_embed {_shape(table)} for {expected}")
     for name in ("pos_embed_z", "pos_embed_x"):
@@ -171,22 +249,28 @@ def resize_positions(table: torch.Tensor, grid: int) -> torch.Tensor:
     return resized.flatten(2).transpose(1, 2)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether ``value`` is a tensor with numbers of its own: not sparse, not quantised, not without memory."""
+    return (isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+            and not value.is_quantized and not value.is_complex())
+
+
 def _same_shape(value: Any, own: torch.Tensor) -> bool:
-    return isinstance(value, torch.Tensor) and value.shape == own.shape
+    return _is_plain(value) and value.shape == own.shape and value.is_floating_point() == own.is_floating_point()
 
 
 def _shape(value: Any) -> str:
-    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
+    kind = f" {value.dtype}" if isinstance(value, torch.Tensor) and not value.is_floating_point() else ""
+    return f"{tuple(value.shape)}{kind}" if isinstance(value, torch.Tensor) else type(value).__name__
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return one_line((str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200])
 
 
 def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
+    return ", ".join(name[:100] for name in names[:most]) + (
+        f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def unused_published_parameters(model: MSTGT) -> int:

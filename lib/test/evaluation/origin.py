@@ -29,9 +29,9 @@ from lib.config.yaml_text import parse_yaml_mapping
 from lib.test.evaluation.benchmarks import Benchmark
 from lib.test.evaluation.results import (
     MANIFEST,
+    damage,
     has_result,
     read_manifest,
-    remove_leftovers,
     remove_results,
     write_manifest,
 )
@@ -88,8 +88,8 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
             gone = done if others else done & set(names)
             remove_results(folder, gone)
             done -= gone
+        done -= _remove_damaged(folder, [name for name in names if name in done])
         left = [name for name in names if name not in done]
-        remove_leftovers(folder, left)
         made_by = manifest["made_by"] if manifest and done else []
         if done:
             _say_other_code(made_by)
@@ -101,6 +101,15 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
                            precision=origin.precision, backend=origin.backend, exported=dict(origin.exported),
                            made_by=made_by)
         return left
+
+
+def _remove_damaged(folder: Path, names: Sequence[str]) -> set[str]:
+    """The videos whose result files are not as they were written; these files are removed, and that is said."""
+    damaged = {name: found for name in names if (found := damage(folder, name))}
+    for found in damaged.values():
+        _log.warning("%s; tracking it again", found.partition(": track the video again")[0])
+    remove_results(folder, damaged)
+    return set(damaged)
 
 
 def _read(folder: Path, overwrite: bool) -> dict[str, Any] | None:
@@ -130,7 +139,7 @@ def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Ben
                              ("backend", manifest.get("backend", "torch"), origin.backend)):
         if there != now:
             found.append(f"{what}: {there} there, {now} now")
-    files = manifest.get("exported", {})
+    files = manifest["exported"]
     found += [f"{name}: SHA-256 {str(files[name])[:12]}… there, {origin.exported[name][:12]}… now"
               for name in sorted(files.keys() & origin.exported.keys()) if files[name] != origin.exported[name]]
     if manifest.get("checkpoint_sha256") != origin.checkpoint_sha256:
@@ -145,7 +154,7 @@ def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Ben
 
 def _that_matter(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a tracker's boxes depend on, under dotted names. What trained the weights is their hash's."""
-    return {key: value for key, value in flatten(settings).items()
+    return {key: value for key, value in flatten(settings, where=MANIFEST).items()
             if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")) and key != "TEST.EPOCH"}
 
 

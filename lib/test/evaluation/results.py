@@ -6,14 +6,19 @@
         <video>.txt           one box a frame: x,y,w,h in pixels
         <video>_time.txt      seconds a frame
         <video>_score.txt     the tracker's confidence a frame, in [0, 1]
+        <video>.sha256        the digests of these three, as sha256sum writes and checks them
 
-Every file is written whole or not at all. The readers take commas, tabs and spaces, so raw results of other projects
-can be read; a bad number or row is an error with file and line.
+Every file is written whole or not at all, and the manifest holds a digest of itself. What is not as it was written is
+an error that names the file; files without a digest beside them (of other projects) are taken as they are. The readers
+take commas, tabs and spaces, so raw results of other projects can be read; a bad number or row is an error with file
+and line.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +27,18 @@ from typing import Any
 import numpy as np
 
 from lib.data.readers.annotation import parse_rows
+from lib.data.store import refuse_size
 from lib.test.evaluation.benchmarks import Benchmark
 from lib.utils.errors import UserError
 from lib.utils.files import write_json, write_text
+from lib.utils.names import check_name
 
 MANIFEST = "benchmark.json"
 _COMPANIONS = ("_time.txt", "_score.txt")
+_SUMS = ".sha256"
+_MOST_MANIFEST = 16 << 20  # bytes
+_ENTRIES = {"benchmark", "root", "tracker", "config", "checkpoint", "checkpoint_sha256", "settings", "precision",
+            "backend", "exported", "made_by"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,11 @@ def results_root(save_dir: str | Path) -> Path:
 
 
 def run_name(config: str, run: str) -> str:
-    """The name of a run of ``config`` whose results are kept apart under ``run``; "" is the run of no name."""
-    return f"{config}_{run}" if run else config
+    """The name of a run of ``config`` whose results are kept apart under ``run``; "" is the run of no name.
+
+    Raises :class:`UserError` for a name that could not be that of a folder.
+    """
+    return f"{config}_{check_name(run, '--run')}" if run else config
 
 
 def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: str) -> Path:
@@ -67,45 +81,95 @@ def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: st
 def write_manifest(folder: Path, benchmark: Benchmark, tracker: str, config: str, **more: Any) -> None:
     """Write down which benchmark the results in ``folder`` belong to, so that they can be scored by themselves.
 
-    ``more`` is whatever else describes the run (checkpoint, hashes); it must be JSON.
+    ``more`` is what else describes the run (checkpoint, hashes); it must be JSON.
     """
-    write_json(folder / MANIFEST, {"benchmark": benchmark.name,
-                                   "root": None if benchmark.root is None else str(benchmark.root),
-                                   "tracker": tracker, "config": config, **more})
+    content = {"benchmark": benchmark.name, "root": None if benchmark.root is None else str(benchmark.root),
+               "tracker": tracker, "config": config, **more}
+    write_json(folder / MANIFEST, {**content, "sha256": _digest(content)})
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a result folder; None where it has none."""
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
+        refuse_size(path.stat().st_size, str(path), _MOST_MANIFEST)
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again with --overwrite") from error
     if not isinstance(value, dict) or not isinstance(value.get("benchmark"), str) \
             or not isinstance(value.get("root"), str | None) or not isinstance(value.get("made_by"), list | None) \
-            or not all(isinstance(entry, dict) for entry in value.get("made_by") or ()):
+            or not all(isinstance(entry, dict) for entry in value.get("made_by") or ()) \
+            or not isinstance(value.get("exported"), dict | None):
         raise UserError(f'{path}: not a manifest with "benchmark" and "root"; run the tracker again with --overwrite')
-    return {"root": None, **value, "made_by": value.get("made_by") or []}
+    stated = value.pop("sha256", None)
+    unknown = sorted(value.keys() - _ENTRIES)
+    if unknown or (stated is not None and stated != _digest(value)):
+        why = f"it holds the unknown entry {unknown[0]!r}" if unknown else "its SHA-256 is another"
+        raise UserError(f"the manifest {path} is not as it was written ({why}); run the tracker again with --overwrite")
+    check_name(value["benchmark"], f"{path}: the benchmark")  # part of the names of folders that are written
+    if "\0" in (value.get("root") or ""):
+        raise UserError(f"{path}: the root is no path; run the tracker again with --overwrite")
+    return {"root": None, **value, "made_by": value.get("made_by") or [], "exported": value.get("exported") or {}}
 
 
 def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.ndarray, scores: np.ndarray) -> None:
-    """Write one video's boxes (N, 4), seconds (N,) and confidences (N,).
+    """Write one video's boxes (N, 4), seconds (N,) and confidences (N,), and the digests of these files.
 
-    The boxes are written last: where they are, the other two are, and the video is done.
+    The boxes are written last: where they are, the others are, and the video is done.
     """
     if not (len(boxes_xywh) == len(seconds) == len(scores)) or np.shape(boxes_xywh)[1:] != (4,):
         raise ValueError(f"{video}: boxes {np.shape(boxes_xywh)}, {len(seconds)} times, {len(scores)} scores")
-    write_text(folder / f"{video}_time.txt", "".join(f"{s:.6f}\n" for s in seconds))
-    write_text(folder / f"{video}_score.txt", "".join(f"{s:.6f}\n" for s in scores))
-    write_text(folder / f"{video}.txt", "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes_xywh))
+    files = {f"{video}_time.txt": "".join(f"{s:.6f}\n" for s in seconds),
+             f"{video}_score.txt": "".join(f"{s:.6f}\n" for s in scores),
+             f"{video}.txt": "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes_xywh)}
+    sums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items())
+    boxes = files.popitem()
+    for name, text in (*files.items(), (f"{video}{_SUMS}", sums), boxes):
+        write_text(folder / name, text)
+
+
+def damage(folder: Path, video: str) -> str | None:
+    """What is not as it was written of the result files of ``video``; None where all is, or where nobody knows."""
+    try:
+        for name in _sums(folder, video):
+            read_result_file(folder / name, video)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def read_result_file(path: Path, video: str) -> bytes:
+    """The bytes of one of the result files of ``video``. Raises :class:`UserError` where they are not those that were
+    written; where there is no digest of them they are taken as they are."""
+    data, sums = _bytes(path), _sums(path.parent, video)
+    if path.name in sums and sums[path.name] != hashlib.sha256(data).hexdigest():
+        raise UserError(f"{path} is not as it was written (its SHA-256 is not that in {video}{_SUMS}): track the video "
+                        f"again, or remove {video}{_SUMS} where the change was meant")
+    return data
+
+
+def _sums(folder: Path, video: str) -> dict[str, str]:
+    """The digests of the result files of ``video`` by name; {} where none were written down."""
+    path = folder / f"{video}{_SUMS}"
+    if not os.path.lexists(path):
+        return {}
+    lines = [line.partition("  ") for line in _bytes(path).decode(errors="replace").splitlines()]
+    sums = {name: digest for digest, _, name in lines}
+    if sums.keys() != {f"{video}{ending}" for ending in (".txt", *_COMPANIONS)}:
+        raise UserError(f"{path} is not as it was written: track the video again")
+    return sums
 
 
 def read_boxes(folder: Path, video: str) -> np.ndarray:
     """The boxes of one video, (rows, 4), every number finite and no side negative."""
     path = folder / f"{video}.txt"
-    boxes_xywh = parse_rows(_bytes(path), str(path), columns=(4,))
+    boxes_xywh = parse_rows(read_result_file(path, video), str(path), columns=(4,))
     bad = np.flatnonzero(~np.isfinite(boxes_xywh).all(axis=1) | (boxes_xywh[:, 2:] < 0).any(axis=1))
     if bad.size:
         raise UserError(f"{path}, line {bad[0] + 1}: not a box: {', '.join(f'{v:g}' for v in boxes_xywh[bad[0]])}")
@@ -114,27 +178,23 @@ def read_boxes(folder: Path, video: str) -> np.ndarray:
 
 def read_seconds(folder: Path, video: str) -> np.ndarray | None:
     """The seconds a frame of one video, (rows,); None where there is no such file."""
-    return _column(folder / f"{video}_time.txt")
+    return _column(folder / f"{video}_time.txt", video)
 
 
 def read_scores(folder: Path, video: str) -> np.ndarray | None:
     """The confidences of one video, (rows,); None where there is no such file."""
-    return _column(folder / f"{video}_score.txt")
+    return _column(folder / f"{video}_score.txt", video)
 
 
 def remove_results(folder: Path, videos: Iterable[str]) -> None:
     """Remove the files of ``videos``, the boxes first: without them a video is not done."""
     for video in videos:
-        for ending in (".txt", *_COMPANIONS):
-            (folder / f"{video}{ending}").unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path, videos: Iterable[str]) -> None:
-    """Remove what a killed process left half-written of the files of ``videos``."""
-    starts = tuple(f".{video}{ending[:-4]}." for video in videos for ending in (".txt", *_COMPANIONS))
-    for path in list(folder.iterdir()):
-        if path.name.startswith(starts):
-            path.unlink(missing_ok=True)
+        for ending in (".txt", *_COMPANIONS, _SUMS):
+            path = folder / f"{video}{ending}"
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # a folder in its place
+                raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def has_result(folder: Path, video: str) -> bool:
@@ -161,8 +221,10 @@ def is_result_file(path: Path) -> bool:
     return path.suffix == ".txt" and not path.name.startswith(".") and not path.name.endswith(_COMPANIONS)
 
 
-def _column(path: Path) -> np.ndarray | None:
-    return parse_rows(_bytes(path), str(path), columns=(1,))[:, 0] if path.is_file() else None
+def _column(path: Path, video: str) -> np.ndarray | None:
+    if not os.path.lexists(path):
+        return None
+    return parse_rows(read_result_file(path, video), str(path), columns=(1,))[:, 0]
 
 
 def _bytes(path: Path) -> bytes:

@@ -65,7 +65,7 @@ def choose_shard(text: str | None) -> Shard:
         return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), launched=True)
     if text is None:
         return Shard()
-    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text, re.ASCII)
     if not match or int(match[1]) > int(match[2]):
         raise UserError(f"--shard is i/n with i from 1 to n, such as 2/8, not {text!r}")
     return Shard(int(match[1]) - 1, int(match[2]))

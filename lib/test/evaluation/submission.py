@@ -24,6 +24,7 @@ import numpy as np
 from lib.data.readers.annotation import parse_rows
 from lib.data.sequence import Sequence
 from lib.test.evaluation.benchmarks import ALIASES, Benchmark
+from lib.test.evaluation.results import read_result_file
 from lib.utils.errors import UserError, unknown_name
 from lib.utils.files import atomic_path
 from lib.utils.progress import progress
@@ -68,6 +69,9 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
     problems: list[str] = []
     for name in progress(benchmark.videos.video_names, unit="video", desc="checking"):
         video = benchmark.videos.load(name)
+        if not len(video):
+            problems.append(f"{name} has no frames and no boxes on disk: fetch the dataset again")
+            continue
         if not video.frames.store.exists(video.frames.keys[0]):
             problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so nobody can tell how "
                             "many rows its result needs")
@@ -114,10 +118,12 @@ def _find(folder: Path, sources: tuple[str, ...], video: str) -> Path:
 
 def _checked(path: Path, columns: int, video: Sequence, check: Check) -> tuple[bytes, list[str]]:
     """The file's rows as the server takes them, and what is wrong with it."""
+    if not path.exists():
+        return b"", [f"{path}: {video.name} has no such file"]
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return b"", [f"{path}: {video.name} has no such file ({error.strerror or error})"]
+        data = read_result_file(path, video.name)
+    except UserError as error:
+        return b"", [str(error)]
     lines = data.decode("utf-8-sig", errors="replace").rstrip().splitlines()
     try:
         rows, faults = parse_rows(data, str(path), columns=(columns,)), {}

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 
-from lib.config import find_experiment, load_config, load_paths, script_name
+from lib.config import PROJECT_ROOT, find_experiment, load_config, load_paths, script_name
 from lib.models.mstgt import build_model
-from lib.models.mstgt.checkpoint import load_network
+from lib.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
 from lib.test.tracker.tracker import Tracker, TrackerEngine
 from lib.utils.errors import UserError
 from lib.utils.runs import checkpoint_path, list_checkpoints, run_folder
+from lib.utils.zip_check import require_whole_zip
+
+SHIPPED = PROJECT_ROOT / "pretrained_networks"  # where the weights lie that come with the project
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
@@ -21,14 +24,14 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     """A tracker ready for ``init``.
 
     config      an experiment's name, such as "MSTGT-nano-128"
-    checkpoint  a file (ours, or one of the published code); default: the run's checkpoint of epoch TEST.EPOCH
+    checkpoint  a file (ours, or one of the published code); default: what :func:`find_checkpoint` finds
     overrides   settings such as "TEST.SEARCH_FACTOR=4.5"
     device      "cpu", "cuda", "cuda:1", …; default: a GPU where there is one
     speed       precision, compile, cuda_graph: those of :class:`TrackerEngine`
     """
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
-        checkpoint = find_checkpoint(script, config, cfg.TEST.EPOCH, load_paths(half="test").save_dir)
+        checkpoint = find_checkpoint(script, config, cfg, load_paths(half="test").save_dir)
     return Tracker(load_engine(cfg, checkpoint, device, **speed))
 
 
@@ -38,19 +41,24 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **s
     ``speed``: precision, compile, cuda_graph, as :class:`TrackerEngine` has them.
     """
     network = build_model(cfg)
+    require_whole_zip(checkpoint)
     load_network(network, checkpoint)
     return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
 
 
-def find_checkpoint(script: str, config: str, epoch: int, save_dir: Path) -> Path:
-    """The checkpoint that training leaves after ``epoch`` epochs.
+def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:
+    """The checkpoint that training leaves after ``epoch`` epochs, by default TEST.EPOCH.
 
+    Where the experiment was never trained here and no epoch is asked for: the weights that come with the project.
     Raises :class:`UserError` saying how to get it when it is not there.
     """
     name = find_experiment(script, config).stem
     folder = run_folder(save_dir, script_name(script), name)
-    path = checkpoint_path(folder, epoch)
+    path = checkpoint_path(folder, epoch or cfg.TEST.EPOCH)
     if not path.is_file():
+        shipped = SHIPPED / (name + WEIGHTS_SUFFIX)
+        if epoch is None and shipped.is_file() and not list_checkpoints(folder):
+            return shipped
         others = [p.name for p in list_checkpoints(folder)]
         there = f" (there: {', '.join(others[-3:])}; choose with --epoch)" if others else ""
         raise UserError(f"no checkpoint {path}{there}; train it with `python tracking/train.py --script {script} "

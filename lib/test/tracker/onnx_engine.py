@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ import torch
 
 from lib.models.mstgt import TrackState
 from lib.test.tracker.tracker import TrackerEngine
-from lib.utils.errors import UserError
+from lib.utils.errors import UserError, one_line
 from lib.utils.files import file_sha256
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
@@ -30,6 +31,7 @@ STATE = ("template", "cue", "guidance")
 START_INPUTS = ("picture",)
 STEP_INPUTS = ("picture", *STATE)
 STEP_OUTPUTS = ("boxes", "scores", "next_guidance")
+_SAID = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,22 @@ class OnnxPair:
 
     def __init__(self, start: Path, step: Path, device: str = "cpu"):
         self._start, self._step = _session(start, device), _session(step, device)
+        _require_ends(self._start, start, START_INPUTS, STATE)
+        _require_ends(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
+        self._where = f"{start} and {step}"
         self.metadata, other = _metadata(self._step, step), _metadata(self._start, start)
         for key in other:
             if key != "precision" and other[key] != self.metadata.get(key):
                 raise UserError(f"{start} and {step} are not of one export ({key}: {other[key]}, "
                                 f"{self.metadata.get(key)}); export again")
         self.any_batch = self.metadata["batch"] == "any"
+        if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
+            raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
         self.batch = 1 if self.any_batch else int(self.metadata["batch"])
 
     def start(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
         """Template pictures (B, T, T, 3) uint8 -> the state before the first frame."""
-        return tuple(self._start.run(STATE, {"picture": picture}))
+        return tuple(self._run(self._start, STATE, {"picture": picture}))
 
     def step(self, picture: np.ndarray, state: Sequence[np.ndarray]
              ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
@@ -93,8 +100,18 @@ class OnnxPair:
 
         Boxes are cx, cy, w, h as shares of the search region.
         """
-        boxes, scores, guidance = self._step.run(STEP_OUTPUTS, dict(zip(STEP_INPUTS, (picture, *state), strict=True)))
+        inputs = dict(zip(STEP_INPUTS, (picture, *state), strict=True))
+        boxes, scores, guidance = self._run(self._step, STEP_OUTPUTS, inputs)
+        if boxes.shape != (len(picture), 4) or scores.shape != (len(picture),):
+            raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(picture)} "
+                            "pictures; export again")
         return boxes, scores, (*state[:-1], guidance)
+
+    def _run(self, session: Any, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return session.run(outputs, inputs)
+        except _faults() as error:
+            raise UserError(f"{self._where} cannot be run ({_first_line(error)}); export again") from error
 
 
 def _session(path: Path, device: str) -> Any:
@@ -113,19 +130,40 @@ def _session(path: Path, device: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
-    errors = runtime.capi.onnxruntime_pybind11_state
     try:
         return runtime.InferenceSession(path, options, providers=providers)
-    except (errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NoModel, errors.Fail) as error:
+    except _faults() as error:
         raise UserError(f"{path} is torn, or no ONNX file that this onnxruntime {runtime.__version__} can run "
-                        f"({str(error).splitlines()[0]}); export again") from error
+                        f"({_first_line(error)}); export again") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file that it cannot load or run."""
+    errors = optional_package("onnxruntime").capi.onnxruntime_pybind11_state
+    names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
+             "NotImplemented", "RuntimeException")
+    return (*(getattr(errors, name) for name in names), RuntimeError, ValueError, MemoryError)
+
+
+def _first_line(error: Exception) -> str:
+    return one_line((str(error).splitlines() or [type(error).__name__])[0][:300])
+
+
+def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
+    if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
+        raise UserError(f"{path} takes {', '.join(ends[0])[:100]} and gives {', '.join(ends[1])[:100]}, not "
+                        f"{', '.join(inputs)} and {', '.join(outputs)}; export again")
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:
     metadata = session.get_modelmeta().custom_metadata_map
     if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} says format {metadata.get('format', 'nothing')!r}, this code reads {FORMAT!r}; "
+        raise UserError(f"{path} says format {metadata.get('format', 'nothing')[:60]!r}, this code reads {FORMAT!r}; "
                         "export again")
+    lacking = [key for key in _SAID if key not in metadata]
+    if lacking:
+        raise UserError(f"{path} does not say its {', '.join(lacking)}; export again")
     return metadata
 
 
@@ -140,9 +178,9 @@ class OnnxEngine(TrackerEngine):
         expected = {"template_size": cfg.TEST.TEMPLATE_SIZE, "search_size": cfg.TEST.SEARCH_SIZE,
                     "mean": list(cfg.DATA.MEAN), "std": list(cfg.DATA.STD)}
         for key, value in expected.items():
-            if json.loads(pair.metadata[key]) != value:
-                raise UserError(f"the exported network was made for {key} {pair.metadata[key]}, the configuration says "
-                                f"{value}; export it again with these settings")
+            if _parsed(pair.metadata[key]) != value:
+                raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
+                                f"says {value}; export it again with these settings")
         self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
         self.device = torch.device("cpu")  # where pictures and states are
 
@@ -162,6 +200,14 @@ class OnnxEngine(TrackerEngine):
             raise UserError(f"the exported network takes a batch of {self.pair.batch}, not {len(array)}: give "
                             f"--batch {self.pair.batch}, or export it without a fixed batch")
         return np.concatenate([array, np.repeat(array[-1:], lacking, axis=0)]) if lacking else array
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value; None for what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _state(arrays: Sequence[np.ndarray], count: int) -> TrackState:

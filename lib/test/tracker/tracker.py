@@ -81,17 +81,23 @@ class TrackerEngine:
         """
         for image in images:
             _check_image(image)
-        crops = [Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
-                 for target in targets]
+        crops = [self.search_crop(target) for target in targets]
         pictures = self._room(len(crops))
         for crop, image, out in zip(crops, images, pictures, strict=True):
             crop.cut(image, out=out)
         answers, state = self.step_batch(pictures, _join([target.state for target in targets]))
         found = []
         for image, crop, answer, own in zip(images, crops, answers, _part(state), strict=True):
+            if not np.isfinite(answer).all():
+                raise UserError(f"the network answers {answer}: its weights are damaged, or too large for "
+                                f"{self.precision}; take another checkpoint, or fp32")
             height, width = image.shape[:2]
             found.append((Target(clip_box(crop.from_crop(np.array(answer[:4])), width, height), own), answer[4]))
         return found
+
+    def search_crop(self, target: Target) -> Crop:
+        """Where the next step looks for ``target``."""
+        return Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
@@ -144,10 +150,19 @@ class Tracker:
 
     def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
         """The box in the next picture as (4,) float64 x, y, w, h, and a score in (0, 1)."""
+        [(self.target, score)] = self.engine.step([image], [self._begun()])
+        return self.target.box_xywh, score
+
+    @property
+    def search_xywh(self) -> np.ndarray:
+        """The square that the next update looks at, (4,) in pixels; it may reach beyond the picture."""
+        crop = self.engine.search_crop(self._begun())
+        return np.array([*(crop.center - crop.side / 2), crop.side, crop.side])
+
+    def _begun(self) -> Target:
         if self.target is None:
             raise RuntimeError("call init before update")
-        [(self.target, score)] = self.engine.step([image], [self.target])
-        return self.target.box_xywh, score
+        return self.target
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from lib.test.tracker.frame import FrameStep, filled_batch
 from lib.test.tracker.inference import PackedLinear, can_pack, fold_batch_norm, pack_linear, prepare
 from lib.utils.errors import UserError
 
-CFG = load_config("MSTGT", "MSTGT-nano-128")
+CFG = load_config("MSTGT", "MSTGT-demo-128")
 CPU = torch.device("cpu")
 REAL = Path(__file__).resolve().parents[3].parent / "shared" / "real" / "otb"
 FRAMES = 12

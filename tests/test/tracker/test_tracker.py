@@ -12,7 +12,7 @@ from lib.test.tracker import Tracker, TrackerEngine
 from lib.test.tracker.tracker import hann_window
 from lib.utils.errors import UserError
 
-CFG = load_config("MSTGT", "MSTGT-nano-128")
+CFG = load_config("MSTGT", "MSTGT-demo-128")
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
 
 
@@ -117,6 +117,6 @@ def test_a_box_larger_than_the_picture(engine):
 
 
 def test_sizes_of_test_and_network_must_agree():
-    cfg = load_config("MSTGT", "MSTGT-nano-128", ["TEST.SEARCH_SIZE=256"])
+    cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.SEARCH_SIZE=256"])
     with pytest.raises(UserError, match="TEST.SEARCH_SIZE"):
         TrackerEngine(build_model(cfg), cfg)

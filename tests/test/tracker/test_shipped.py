@@ -1,0 +1,66 @@
+"""The weights that come with the project: found by name, small, and they track what they have never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import load_config
+from lib.data.synthetic import live_synthetic
+from lib.test.analysis.metrics import iou
+from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
+from lib.utils.errors import UserError
+
+NAME = "MSTGT-nano-128"
+THRESHOLDS = np.linspace(0, 1, 21)
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Pictures and boxes of a few films of the synthetic world; the training saw no film at all."""
+    videos = live_synthetic(count=8, seed=77, frames=25, difficulty=(0.1, 0.6))
+    return [([video.frames.read(t) for t in range(25)], video.boxes_xywh) for video in videos]
+
+
+def success_auc(engine: TrackerEngine | None, films) -> float:
+    """Mean success AUC in %; ``None``: the first box kept."""
+    targets = [engine.start(pictures[0], boxes[0]) for pictures, boxes in films] if engine else []
+    found = [[boxes[0]] for _, boxes in films]
+    for t in range(1, len(films[0][0])):
+        if engine:
+            targets = [target for target, _ in engine.step([pictures[t] for pictures, _ in films], targets)]
+        for k, track in enumerate(found):
+            track.append(targets[k].box_xywh if engine else track[0])
+    overlaps = [iou(np.array(track), boxes) for track, (_, boxes) in zip(found, films, strict=True)]
+    return 100 * float(np.mean([[(overlap > t).mean() for t in THRESHOLDS] for overlap in overlaps]))
+
+
+def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(tmp_path):
+    cfg = load_config("MSTGT", NAME)
+    path = find_checkpoint("MSTGT", NAME, cfg, tmp_path)
+    assert path.name == f"{NAME}.safetensors" and path.stat().st_size < 12e6
+    with pytest.raises(UserError, match="ep0003"):
+        find_checkpoint("MSTGT", NAME, cfg, tmp_path, epoch=3)
+    run = tmp_path / "checkpoints" / "train" / "mstgt" / NAME
+    run.mkdir(parents=True)
+    own = run / f"MSTGT_ep{cfg.TEST.EPOCH:04d}.pth.tar"
+    own.touch()
+    assert find_checkpoint("MSTGT", NAME, cfg, tmp_path) == own
+
+
+def test_they_track_and_bf16_tracks_as_well(films, tmp_path):
+    cfg = load_config("MSTGT", NAME)
+    weights = find_checkpoint("MSTGT", NAME, cfg, tmp_path)
+    exact = success_auc(load_engine(cfg, weights, "cpu"), films)
+    assert exact > success_auc(None, films) + 10
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert abs(success_auc(load_engine(cfg, weights, "cpu", precision="bf16"), films) - exact) <= 1.0
+
+
+def test_ten_lines_are_enough(films):
+    tracker = load_tracker(NAME, device="cpu")
+    pictures, boxes = films[0]
+    tracker.init(pictures[0], boxes[0])
+    box, score = tracker.update(pictures[1])
+    assert iou(box[None], boxes[1][None])[0] > 0.5 and 0 < score < 1
