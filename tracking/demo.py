@@ -1,4 +1,5 @@
-"""The whole tour on one machine: make data, train, track held-out videos, score, draw, measure.
+"""The whole tour on one machine: make data, train, track held-out videos, score, draw, measure; then track a harder
+clip with the network that comes with the project.
 
     python tracking/demo.py
 
@@ -20,7 +21,7 @@ from lib.config import load_paths
 from lib.utils.errors import UserError, run_command
 
 HERE = Path(__file__).resolve().parent
-CONFIG = "MSTGT-nano-128"
+CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano-128"
 
 
 def run(script: str, *arguments: str) -> None:
@@ -49,10 +50,17 @@ def main() -> None:
     run("analysis_results.py", "--dataset", "synthetic", *where)
     run("draw_results.py", "--dataset", "synthetic", *where)
     run("profile_model.py", "--script", "MSTGT", "--config", CONFIG, "--seconds", "3")
+    clip = paths.save_dir / "demo_clip"
+    run("make_synthetic.py", "--out", str(clip), "--train", "0", "--val", "0", "--test", "1", "--frames", "90",
+        "--size", "640x480", "--test-difficulty", "0.5", "0.5", "--seed", "8", "--workers", "1")
+    video = clip / "test" / "SYN_Test_000001"
+    box = video.joinpath("groundtruth.txt").read_text().split("\n")[0].split(",")
+    tracked = paths.save_dir / "video_demo" / "demo_clip"
+    run("video_demo.py", str(video), "--config", SHIPPED, "--out", str(tracked), "--init_box", *box)
     test = paths.save_dir / "test"
     print(f"\nThe whole tour took {(time.monotonic() - started) / 60:.1f} minutes. Look at")
     for path in sorted([*(test / "result_plots" / "synthetic").glob("*.png"),
-                        *(test / "films" / "mstgt" / CONFIG / "synthetic").iterdir()]):
+                        *(test / "films" / "mstgt" / CONFIG / "synthetic").iterdir(), *tracked.iterdir()]):
         print(f"  {path}")
 
 
