@@ -5,9 +5,9 @@
 
 The page shows problems first, then a sortable table of trackers, the curves, the attributes, the worst moments of the
 first of the ranking, and all videos, each of which opens its overlap over time. ``page.html`` is the frame,
-``page.css`` the look, ``*.js`` draw everything from the JSON that ``values`` and ``moments`` make. Names of trackers
-and videos are data: they are escaped in the JSON and become text nodes, and the page's own Content-Security-Policy
-allows no script but the one written here.
+``base.css`` (all pages') and ``page.css`` the look, ``*.js`` draw everything from the JSON that ``values`` and
+``moments`` make. Names of trackers and videos are data: they are escaped in the JSON and become text nodes, and the
+page's own Content-Security-Policy allows no script but the one written here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def write_report(report: Report, folder: Path, folders: Mapping[str, Path] | Non
     """Write ``folder/report.html``; ``folders`` (tracker -> folder of its result files) give the thumbnails' boxes."""
     values = page_values(report) | {"moments": worst_moments(report, folders or {})}
     script = "\n".join(["\"use strict\";", *(_part(f"{name}.js") for name in _SCRIPTS)])
-    style = _part("page.css") + _colours([looks(report.all_scores)[score.tracker] for score in report.all_scores])
+    colours = _colours([looks(report.all_scores)[score.tracker] for score in report.all_scores])
+    style = _part("base.css") + _part("page.css") + colours
     page = Template(_part("page.html")).substitute(
         policy=_policy(script, style), title=html.escape(report.benchmark), style=style, script=script,
         data=safe_json(values))
