@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -30,6 +28,7 @@ from lib.test.analysis import metrics, score
 from lib.test.analysis.score import VideoScore
 from lib.test.evaluation import results
 from lib.test.evaluation.rules import Rule
+from lib.utils.arrays import ArraysError, check_arrays, load_arrays
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path
 
@@ -38,6 +37,8 @@ _log = logging.getLogger(__name__)
 _MAKERS = (annotation, plain_rows, results, metrics, score)
 _CURVES = ("success", "precision_curve", "normalised_curve")
 _NUMBERS = ("counted", "timed_frames", "seconds")
+_KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "overlap_totals": "f2", "counted": "i1",
+          "timed_frames": "i1", "seconds": "f1", "states": "u1", "names": "U1", "frames": "i1", "overlaps": "f1"}
 
 
 class ScoreCache:
@@ -120,18 +121,21 @@ def _read(file: Path) -> list[tuple[int, VideoScore]]:
     if not file.is_file():
         return []
     try:
-        with np.load(file, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        return _videos(arrays)
-    except (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        _log.warning("the kept scores %s are damaged (%s): scoring again", file, type(error).__name__)
+        return _videos(load_arrays(file))
+    except ArraysError as error:
+        _log.warning("the kept scores %s are damaged (%s): scoring again", file, error)
         return []
 
 
 def _videos(arrays: dict[str, np.ndarray]) -> list[tuple[int, VideoScore]]:
+    check_arrays(arrays, _KINDS)
     ends = np.cumsum(arrays["frames"])
-    if len(ends) and ends[-1] != len(arrays["overlaps"]):
-        raise ValueError("its parts do not fit")
+    videos = len(ends)
+    shapes = {"success": (videos, 21), "precision_curve": (videos, 51), "normalised_curve": (videos, 51),
+              "overlap_totals": (videos, 3)}
+    if any(arrays[name].shape != shapes.get(name, (videos,)) for name in _KINDS if name != "overlaps") \
+            or (arrays["frames"] < 0).any() or len(arrays["overlaps"]) != (ends[-1] if videos else 0):
+        raise ArraysError("its parts do not fit")
     overlaps = np.split(arrays["overlaps"], ends[:-1]) if len(ends) else []
     numbers = zip(*(arrays[name].tolist() for name in _NUMBERS), strict=True)
     totals = map(tuple, arrays["overlap_totals"].tolist())

@@ -1,6 +1,7 @@
 """The pictures of a report, each as PNG and PDF.
 
     draw_plots(report, folder)     # folder/success.png, success.pdf, precision.png, …
+    draw_plot(report, "success", Path("curves.png"))
 
 success, precision, norm_precision   curves; the figure that ranks stands in the legend
 attributes, attributes_radar         AUC by attribute, where videos have attributes (the radar from three on)
@@ -12,9 +13,10 @@ Pictures of an earlier report that this one has no data for are removed. A track
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from lib.test.analysis.looks import Look, looks  # noqa: E402
 from lib.test.analysis.report import Report  # noqa: E402
 from lib.test.analysis.score import Score, score_by_attribute  # noqa: E402
 from lib.test.analysis.table import ranked  # noqa: E402
+from lib.utils.errors import UserError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
 LABEL_LENGTH = 60  # longer names are cut in the middle
@@ -47,8 +50,7 @@ ByAttribute = dict[str, dict[str, Score]]  # tracker -> attribute -> score
 def draw_plots(report: Report, folder: Path) -> list[Path]:
     """Draw what the report has data for into ``folder``; returns the files."""
     written: list[Path] = []
-    with plt.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks
+    with _style():
         for name, draw in _drawings(report).items():
             paths = [folder / (name + suffix) for suffix in SUFFIXES]
             if draw is None:
@@ -58,6 +60,25 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
                 _save(draw(), paths)
                 written += paths
     return written
+
+
+def draw_plot(report: Report, name: str, path: Path) -> None:
+    """Draw one picture of the report to a file of one's own; its suffix must be one of ``SUFFIXES``.
+
+    Raises :class:`UserError` where the report has no data for it.
+    """
+    draw = _drawings(report)[name]
+    if draw is None:
+        raise UserError(f"{report.benchmark}: no result to draw a {name} plot of, so {path} is not written")
+    with _style():
+        _save(draw(), [path])
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    with plt.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks
+        yield
 
 
 def _drawings(report: Report) -> dict[str, Callable[[], Figure] | None]:

@@ -109,10 +109,11 @@ def score_video(boxes_xywh: np.ndarray, sequence: Sequence, rule: Rule,
         predicted[0] = truth[0]
     overlap, centre, normalised = np.full((3, count), np.nan)
     pair = predicted[usable], truth[usable]
-    centre[usable], normalised[usable] = metrics.centre_error(*pair), metrics.normalised_centre_error(*pair)
-    if rule.as_got10k and sequence.size_wh is not None:
-        pair = tuple(metrics.cut_to_image(boxes, sequence.size_wh) for boxes in pair)
-    overlap[usable] = metrics.iou(*pair)
+    with np.errstate(over="ignore"):  # of a tracker that has lost all bounds: infinitely far off, no overlap
+        centre[usable], normalised[usable] = metrics.centre_error(*pair), metrics.normalised_centre_error(*pair)
+        if rule.as_got10k and sequence.size_wh is not None:
+            pair = tuple(metrics.cut_to_image(boxes, sequence.size_wh) for boxes in pair)
+        overlap[usable] = metrics.iou(*pair)
     frame_overlap = overlap.astype(np.float32)
     overlap = _treat(overlap, usable, rule.overlap, hit=np.inf, miss=-1.0)
     centre = _treat(centre, usable, rule.centre, hit=-1.0, miss=np.inf)
