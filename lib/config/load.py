@@ -24,9 +24,10 @@ from lib.config.defaults import DEFAULTS, UNUSED_KEYS
 from lib.config.experiments import EXPERIMENTS_DIR, find_experiment
 from lib.config.rules import check_together, check_value
 from lib.config.yaml_text import parse_yaml, parse_yaml_mapping
-from lib.utils.errors import UserError
+from lib.utils.errors import UserError, one_line
 
 _log = logging.getLogger(__name__)
+MOST_KEYS = 500  # and sections; there are some 90
 _said: set[str] = set()  # unused keys that this process has already told about
 
 
@@ -41,7 +42,7 @@ def load_config(script: str, config: str, overrides: Sequence[str] = (),
     values = _defaults()
     _merge(values, parse_yaml_mapping(text, str(path)), str(path))
     for override in overrides:
-        _merge(values, _parse_override(override), f"--set {override}")
+        _merge(values, _parse_override(override), _shown(override))
     check_together(values, f"{path} with --set" if overrides else str(path))
     return _nested(values)
 
@@ -68,8 +69,12 @@ def dump_config(cfg: dict[str, Any]) -> str:
 def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"--set {override}: write it as KEY=VALUE, for example TRAIN.LR=1e-3")
-    return {key.strip(): parse_yaml(text, f"--set {override}")}
+        raise UserError(f"{_shown(override)}: write it as KEY=VALUE, for example TRAIN.LR=1e-3")
+    return {key.strip(): parse_yaml(text, _shown(override))}
+
+
+def _shown(override: str) -> str:
+    return f"--set {one_line(override if len(override) < 200 else override[:197] + '...')}"
 
 
 def _merge(values: dict[str, Any], tree: dict[Any, Any], where: str) -> set[str]:
@@ -106,7 +111,7 @@ def _unknown_key(key: str, where: str) -> UserError:
     near = difflib.get_close_matches(asked, known, n=1)
     near = near or [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]
     near = near or difflib.get_close_matches(asked, known, n=1, cutoff=0.0)
-    return UserError(f"{where}: unknown key {key}; did you mean {known[near[0]]}?")
+    return UserError(f"{where}: unknown key {one_line(key[:100])}; did you mean {known[near[0]]}?")
 
 
 def _defaults() -> dict[str, Any]:
@@ -132,12 +137,24 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts."""
+def flatten(tree: dict[str, Any], where: str = "settings") -> dict[str, Any]:
+    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts. Raises :class:`UserError` for more than ``MOST_KEYS``: in a text
+    of somebody else's, aliases can make a section hold itself."""
     flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+    for number, (key, value) in enumerate(_walk(tree)):
+        if number > MOST_KEYS:
+            raise UserError(f"{where}: more than {MOST_KEYS} sections and keys")
+        if not isinstance(value, dict):
+            flat[key] = value
     return flat
+
+
+def _walk(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every section and key, with its dotted name."""
+    for name, value in tree.items():
+        yield f"{prefix}{name}", value
+        if isinstance(value, dict):
+            yield from _walk(value, f"{prefix}{name}.")
 
 
 def _sections(tree: dict[str, Any], prefix: str = "") -> dict[str, list[str]]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -26,10 +27,13 @@ def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        statements = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            statements = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # MemoryError: nested too deeply
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UserError(f"{path}{line}: {getattr(error, 'msg', error)}; mend or delete the file") from error
+        reason = getattr(error, "msg", str(error) or "nested too deeply")
+        raise UserError(f"{path}{line}: {reason}; mend or delete the file") from error
     values: dict[str, str] = {}
     for number, statement in enumerate(statements):
         if number == 0 and _is_docstring(statement):

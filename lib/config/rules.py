@@ -8,11 +8,13 @@ float is meant, and so does a string such as ``1e-3``, which YAML reads as text)
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Callable
 from typing import Any
 
 from lib.utils.errors import UserError, unknown_name
+from lib.utils.names import fault_in_name
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "DA.norm_type": ("global", "channel", "none"),
@@ -33,34 +35,41 @@ NULL_IS_EMPTY: frozenset[str] = frozenset({"MODEL.PRETRAIN_FILE"})
 
 Rule = tuple[str, Callable[[Any], bool]]
 
-POSITIVE: Rule = ("greater than 0", lambda v: v > 0)
 NOT_NEGATIVE: Rule = ("at least 0", lambda v: v >= 0)
-COUNT: Rule = ("at least 1", lambda v: v >= 1)
+MOST = 10**9  # of a count
+COUNT: Rule = (f"at least 1, at most {MOST}", lambda v: 1 <= v <= MOST)
+COUNT_OR_NONE: Rule = (f"at least 0, at most {MOST}", lambda v: 0 <= v <= MOST)
+FACTOR: Rule = ("greater than 0, at most 100", lambda v: 0 < v <= 100)
+JITTER: Rule = ("from 0 to 100", lambda v: 0 <= v <= 100)
+SPREAD: Rule = ("from 0 to 2", lambda v: 0 <= v <= 2)
 SHARE: Rule = ("from 0 to 1", lambda v: 0 <= v <= 1)
 SHARE_BELOW_1: Rule = ("from 0 to below 1", lambda v: 0 <= v < 1)
-SIDE: Rule = ("a positive multiple of 16", lambda v: v > 0 and v % 16 == 0)
+SIDE: Rule = ("a positive multiple of 16, at most 4096", lambda v: 0 < v <= 4096 and v % 16 == 0)
 ALL_POSITIVE: Rule = ("only numbers greater than 0", lambda v: all(x > 0 for x in v))
-NOT_EMPTY: Rule = ("at least one name", lambda v: len(v) > 0)
+NAMES: Rule = ("at least one name, of letters that can be shown",
+               lambda v: len(v) > 0 and not any(re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) for name in v))
+FILE: Rule = ("the name of a file in the pretrained folder, not a path", lambda v: not v or fault_in_name(v) is None)
 RATIOS: Rule = ("numbers of at least 0, not all 0", lambda v: all(x >= 0 for x in v) and sum(v) > 0)
 
 RULES: dict[str, Rule] = {
     "DA.border_prob": SHARE,
-    "DA.sfactor": ("two numbers greater than 0, the lower first", lambda v: 0 < v[0] <= v[1]),
+    "DA.sfactor": ("two numbers greater than 0, at most 100, the lower first", lambda v: 0 < v[0] <= v[1] <= 100),
     "DA.imix_occrate": SHARE,
-    "DA.imix_epoch": NOT_NEGATIVE,
+    "DA.imix_epoch": COUNT_OR_NONE,
     "DA.imix_interval": COUNT,
+    "MODEL.PRETRAIN_FILE": FILE,
     "MODEL.BACKBONE.STRIDE": ("16", lambda v: v == 16),
-    "MODEL.HEAD.NUM_CHANNELS": ("a positive multiple of 8", lambda v: v > 0 and v % 8 == 0),
+    "MODEL.HEAD.NUM_CHANNELS": ("a positive multiple of 8, at most 8192", lambda v: 0 < v <= 8192 and v % 8 == 0),
     "MODEL.HEAD.PRIOR_PROB": SHARE_BELOW_1,
     "TRAIN.LR": NOT_NEGATIVE,
     "TRAIN.BACKBONE_MULTIPLIER": NOT_NEGATIVE,
     "TRAIN.WEIGHT_DECAY": NOT_NEGATIVE,
     "TRAIN.EPOCH": COUNT,
     "TRAIN.LR_DROP_EPOCH": COUNT,
-    "TRAIN.WARMUP_STEPS": NOT_NEGATIVE,
+    "TRAIN.WARMUP_STEPS": COUNT_OR_NONE,
     "TRAIN.SCHEDULER.DECAY_RATE": NOT_NEGATIVE,
     "TRAIN.BATCH_SIZE": COUNT,
-    "TRAIN.NUM_WORKER": NOT_NEGATIVE,
+    "TRAIN.NUM_WORKER": ("from 0 to 4096", lambda v: 0 <= v <= 4096),
     "TRAIN.DROP_PATH_RATE": SHARE_BELOW_1,
     "TRAIN.GIOU_WEIGHT": NOT_NEGATIVE,
     "TRAIN.L1_WEIGHT": NOT_NEGATIVE,
@@ -68,32 +77,32 @@ RULES: dict[str, Rule] = {
     "TRAIN.GRAD_CLIP_NORM": NOT_NEGATIVE,
     "TRAIN.ACCUMULATE": COUNT,
     "TRAIN.EMA_DECAY": SHARE_BELOW_1,
-    "TRAIN.KEEP_CHECKPOINTS": NOT_NEGATIVE,
-    "TRAIN.SEED": NOT_NEGATIVE,
+    "TRAIN.KEEP_CHECKPOINTS": COUNT_OR_NONE,
+    "TRAIN.SEED": ("from 0 to below 2^63", lambda v: 0 <= v < 2**63 - 1),
     "TRAIN.PRINT_INTERVAL": COUNT,
     "TRAIN.VAL_EPOCH_INTERVAL": COUNT,
     "DATA.STD": ALL_POSITIVE,
     "DATA.MAX_SAMPLE_INTERVAL": COUNT,
     "DATA.CURRICULUM": SHARE,
-    "DATA.TRAIN.DATASETS_NAME": NOT_EMPTY,
+    "DATA.TRAIN.DATASETS_NAME": NAMES,
     "DATA.TRAIN.DATASETS_RATIO": RATIOS,
     "DATA.TRAIN.SAMPLE_PER_EPOCH": COUNT,
-    "DATA.VAL.DATASETS_NAME": NOT_EMPTY,
+    "DATA.VAL.DATASETS_NAME": NAMES,
     "DATA.VAL.DATASETS_RATIO": RATIOS,
     "DATA.VAL.SAMPLE_PER_EPOCH": COUNT,
     "DATA.SEARCH.SIZE": SIDE,
-    "DATA.SEARCH.FACTOR": POSITIVE,
-    "DATA.SEARCH.CENTER_JITTER": NOT_NEGATIVE,
-    "DATA.SEARCH.SCALE_JITTER": NOT_NEGATIVE,
-    "DATA.SEARCH.NUMBER": COUNT,
+    "DATA.SEARCH.FACTOR": FACTOR,
+    "DATA.SEARCH.CENTER_JITTER": JITTER,
+    "DATA.SEARCH.SCALE_JITTER": SPREAD,
+    "DATA.SEARCH.NUMBER": ("at least 1, at most 1000", lambda v: 1 <= v <= 1000),
     "DATA.TEMPLATE.SIZE": SIDE,
-    "DATA.TEMPLATE.FACTOR": POSITIVE,
-    "DATA.TEMPLATE.CENTER_JITTER": NOT_NEGATIVE,
-    "DATA.TEMPLATE.SCALE_JITTER": NOT_NEGATIVE,
+    "DATA.TEMPLATE.FACTOR": FACTOR,
+    "DATA.TEMPLATE.CENTER_JITTER": JITTER,
+    "DATA.TEMPLATE.SCALE_JITTER": SPREAD,
     "DATA.TEMPLATE.NUMBER": ("1", lambda v: v == 1),
-    "TEST.TEMPLATE_FACTOR": POSITIVE,
+    "TEST.TEMPLATE_FACTOR": FACTOR,
     "TEST.TEMPLATE_SIZE": SIDE,
-    "TEST.SEARCH_FACTOR": POSITIVE,
+    "TEST.SEARCH_FACTOR": FACTOR,
     "TEST.SEARCH_SIZE": SIDE,
     "TEST.EPOCH": COUNT,
 }
@@ -115,7 +124,7 @@ def check_value(key: str, value: Any, default: Any, where: str) -> Any:
         raise UserError(f"{where}: {unknown_name(key, value, CHOICES[key])}")
     text, holds = RULES.get(key, ("", lambda v: True))
     if not holds(value):
-        raise UserError(f"{where}: {key} must be {text}, got {value!r}")
+        raise UserError(f"{where}: {key} must be {text}, got {_SHORT.repr(value)}")
     return value
 
 

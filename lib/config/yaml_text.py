@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from lib.utils.errors import UserError
+from lib.utils.errors import UserError, one_line
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -20,7 +20,7 @@ def parse_yaml(text: str, where: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid YAML: {_one_line(error)}") from error
     if twice is not None:
-        raise UserError(f"{where}, line {twice.start_mark.line + 1}: {twice.value} is given twice")
+        raise UserError(f"{where}, line {twice.start_mark.line + 1}: {_one_line(twice.value)} is given twice")
     return value
 
 
@@ -52,4 +52,4 @@ def _key_given_twice(root: yaml.Node | None) -> yaml.Node | None:
 
 
 def _one_line(problem: object) -> str:
-    return " ".join(str(problem).split())
+    return one_line(" ".join(str(problem).split())[:300])

@@ -16,9 +16,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,16 +24,16 @@ from pathlib import Path
 import numpy as np
 
 from lib.data.sequence import VideoSet
+from lib.utils.arrays import Arrays, ArraysError, check_arrays, load_arrays
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path, locked
 from lib.utils.progress import progress
 
 _log = logging.getLogger(__name__)
 
-Arrays = dict[str, np.ndarray]
 FOLDER = ".mstgt_index"
-FORMAT = 1  # to be raised when readers come to see other facts in the same files
-_FACTS = ("states", "lengths", "visible_counts", "classes", "difficulties")
+FORMAT = 2  # to be raised when readers come to see other facts in the same files
+_FACTS = {"lengths": "i1", "visible_counts": "i1", "classes": "U1", "difficulties": "f1"}
 
 
 def indexed(videos: VideoSet, root: Path) -> VideoSet:
@@ -46,7 +44,7 @@ def indexed(videos: VideoSet, root: Path) -> VideoSet:
     if videos.state_of is None:
         return videos
     states = digests((name, videos.state_of(name)) for name in videos.video_names)
-    facts = cached_arrays(root, videos.name, states, partial(_collect, videos, states), require=_FACTS)
+    facts = cached_arrays(root, videos.name, states, partial(_collect, videos, states), _FACTS, _same_length)
     classes = dict(zip(videos.video_names, facts["classes"].tolist(), strict=True))
     difficulties = dict(zip(videos.video_names, facts["difficulties"].tolist(), strict=True))
     rated = not np.isnan(facts["difficulties"]).all()
@@ -62,20 +60,23 @@ def digests(states: Iterable[Hashable]) -> np.ndarray:
 
 
 def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Arrays | None], Arrays],
-                  require: tuple[str, ...] = ()) -> Arrays:
+                  kinds: Mapping[str, str], fits: Callable[[Arrays], bool]) -> Arrays:
     """What ``build`` gives, from the cache when it was kept under the same ``states``.
 
-    build    is given the arrays kept under other states, or None
-    require  names of arrays without which a cached file counts as damaged
+    build   is given the arrays kept under other states, or None
+    kinds   the arrays that a cached file must hold (:func:`lib.utils.arrays.check_arrays`)
+    fits    whether they fit together: nothing that would be an index error or a name of somewhere else. A cached file
+            comes with the dataset, perhaps from somebody else; one that does not fit counts as damaged
     """
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
-    old = _newest(files, states, require, say=True)
+    read = partial(_newest, files, states, {"states": "u1", **kinds}, fits)
+    old = read(say=True)
     if _is_of(old, states):
         return old
     folder = next((f.parent for f in files if _can_write(f.parent)), None)
     with _only_builder(folder):
         if folder is not None:  # another process may have built it while this one waited
-            old = _newest(files, states, require, say=False)
+            old = read(say=False)
             if _is_of(old, states):
                 return old
         arrays = build(old) | {"states": states, "format": np.array(FORMAT)}
@@ -90,7 +91,7 @@ def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Ar
 def _collect(videos: VideoSet, states: np.ndarray, old: Arrays | None) -> Arrays:
     """The facts of each video, parsed where ``old`` does not have them."""
     rows = {} if old is None else {state: i for i, state in enumerate(old["states"].tolist())}
-    kept = None if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS[1:]), strict=True))
+    kept = None if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS), strict=True))
     found = []
     lacking = sum(state not in rows for state in states.tolist())
     with progress(total=lacking, unit="video", desc=f"index of {videos.name}") as bar:
@@ -144,29 +145,34 @@ def _is_of(arrays: Arrays | None, states: np.ndarray) -> bool:
     return arrays is not None and np.array_equal(arrays["states"], states)
 
 
-def _newest(files: list[Path], states: np.ndarray, require: tuple[str, ...], say: bool) -> Arrays | None:
+def _same_length(facts: Arrays) -> bool:
+    return len({len(facts[name]) for name in ("states", *_FACTS)}) == 1
+
+
+def _newest(files: list[Path], states: np.ndarray, kinds: Mapping[str, str], fits: Callable[[Arrays], bool],
+            say: bool) -> Arrays | None:
     """The kept arrays: those of ``states`` where there are such, else older ones, else None."""
     old = None
     for file in files:
-        arrays = _read(file, require, say)
+        arrays = _read(file, kinds, fits, say)
         if _is_of(arrays, states):
             return arrays
         old = arrays if old is None else old
     return old
 
 
-def _read(file: Path, require: tuple[str, ...], say: bool) -> Arrays | None:
+def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], say: bool) -> Arrays | None:
     if not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
+        arrays = load_arrays(file)
+        check_arrays(arrays, {"format": "i0"})
         if arrays["format"] != FORMAT:
             return None
-        lengths = {len(arrays[name]) for name in ("states", *require)}
-        if len(lengths) != 1:
-            raise ValueError("its parts do not fit")
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        check_arrays(arrays, kinds)
+        if not fits(arrays):
+            raise ArraysError("its parts do not fit")
+    except ArraysError as error:
         if say:
             _log.warning("the index %s is damaged (%s) and is built again", file, error)
         return None

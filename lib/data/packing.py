@@ -9,6 +9,7 @@ refused. The archive appears under its name when it is whole and its contents ha
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import stat
@@ -25,7 +26,7 @@ import numpy as np
 from lib.data.store import FolderStore
 from lib.data.stores.directory import Directory, fault_in_key
 from lib.data.stores.lmdb_store import DIRECTORY_KEY, MAX_KEY_BYTES, read_directory, write_directory
-from lib.data.stores.zip_store import read_contents
+from lib.data.stores.zip_store import mark_of, read_contents
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path
 from lib.utils.progress import progress
@@ -117,6 +118,7 @@ def _write_zip(source: FolderStore, keys: list[str], sizes: dict[str, int], path
             info.compress_type = zipfile.ZIP_DEFLATED if key.lower().endswith(TEXTS) else zipfile.ZIP_STORED
             archive.writestr(info, source.read(key))
             done(sizes[key])
+        archive.comment = mark_of(archive.infolist())
     return len(read_contents((path,))["names"])
 
 
@@ -144,7 +146,7 @@ def _write_lmdb(source: FolderStore, keys: list[str], sizes: dict[str, int], pat
                 listed, _ = read_directory(transaction.get(DIRECTORY_KEY), path)
             return min(len(listed), environment.stat()["entries"] - 1)
     except lmdb.Error as error:
-        raise UserError(f"cannot write the LMDB: {error}") from error
+        raise OSError(errno.EIO, f"{error}; is the disk full?") from error
 
 
 def _batches(keys: list[str], sizes: dict[str, int]) -> Iterator[range]:

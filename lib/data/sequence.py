@@ -15,6 +15,7 @@ import numpy as np
 
 from lib.data.images import decode_image
 from lib.data.store import FrameStore
+from lib.utils.names import check_name, check_names
 
 
 class Frames(Protocol):
@@ -90,7 +91,8 @@ class Sequence:
 
 @dataclass(frozen=True)
 class VideoSet:
-    """A dataset split: names at once, videos parsed when asked for.
+    """A dataset split: names at once, videos parsed when asked for. The names come from files and folders, and name
+    result files: :class:`UserError` for one that could not, or that would name a file somewhere else.
 
     ``missing`` names the videos that the split should have and that are not on disk.
     ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
@@ -106,6 +108,10 @@ class VideoSet:
     lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
     visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
     state_of: Callable[[str], Hashable] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "the dataset's name")
+        check_names(self.video_names, f"{self.name}: the video")
 
     def __len__(self) -> int:
         return len(self.video_names)

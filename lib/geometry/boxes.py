@@ -1,15 +1,21 @@
 """Boxes as plain NumPy: formats, clipping, overlap. The tensor side uses ``torchvision.ops``.
 
 ``box_xywh`` is top-left x, y, width, height in pixels; ``box_cxcywh`` is centre x, y, width, height.
+
+A box may lie outside its picture, in part or wholly. One whose numbers are beyond ``MOST_PX``, or whose sides are below
+``LEAST_PX``, is no box of a picture: sums and products with it would overflow or vanish.
 """
 
 from __future__ import annotations
+
+import reprlib
 
 import numpy as np
 
 from lib.utils.errors import UserError
 
 CLIP_MARGIN = 10.0
+MOST_PX, LEAST_PX = 1e6, 1e-3
 
 
 def check_box(box_xywh: object, where: str) -> np.ndarray:
@@ -17,10 +23,19 @@ def check_box(box_xywh: object, where: str) -> np.ndarray:
     try:
         box = np.asarray(box_xywh, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: a box is four numbers x y w h, not {box_xywh!r}") from error
+        raise UserError(f"{where}: a box is four numbers x y w h, not {reprlib.repr(box_xywh)}") from error
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
-        raise UserError(f"{where}: a box is four finite numbers x y w h with w > 0 and h > 0, not {box.tolist()}")
+        raise UserError(f"{where}: a box is four finite numbers x y w h with w > 0 and h > 0, not "
+                        f"{reprlib.repr(box.tolist())}")
+    if not usable_boxes(box[None])[0]:
+        raise UserError(f"{where}: {box.tolist()} is no box of a picture: numbers are at most {MOST_PX:.0f} px, sides "
+                        f"at least {LEAST_PX} px")
     return box
+
+
+def usable_boxes(boxes_xywh: np.ndarray) -> np.ndarray:
+    """(N, 4) -> (N,) whether a box is finite, has an area, and is within ``MOST_PX`` and ``LEAST_PX``."""
+    return (np.abs(boxes_xywh) <= MOST_PX).all(axis=-1) & (boxes_xywh[..., 2:] >= LEAST_PX).all(axis=-1)
 
 
 def overlaps_image(box_xywh: np.ndarray, width: int, height: int) -> bool:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do on its way
+FAR = 8192  # px: no room is made for the black around the picture in crops with longer sides
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Crop:
         :attr:`rows` may be missing.
         """
         out = np.empty((self.size, self.size, image.shape[2]), image.dtype) if out is None else out
+        if self.side > FAR:
+            return self._cut_far(image, reduce, out)
         if reduce > 1:
             return self._cut_reduced(image, reduce, out)
         height, width = image.shape[:2]
@@ -79,6 +82,14 @@ class Crop:
         matrix = np.array([[step, 0, x], [0, step, y]])
         return cv2.warpAffine(image, matrix, (self.size, self.size), out, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                               cv2.BORDER_CONSTANT, (0, 0, 0))
+
+    def _cut_far(self, image: np.ndarray, reduce: int, out: np.ndarray) -> np.ndarray:
+        """Pixel by pixel, so that the size of the region costs nothing."""
+        height, width = image.shape[:2]
+        places = (np.arange(self.size) + 0.5) * self.side / self.size
+        x, y = (np.clip((corner + places) / reduce - 0.5, -2, extent + 1).astype(np.float32)
+                for corner, extent in zip(self._corner, (width, height), strict=True))
+        return cv2.remap(image, *np.meshgrid(x, y), cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, (0, 0, 0))
 
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
         """A box of the picture -> cx, cy, w, h as a share of the crop (the network's target)."""

@@ -27,7 +27,7 @@ from lib.train.losses import TrackingLoss
 from lib.train.optim import make_optimizer
 from lib.train.trainers.curves import PICTURE
 from lib.train.trainers.interruption import Every
-from lib.train.trainers.state import claim, list_resumable, newest_checkpoint, read_checkpoint
+from lib.train.trainers.state import claim, cut_metrics, list_resumable, newest_checkpoint, read_checkpoint
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
@@ -132,6 +132,8 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
             put_aside(folder)
         if state is not None:
             trainer.load_state(state)
+        elif group.leads:
+            cut_metrics(folder, 0, 0)  # of a run that ended before it had saved anything
         if group.leads:
             write_text(folder / "config.yaml", dump_config(cfg))
             _announce(trainer, group, resumed=state is not None)

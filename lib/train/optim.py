@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lib.utils.errors import UserError
+
 
 def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
     """Two groups: the head at ``TRAIN.LR``, all else at ``TRAIN.LR * TRAIN.BACKBONE_MULTIPLIER``.
@@ -27,6 +29,25 @@ def rate_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (steps_per_epoch * cfg.TRAIN.EPOCH))))
     dropped = step >= steps_per_epoch * cfg.TRAIN.LR_DROP_EPOCH
     return warm * (cfg.TRAIN.SCHEDULER.DECAY_RATE if dropped else 1.0)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over the moments of each parameter from what ``state_dict`` gave (one that never had a gradient has none);
+    the settings stay the optimizer's own.
+
+    Raises :class:`UserError` where they are not those of its parameters.
+    """
+    own, moments = optimizer.state_dict()["param_groups"], state["state"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    fits = moments.keys() <= set(range(len(parameters))) and all(
+        isinstance(moment, dict) and all(
+            isinstance(moment.get(name), torch.Tensor) and moment[name].shape == shape
+            for name, shape in (("exp_avg", parameters[i].shape), ("exp_avg_sq", parameters[i].shape),
+                                ("step", torch.Size())))
+        for i, moment in moments.items())
+    if not fits:
+        raise UserError("the checkpoint's optimizer is not that of this network; train anew with --resume none")
+    optimizer.load_state_dict({"state": moments, "param_groups": own})
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -19,7 +19,7 @@ from lib.test.profiling import measure_cost, time_rounds
 from lib.test.tracker import TrackerEngine
 from lib.utils.errors import UserError
 
-CFG = load_config("MSTGT", "MSTGT-nano-128")
+CFG = load_config("MSTGT", "MSTGT-demo-128")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -82,7 +82,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_writes_what_it_prints(tmp_path):
-    done = command("tracking/profile_model.py", "--config", "MSTGT-nano-128", "--device", "cpu", "--seconds", "0.1",
+    done = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--device", "cpu", "--seconds", "0.1",
                    "--precision", "bf16", "--json", str(tmp_path / "p.json"), "--picture", str(tmp_path / "p.svg"))
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "p.json").read_text())
@@ -90,12 +90,12 @@ def test_the_command_writes_what_it_prints(tmp_path):
     assert written["cost"]["parameters"] > 3e6 and written["frames_per_second"]["network"] > 0
     assert all(name in done.stdout for name in ("decode", "main stage", "GFLOP/s", "peak:"))
     assert (tmp_path / "p.svg").stat().st_size > 1000
-    wrong = command("tracking/profile_model.py", "--config", "MSTGT-nano-128", "--picture", str(tmp_path / "p.doc"))
+    wrong = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--picture", str(tmp_path / "p.doc"))
     assert wrong.returncode == 1 and wrong.stderr.strip().endswith("the name must end in .png, .pdf or .svg")
 
 
 def test_the_benchmark_compares_and_checks(tmp_path):
-    done = command("benchmarks/tracking_speed.py", "--config", "MSTGT-nano-128", "--rows", "plain", "fp32",
+    done = command("benchmarks/tracking_speed.py", "--config", "MSTGT-demo-128", "--rows", "plain", "fp32",
                    "fp32_batch2", "--rounds", "2", "--threads", "1", "--json", str(tmp_path / "speed.json"))
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]

@@ -20,7 +20,7 @@ from lib.train.trainers.state import METRICS, list_resumable
 from lib.utils.runs import checkpoint_path
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 SETTINGS = ("TRAIN.EPOCH=2", "TRAIN.BATCH_SIZE=2", "DATA.TRAIN.SAMPLE_PER_EPOCH=16", "DATA.VAL.SAMPLE_PER_EPOCH=4",
             "TRAIN.NUM_WORKER=1", "TRAIN.DROP_PATH_RATE=0.2", "DA.imix=true", "DA.imix_epoch=0",
             "TRAIN.PRINT_INTERVAL=1", "TRAIN.EMA_DECAY=0.9")

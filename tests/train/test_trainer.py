@@ -43,7 +43,7 @@ PROCESSING = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 1.0,
 
 
 def settings(*overrides: str):
-    return load_config("MSTGT", "MSTGT-nano-128", [
+    return load_config("MSTGT", "MSTGT-demo-128", [
         "TRAIN.EPOCH=3", "TRAIN.BATCH_SIZE=4", "TRAIN.NUM_WORKER=0", "TRAIN.WARMUP_STEPS=2", "TRAIN.PRINT_INTERVAL=2",
         "TRAIN.VAL_EPOCH_INTERVAL=2", "TRAIN.LR=3e-3", *overrides])
 

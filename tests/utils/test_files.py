@@ -1,4 +1,4 @@
-"""Locks between processes."""
+"""Locks between processes, and files that are written whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.utils.errors import UserError
-from lib.utils.files import locked
+from lib.utils.files import _parts, atomic_path, locked, write_text
 
 
 @pytest.mark.parametrize("name", ["", "file.lock"])
@@ -40,3 +40,16 @@ def test_waiting_ends_when_the_lock_is_given_back(tmp_path):
 def test_a_place_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot lock .*nowhere"), locked(tmp_path / "nowhere" / "file.lock"):
         pass
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_but_nothing_that_is_being_written(tmp_path):
+    for name in (".a.part-x1y2z3w4.txt", ".a.part-x1y2z3w4.png", ".b.part-x1y2z3w4.txt", ".a.mine.txt"):
+        (tmp_path / name).write_text("half")
+    with atomic_path(tmp_path / "a.txt") as first:
+        assert not (tmp_path / ".a.part-x1y2z3w4.txt").exists()
+        _parts.cache_clear()  # another process
+        write_text(tmp_path / "a.txt", "two")
+        first.write_text("one")
+    assert (tmp_path / "a.txt").read_text() == "one"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.mine.txt", ".a.part-x1y2z3w4.png", ".b.part-x1y2z3w4.txt",
+                                                          "a.txt"]

@@ -6,7 +6,7 @@ Numbers may be parted by commas, tabs, spaces or a mix; ``NaN`` is a number here
 many numbers as the first. Anything else is a :class:`UserError` that names the file and the line.
 
 Plain files are read at once by ``plain_rows``; every other file, good or bad, is read with care, so that a fault is
-found with its line. Both give the same numbers.
+found with its line. Both give the same numbers. A file of more than ``MOST_BYTES`` is refused unread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import math
 import numpy as np
 
 from lib.data.readers.plain_rows import plain_digits, plain_rows
+from lib.data.store import refuse_size
 from lib.utils.errors import UserError
+
+MOST_BYTES = 32 << 20  # some 800 000 frames
 
 
 def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.ndarray:
@@ -24,6 +27,7 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.n
 
     Blank lines are allowed at the end only. An empty file gives no rows.
     """
+    refuse_size(len(data), where, MOST_BYTES)
     rows = plain_rows(data)
     return rows if rows is not None and rows.shape[1] in columns else _careful_rows(data, where, columns)
 
@@ -45,6 +49,7 @@ def _careful_rows(data: bytes, where: str, columns: tuple[int, ...]) -> np.ndarr
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:
     """All numbers of a file in reading order as (n,) float64, however they are spread over lines."""
+    refuse_size(len(data), where, MOST_BYTES)
     digits = plain_digits(data)
     if digits is not None:
         return digits
@@ -125,5 +130,5 @@ def as_difficulty(text: str, where: str) -> float:
     """A difficulty as written in ``meta_info.ini``."""
     values = _floats([text.strip()])
     if values is None or math.isnan(values[0]):
-        raise UserError(f"{where}: difficulty must be a number, not {text!r}")
+        raise UserError(f"{where}: difficulty must be a number, not {text[:60]!r}")
     return float(values[0])

@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 from functools import partial
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -26,6 +27,10 @@ from lib.utils.progress import progress
 ANNOTATION = "annotations/instances_train2017.json"
 IMAGE_FOLDERS = ("images/train2017", "train2017")
 MIN_SIDE_PX = 50.0
+_KINDS = {"ids": "i1", "boxes_xywh": "f2", "images": "i1", "categories": "i1", "image_names": "U1", "image_wh": "i2",
+          "category_names": "U1", "missing": "i1"}
+_NAME_LENGTH, _MOST_ID = 255, 1 << 63
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def coco(name: str, store: FrameStore) -> VideoSet:
@@ -35,12 +40,22 @@ def coco(name: str, store: FrameStore) -> VideoSet:
         nothing = VideoSet(name, (), partial(_read_object, store, folder, {}))
         return require_videos(nothing, store, f"{ANNOTATION} with {' or '.join(IMAGE_FOLDERS)}")
     states = digests([(store.stamp(ANNOTATION), folder, store.stamp(folder))])
-    kept = cached_arrays(store.root, name, states, partial(_parse, store, folder))
+    kept = cached_arrays(store.root, name, states, partial(_parse, store, folder), _KINDS, _fit)
     ones = np.ones(len(kept["ids"]), np.int64)
     videos = VideoSet(name, tuple(map(str, kept["ids"].tolist())), partial(_read_object, store, folder, kept),
                       tuple(map(str, kept["missing"].tolist())), class_of=partial(_class_of, kept),
                       lengths=ones, visible_counts=ones)
     return require_videos(videos, store, f"objects in {ANNOTATION} whose images are in {folder}")
+
+
+def _fit(kept: Arrays) -> bool:
+    """Whether every object has an image and a category, and every image is a file of its folder."""
+    objects, ids = len(kept["ids"]), kept["ids"]
+    return (objects == len(kept["images"]) == len(kept["categories"]) and kept["boxes_xywh"].shape == (objects, 4)
+            and kept["image_wh"].shape == (len(kept["image_names"]), 2) and bool((np.diff(ids) > 0).all())
+            and all(not objects or kept[rows].min() >= 0 and kept[rows].max() < len(kept[names])
+                    for rows, names in (("images", "image_names"), ("categories", "category_names")))
+            and not (np.char.find(kept["image_names"], "/") >= 0).any())
 
 
 def _row(kept: Arrays, video: str) -> int:
@@ -72,24 +87,24 @@ def _parse(store: FrameStore, folder: str, _old: Arrays | None) -> Arrays:
     category_rows = {category: i for i, category in enumerate(dataset.cats)}
     found, missing = [], []
     try:
-        image_names = [str(image["file_name"]) for image in dataset.imgs.values()]
+        image_names = [_name(image["file_name"]) for image in dataset.imgs.values()]
         image_wh = np.array([(image["width"], image["height"]) for image in dataset.imgs.values()], np.int64)
-        category_names = [str(category["name"]) for category in dataset.cats.values()]
+        category_names = [_name(category["name"]) for category in dataset.cats.values()]
         for entry in progress(dataset.anns.values(), unit="object", desc="index of COCO"):
             image = image_rows[entry["image_id"]]
             box = _clipped(entry["bbox"], image_wh[image])
-            if entry.get("iscrowd", 0) or not min(box[2:]) > MIN_SIDE_PX:
+            if entry.get("iscrowd", 0) or not all(side > MIN_SIDE_PX for side in box[2:]):
                 continue
             if image_names[image] in present:
-                found.append((int(entry["id"]), box, image, category_rows[entry["category_id"]]))
+                found.append((_id(entry["id"]), box, image, category_rows[entry["category_id"]]))
             else:
-                missing.append(int(entry["id"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: not COCO's annotation of objects ({type(error).__name__}: {error})") from error
+                missing.append(_id(entry["id"]))
+    except _FAULTS as error:
+        raise _refusal(where, error) from error
     found.sort()
     ids, boxes, images, categories = zip(*found, strict=True) if found else ((), (), (), ())
     return {"ids": np.array(ids, np.int64), "boxes_xywh": np.array(boxes, np.float64).reshape(-1, 4),
-            "images": np.array(images, np.int32), "categories": np.array(categories, np.int16),
+            "images": np.array(images, np.int32), "categories": np.array(categories, np.int32),
             "image_names": np.array(image_names, np.str_), "image_wh": image_wh.reshape(-1, 2),
             "category_names": np.array(category_names, np.str_), "missing": np.array(sorted(missing), np.int64)}
 
@@ -100,9 +115,26 @@ def _load(data: bytes, where: str) -> COCO:
         dataset.dataset = json.loads(data)
         with contextlib.redirect_stdout(io.StringIO()):  # it tells of its progress
             dataset.createIndex()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{where}: not COCO's annotation of objects ({type(error).__name__}: {error})") from error
+    except _FAULTS as error:
+        raise _refusal(where, error) from error
     return dataset
+
+
+def _refusal(where: str, error: Exception) -> UserError:
+    return UserError(f"{where}: not COCO's annotation of objects ({type(error).__name__}: {str(error)[:80]}); fetch it "
+                     "again")
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _NAME_LENGTH:
+        raise ValueError("a name that is no text, or too long")
+    return value
+
+
+def _id(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST_ID:
+        raise ValueError(f"the id {value!r}")
+    return value
 
 
 def _clipped(box_xywh: list[float], size_wh: np.ndarray) -> tuple[float, float, float, float]:

@@ -4,6 +4,9 @@ The rule for an annotation that is not as long as its video: rows beyond the las
 last row have NaN boxes and are invisible. Both are said in ``Sequence.notes``, and ``Sequence.annotated`` holds how
 many frames the annotation covers, so that an evaluation leaves the others out. A video without any image on disk (an
 annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
+
+The rule for boxes: NaN, sides of zero or below, and boxes outside the picture are taken as they are; the first two are
+invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, becomes NaN, which ``Sequence.notes`` say.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from lib.data.readers.annotation import fit_rows
 from lib.data.sequence import Sequence, StoredFrames, VideoSet
 from lib.data.store import FolderStore, FrameStore, Stamp
 from lib.data.stores import LmdbStore, ZipStore
+from lib.geometry.boxes import LEAST_PX, MOST_PX, usable_boxes
 from lib.utils.errors import UserError
 
 _NUMBERED = re.compile(r"([0-9]+)\.[^.]+$")
@@ -54,7 +58,8 @@ def open_store(root: str | Path, name: str) -> FrameStore:
         return FolderStore(root)
     if root.exists():
         raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {WHAT_TO_DO}")
-    raise UserError(f"no dataset {name!r}: there is no folder {root} (nor {root.name}.zip or .lmdb); {WHAT_TO_DO}")
+    raise UserError(f"no dataset {name!r}: there is no folder {root} (nor {root.name}.zip or {root.name}.lmdb); "
+                    f"{WHAT_TO_DO}")
 
 
 OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}
@@ -148,7 +153,13 @@ def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xyw
     elif rows < frames and not first_only:
         notes += (f"the annotation has {rows} rows for {frames} frames: the last {frames - rows} are not scored",)
     boxes = fit_rows(boxes_xywh, frames)
-    visible = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    visible = usable_boxes(boxes)
+    absurd = (boxes[:, 2:] > 0).all(axis=1) & ~visible & ~np.isnan(boxes).any(axis=1)
+    absurd |= (np.abs(boxes) > MOST_PX).any(axis=1)
+    if absurd.any():
+        boxes[absurd] = np.nan
+        notes += (f"{int(absurd.sum())} boxes with numbers beyond {MOST_PX:.0f} px or sides below {LEAST_PX} px are "
+                  f"taken as not known (the first in row {int(np.flatnonzero(absurd)[0]) + 1})",)
     for label, flags in (("absence flags", absent), ("visible ratios", visible_ratio)):
         if flags is not None and len(flags) != rows:
             notes += (f"{len(flags)} {label} for {rows} rows of annotation",)

@@ -48,6 +48,9 @@ def folder(root: str | Path) -> VideoSet:
     if not found:
         for inner in (n for n in store.list() if not n.startswith(".")):
             targets = _targets(store, inner, inner)
+            twice = found.keys() & targets.keys()
+            if twice:
+                raise UserError(f"{root}: two videos would be called {min(twice)}; rename the folder {inner}")
             found |= targets
             if not targets and _frame_folder(store, inner) is not None:
                 missing.append(inner)
@@ -115,7 +118,7 @@ def _tlp_rows(rows: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     if bad.size:
         raise UserError(f"{where}, line {bad[0] + 1}: frame number {numbers[bad[0]]:g} is not a whole number above "
                         "the one before")
-    if len(rows) and numbers[-1] > 100 * len(rows) + 1000:
+    if len(rows) and numbers[-1] > 10 * len(rows) + 1000:
         raise UserError(f"{where}, line {len(rows)}: frame number {numbers[-1]:g} is out of reach of {len(rows)} rows")
     at = numbers.astype(int) - first
     boxes = np.full((at[-1] + 1 if at.size else 0, 4), np.nan)

@@ -12,8 +12,8 @@ videos. The splits of the official training set are index lists (``got10k_splits
 
 from __future__ import annotations
 
-import ast
 import configparser
+import re
 from collections.abc import Sequence as Sequential
 from functools import partial
 
@@ -21,12 +21,14 @@ from lib.data.readers.annotation import as_difficulty, boxes_from_rows, parse_fl
 from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present, state_of
 from lib.data.readers.spec import read_index_ranges
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, Stamp
+from lib.data.store import FrameStore, Stamp, refuse_size
 from lib.utils.errors import UserError
 
 TRAIN_VIDEOS = 9335
 ANNOTATION = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
 _FULLY_VISIBLE = 8  # cover.label counts eighths
+_META_BYTES, _CLASS_LENGTH = 1 << 16, 200  # at most
+_SIZE = re.compile(r"\s*\(?\s*([1-9]\d{0,5})\s*,\s*([1-9]\d{0,5})\s*\)?\s*", re.ASCII)
 
 
 def got10k_folder(name: str, store: FrameStore, split: str, *, hidden_truth: bool = False,
@@ -34,7 +36,7 @@ def got10k_folder(name: str, store: FrameStore, split: str, *, hidden_truth: boo
     """All videos of ``<root>/<split>``; ``hidden_truth``: only the first box of each is known."""
     prefix, folders = _split_folder(store, split)
     list_key = join(prefix, "list.txt")
-    names = _read_list(store, list_key) if store.exists(list_key) else \
+    names = read_list(store, list_key) if store.exists(list_key) else \
         [n for n in folders if store.exists(join(prefix, n, "groundtruth.txt"))]
     looked_for = f"{split}/list.txt and {split}/<video>/groundtruth.txt"
     return _video_set(name, store, prefix, names, folders, looked_for, hidden_truth, with_difficulty=synthetic)
@@ -44,7 +46,7 @@ def got10k_train(name: str, store: FrameStore, index_split: str) -> VideoSet:
     """The videos of the official training set that ``index_split`` of ``got10k_splits.txt`` selects."""
     prefix, folders = _split_folder(store, "train")
     list_key = join(prefix, "list.txt")
-    official = _read_list(store, list_key) if store.exists(list_key) else ()
+    official = read_list(store, list_key) if store.exists(list_key) else ()
     if len(official) != TRAIN_VIDEOS:  # a part of the dataset: the names follow a rule
         official = tuple(f"GOT-10k_Train_{i + 1:06d}" for i in range(TRAIN_VIDEOS))
     names = [official[i] for i in read_index_ranges("got10k_splits.txt", index_split)]
@@ -58,7 +60,8 @@ def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
     return prefix, tuple(n for n in inside or store.list() if "." not in n)
 
 
-def _read_list(store: FrameStore, key: str) -> tuple[str, ...]:
+def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
+    """The names in a file such as ``list.txt``, one a line."""
     try:
         return tuple(store.read(key).decode("utf-8-sig").split())
     except UnicodeDecodeError as error:
@@ -109,13 +112,17 @@ def read_meta(store: FrameStore, folder: str) -> dict:
     values: dict[str, str] = {}
     if store.exists(key):
         parser = configparser.RawConfigParser()
+        data = store.read(key)
+        refuse_size(len(data), store.where(key), _META_BYTES)
         try:
-            parser.read_string(store.read(key).decode("utf-8-sig"))
+            parser.read_string(data.decode("utf-8-sig"))
         except (configparser.Error, UnicodeDecodeError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(f"{store.where(key)}: not a file of sections and keys ({first_line})") from error
         values = {k: v for section in parser.sections() for k, v in parser.items(section)}
     difficulty = values.get("difficulty")
+    if len(values.get("object_class", "")) > _CLASS_LENGTH:
+        raise UserError(f"{store.where(key)}: object_class is longer than {_CLASS_LENGTH} characters; shorten it")
     return {"object_class": values.get("object_class"),
             "attributes": tuple(a.strip() for a in values.get("attributes", "").split(",") if a.strip()),
             "difficulty": None if difficulty is None else as_difficulty(difficulty, store.where(key)),
@@ -126,8 +133,7 @@ def _size(text: str | None, where: str) -> tuple[int, int] | None:
     """``(1920, 1080)`` as written."""
     if text is None:
         return None
-    try:
-        width, height = ast.literal_eval(text)
-        return int(width), int(height)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise UserError(f"{where}: resolution must be (width, height), not {text!r}") from error
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise UserError(f"{where}: resolution must be (width, height) in pixels, not {text[:60]!r}")
+    return int(match[1]), int(match[2])

@@ -20,12 +20,16 @@ import numpy as np
 from lib.data.index import Arrays, cached_arrays, digests
 from lib.data.readers.common import join, make_sequence, require_videos
 from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from lib.data.store import FrameStore, refuse_size
+from lib.geometry.boxes import MOST_PX, usable_boxes
 from lib.utils.errors import UserError
 from lib.utils.progress import progress
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_KINDS = {"folders": "U1", "tracks": "i1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1",
+          "boxes_xywh": "f2", "occluded": "b1"}
+_XML_BYTES, _TEXT_LENGTH, _MOST_TRACK = 1 << 20, 200, 1 << 31
 
 Track = tuple[int, str, tuple[float, float, float, float], bool]  # id, class, box x, y, w, h, occluded
 
@@ -37,7 +41,8 @@ def imagenet_vid(name: str, store: FrameStore) -> VideoSet:
     groups = store.list(annotations)
     folders = tuple(f"{group}/{video}" for group in groups for video in store.list(f"{annotations}/{group}"))
     states = digests((folder, store.stamp(f"{annotations}/{folder}")) for folder in folders)
-    kept = cached_arrays(store.root, name, states, partial(_parse, store, annotations, folders)) if folders else {}
+    parse = partial(_parse, store, annotations, folders)
+    kept = cached_arrays(store.root, name, states, parse, _KINDS, _fit) if folders else {}
     present = {f"{group}/{video}" for group in groups for video in store.list(f"{frames}/{group}")}
     rows, missing = {}, []
     for row, (folder, track) in enumerate(zip(kept["folders"].tolist(), kept["tracks"].tolist(), strict=True)
@@ -52,6 +57,15 @@ def imagenet_vid(name: str, store: FrameStore) -> VideoSet:
     videos = VideoSet(name, tuple(rows), partial(_read_track, store, frames, kept, rows), tuple(missing),
                       class_of=partial(_class_of, kept, rows), **facts)
     return require_videos(videos, store, f"{ANNOTATIONS}/<group>/<video>/*.xml with {FRAMES}/<group>/<video>/*.JPEG")
+
+
+def _fit(kept: Arrays) -> bool:
+    """Whether every track has its part of the boxes."""
+    tracks, rows = len(kept["tracks"]), len(kept["boxes_xywh"])
+    return (all(len(kept[name]) == tracks for name in ("folders", "classes", "lengths", "starts", "visible_counts"))
+            and kept["boxes_xywh"].shape == (rows, 4) and len(kept["occluded"]) == rows
+            and bool((kept["lengths"] >= 0).all() and (kept["starts"] >= 0).all()
+                     and (kept["starts"] <= rows - kept["lengths"]).all()))
 
 
 def _class_of(kept: Arrays, rows: dict[str, int], video: str) -> str:
@@ -78,8 +92,7 @@ def _parse(store: FrameStore, annotations: str, folders: tuple[str, ...], _old: 
             lengths.append(len(box))
             boxes.append(box.astype(np.float32))
             occluded.append(hidden)
-    visible = [int((np.isfinite(b).all(1) & (b[:, 2:] > 0).all(1) & ~hidden).sum())
-               for b, hidden in zip(boxes[1:], occluded[1:], strict=True)]
+    visible = [int((usable_boxes(b) & ~hidden).sum()) for b, hidden in zip(boxes[1:], occluded[1:], strict=True)]
     starts = np.cumsum([0, *lengths])[:-1]
     return {"folders": np.array(names, np.str_), "tracks": np.array(tracks, np.int64),
             "classes": np.array(classes, np.str_), "lengths": np.array(lengths, np.int64), "starts": starts,
@@ -111,21 +124,27 @@ class _WithoutDoctype(ElementTree.TreeBuilder):
 
 def _objects(data: bytes, where: str) -> list[Track]:
     """The objects annotated in one frame."""
+    refuse_size(len(data), where, _XML_BYTES)
     try:
         root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_WithoutDoctype()))
         return [_object(item) for item in root.iter("object")]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: not an annotation of ImageNet-VID ({error})") from error
 
 
 def _object(item: ElementTree.Element) -> Track:
-    left, top, right, bottom = (float(_text(item, f"bndbox/{side}")) for side in _SIDES)
-    return (int(_text(item, "trackid")), _text(item, "name"), (left, top, right - left, bottom - top),
+    left, top, right, bottom = sides = [float(_text(item, f"bndbox/{side}")) for side in _SIDES]
+    if not all(abs(side) <= MOST_PX for side in sides):
+        raise ValueError(f"a box with the sides {sides}")
+    track = int(_text(item, "trackid"))
+    if not 0 <= track < _MOST_TRACK:
+        raise ValueError(f"the track id {track}")
+    return (track, _text(item, "name"), (left, top, right - left, bottom - top),
             int(_text(item, "occluded")) != 0)
 
 
 def _text(item: ElementTree.Element, path: str) -> str:
     text = item.findtext(path)
-    if text is None:
-        raise ValueError(f"an object without {path}")
+    if text is None or len(text) > _TEXT_LENGTH:
+        raise ValueError(f"an object without {path}, or one that is too long")
     return text

@@ -52,7 +52,7 @@ def plain_digits(data: bytes) -> np.ndarray | None:
 def _decimals(commas: bytes, count: int) -> np.ndarray | None:
     """``count`` decimal numbers parted by commas; None where there is an exponent, NaN, too many digits, or a fault."""
     bare = commas.replace(b".", b"")
-    if bare.translate(None, b"0123456789-,") or not _signs_lead(bare):
+    if bare.translate(None, b"0123456789-,") or not _signs_lead(commas, bare):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
@@ -66,11 +66,11 @@ def _decimals(commas: bytes, count: int) -> np.ndarray | None:
     return None if places is None else _quotients(whole, places, commas)
 
 
-def _signs_lead(commas: bytes) -> bool:
-    """Whether every minus stands at the start of a field and is not all of it."""
+def _signs_lead(commas: bytes, bare: bytes) -> bool:
+    """Whether every minus stands at the start of a field and, its dot left out (``bare``), is not all of it."""
     minuses = commas.count(b"-")
     return not minuses or (commas.count(b",-") + commas.startswith(b"-") == minuses
-                           and b"-," not in commas and not commas.endswith(b"-"))
+                           and b"-," not in bare and not bare.endswith(b"-"))
 
 
 def _decimal_places(commas: bytes, count: int) -> np.ndarray | None:

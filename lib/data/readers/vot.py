@@ -11,6 +11,7 @@ from functools import partial
 
 from lib.data.readers.common import require_videos, split_present
 from lib.data.readers.folder import read_video_folder
+from lib.data.readers.got10k import read_list
 from lib.data.sequence import Sequence, VideoSet
 from lib.data.store import FrameStore
 
@@ -18,7 +19,7 @@ from lib.data.store import FrameStore
 def vot(store: FrameStore) -> VideoSet:
     """The videos that ``list.txt`` names, else every folder with a ``groundtruth.txt``."""
     present = [n for n in store.list() if store.exists(f"{n}/groundtruth.txt")]
-    names = store.read("list.txt").decode("utf-8").split() if store.exists("list.txt") else present
+    names = read_list(store, "list.txt") if store.exists("list.txt") else present
     here, missing = split_present(names, present)
     videos = VideoSet("vot", here, partial(_read_video, store), missing)
     return require_videos(videos, store, "<video>/groundtruth.txt")

@@ -7,12 +7,18 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-Arrays = dict[str, np.ndarray]
+from lib.utils.arrays import Arrays, ArraysError, check_arrays
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+MOST_KEY_BYTES = 1024  # the tables of names are as wide as the longest one
 
 
 def fault_in_key(key: str) -> str | None:
@@ -21,15 +27,15 @@ def fault_in_key(key: str) -> str | None:
         return "an absolute path"
     if "\\" in key:
         return "a backslash in the name"
-    if any(c in key for c in "\0\n\r"):
+    if _CONTROL.search(key):
         return "a control character in the name"
     if any(part in ("", ".", "..") for part in key.split("/")):
         return "a name with '..', '.' or an empty part"
     try:
-        key.encode("utf-8")
+        length = len(key.encode("utf-8"))
     except UnicodeEncodeError:
         return "a name that is not UTF-8"
-    return None
+    return f"a name longer than {MOST_KEY_BYTES} bytes" if length > MOST_KEY_BYTES else None
 
 
 class Directory:
@@ -39,14 +45,20 @@ class Directory:
     names    (files,) the names without their folders
     """
 
-    PARTS = ("folders", "starts", "names")  # what the constructor takes
+    PARTS = {"folders": "S1", "starts": "i1", "names": "S1"}  # what the constructor takes, and of what kind
 
     def __init__(self, folders: np.ndarray, starts: np.ndarray, names: np.ndarray):
+        """Raises :class:`ArraysError` for parts that do not fit."""
+        check_arrays({"folders": folders, "starts": starts, "names": names}, self.PARTS)
         if not (len(starts) == len(folders) + 1 and starts[0] == 0 and starts[-1] == len(names)
                 and (np.diff(starts) > 0).all()):
-            raise ValueError("a directory whose parts do not fit")
+            raise ArraysError("the parts of a directory do not fit")
         self.folders, self.starts, self.names = folders, starts, names
-        self._folder_rows = {folder: i for i, folder in enumerate(_decoded(folders))}
+        try:
+            self._folder_rows = {folder: i for i, folder in enumerate(_decoded(folders))}
+            _decoded(names)
+        except UnicodeDecodeError as error:
+            raise ArraysError("names that are no UTF-8") from error
         self._children: dict[str, set[str]] = {}
         for folder in self._folder_rows:
             while folder:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 import zlib
 from pathlib import Path
 from threading import Lock
@@ -18,6 +17,7 @@ import numpy as np
 
 from lib.data.store import Stamp, file_stamp
 from lib.data.stores.directory import Directory, DirectoryStore
+from lib.utils.arrays import ArraysError, check_arrays, load_arrays
 from lib.utils.errors import UserError
 
 DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
@@ -73,10 +73,10 @@ def write_directory(directory: Directory, crc: np.ndarray) -> bytes:
 def read_directory(data: bytes, where: Path) -> tuple[Directory, np.ndarray]:
     """The inverse of :func:`write_directory`."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            directory = Directory(*(arrays[part] for part in Directory.PARTS))
-            crc = arrays["crc"]
-    except (ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        arrays = load_arrays(io.BytesIO(data))
+        check_arrays(arrays, {"crc": "u1", **Directory.PARTS})
+        directory, crc = Directory(*(arrays[part] for part in Directory.PARTS)), arrays["crc"]
+    except ArraysError as error:
         raise UserError(f"the directory of {where} is damaged: {error}; make or fetch it again") from error
     if len(crc) != len(directory):
         raise UserError(f"the directory of {where} is damaged: {len(crc)} checksums for {len(directory)} files; make "

@@ -5,26 +5,31 @@ million entries take some ten seconds and a gigabyte to read in). A member is th
 and forked processes share nothing but the file. Members are stored or deflated; their checksums are checked on every
 read.
 
-Archives whose names would lead out of a folder (absolute, ``..``, backslashes, links) are refused.
+Archives whose names would lead out of a folder (absolute, ``..``, backslashes, links) are refused, and those with a
+member that would have more than ``MOST_BYTES``. No more of a member is unpacked than the table of contents says.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from lib.data.index import Arrays, cached_arrays, digests
-from lib.data.store import Stamp, file_stamp
+from lib.data.index import FOLDER, cached_arrays, digests
+from lib.data.store import MOST_BYTES, Stamp, file_stamp
 from lib.data.stores.directory import Directory, DirectoryStore, fault_in_key
+from lib.utils.arrays import Arrays, ArraysError
 from lib.utils.errors import UserError
 
+_MARK = b"contents sha256 "
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
 _ENCRYPTED = 0x1
 _BIG_BYTES = 256 << 20  # archives together, from which on the table of contents is kept
@@ -41,7 +46,11 @@ class ZipStore(DirectoryStore):
         self.root = self.archives[0]
         self._stamps = tuple(file_stamp(a) for a in self.archives)
         arrays = self._contents()
-        self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
+        try:
+            self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
+        except ArraysError as error:
+            raise UserError(f"the kept table of contents of {self.root} is damaged ({error}); delete the folder "
+                            f"{self.root.with_name(FOLDER)}") from error
         self._table = {name: arrays[name] for name in _COLUMNS}
         self._files: dict[int, BinaryIO] = {}
 
@@ -79,7 +88,18 @@ class ZipStore(DirectoryStore):
         if sum(size for size, _ in self._stamps) < _BIG_BYTES:
             return read_contents(self.archives)
         states = digests((archive.name, stamp) for archive, stamp in zip(self.archives, self._stamps, strict=True))
-        return cached_arrays(self.root, "contents", states, lambda _old: read_contents(self.archives))
+        return cached_arrays(self.root, "contents", states, lambda _old: read_contents(self.archives),
+                             {**Directory.PARTS, **{name: f"{kind().dtype.kind}1" for name, kind in _COLUMNS.items()}},
+                             self._fits)
+
+    def _fits(self, arrays: Arrays) -> bool:
+        """Whether every member has a place in one of the archives, and a size that may be."""
+        whole = np.array([size for size, _ in self._stamps])
+        rows = len(arrays["names"])
+        if any(len(arrays[name]) != rows for name in _COLUMNS) or rows and arrays["archive"].max() >= len(whole):
+            return False
+        return all((arrays[name] >= 0).all() and (arrays[name] <= most).all() for name, most in
+                   (("offset", whole[arrays["archive"]]), ("packed", whole[arrays["archive"]]), ("size", MOST_BYTES)))
 
     def _packed(self, member: dict[str, int]) -> bytes:
         """The member's bytes as they lie in the archive; less where the file is cut short or another."""
@@ -143,13 +163,22 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(archive) as file:
             infos = [info for info in file.infolist() if not info.is_dir()]
+            comment = file.comment
     except OSError as error:
         raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, struct.error, ValueError, IndexError, OverflowError, EOFError,
+            NotImplementedError) as error:
         raise UserError(f"{archive} is not a whole zip archive (cut short?): {error}; make or fetch it "
                         "again") from error
+    if comment.startswith(_MARK) and comment != mark_of(infos):
+        raise UserError(f"{archive} is damaged: its table of contents is not as it was written; make or fetch it again")
+    whole = file_stamp(archive)[0]
     for info in infos:
         fault = fault_in_key(info.orig_filename)
+        if not 0 <= info.header_offset <= whole or not 0 <= info.compress_size <= whole:
+            fault = "a place beyond the archive's end"
+        if info.file_size > MOST_BYTES:
+            fault = f"{info.file_size} bytes, more than the {MOST_BYTES} that a file may have"
         if stat.S_ISLNK(info.external_attr >> 16):
             fault = "a symbolic link"
         if info.flag_bits & _ENCRYPTED:
@@ -160,6 +189,13 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
             raise UserError(f"{archive}: refused for its entry {info.orig_filename!r}: {fault}; pack the dataset with "
                             "tracking/pack_dataset.py")
     return infos
+
+
+def mark_of(infos: Iterable[zipfile.ZipInfo]) -> bytes:
+    """The comment of an archive that was packed here: a digest of names, sizes and checksums, which are its own table
+    of contents' and have no checksum there."""
+    lines = (f"{info.filename}\0{info.file_size}\0{info.CRC}\n" for info in infos)
+    return _MARK + hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest().encode()
 
 
 def _refuse_doubles(keys: list[str], archives: tuple[Path, ...]) -> None:

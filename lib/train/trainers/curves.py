@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from lib.config.rules import MOST
 from lib.train.trainers.state import METRICS
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path
@@ -42,7 +43,7 @@ def draw_curves(folder: Path) -> Path:
     lines = read_lines(folder / METRICS)
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(_title(folder, lines), fontsize=13)
+    figure.suptitle(_title(folder, lines), fontsize=13, parse_math=False)
     for axes, draw in zip(figure.subplots(2, 2, sharex=True).flat, PANELS, strict=True):
         draw(axes, lines)
         _finish(axes, lines)
@@ -73,11 +74,15 @@ def _parse(text: str) -> Line | None:
     """A line of figures; None for one that is torn (or glued to what was written after the tear)."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(line, dict) or not isinstance(line.get("at"), (int, float)) or not math.isfinite(line["at"]):
+    if not isinstance(line, dict) or not _is_number(line.get("at")) or not 0 <= line["at"] <= MOST:
         return None
-    return line
+    return line if all(isinstance(line.get(half, {}), dict) for half in ("train", "val")) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value) or isinstance(value, int) and abs(value) <= MOST
 
 
 def curve(lines: list[Line], name: str, half: str) -> Curve:
@@ -85,7 +90,7 @@ def curve(lines: list[Line], name: str, half: str) -> Curve:
     points = []
     for line in lines:
         values = line.get(half, line if half == "train" else {}) if half else line
-        if isinstance(values.get(name), (int, float)):
+        if _is_number(values.get(name)):
             points.append((line["at"], values[name]))
     return [at for at, _ in points], [value for _, value in points]
 

@@ -44,7 +44,7 @@ class Every:
         """``500`` is steps; ``90s``, ``15m`` and ``2h`` are time; ``never`` is never."""
         if text == "never":
             return cls()
-        match = re.fullmatch(r"(\d+)([smh]?)", text)
+        match = re.fullmatch(r"(\d{1,9})([smh]?)", text, re.ASCII)
         if not match or int(match[1]) == 0:
             raise UserError(f"--checkpoint_every {text}: give steps (500), a time (90s, 15m, 2h) or never")
         number, unit = int(match[1]), match[2]

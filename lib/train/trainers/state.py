@@ -31,22 +31,48 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lib.config.rules import MOST
 from lib.models.mstgt.checkpoint import load_file
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path, locked, write_text
 from lib.utils.runs import checkpoint_path, list_checkpoints
+from lib.utils.zip_check import require_whole_zip
 
 PATIENCE_S = 15.0  # for as long the loaders of a killed run, which find out within seconds, may hold its folder
 METRICS = "metrics.jsonl"
 BEST = "MSTGT_best.pth.tar"
 _STEP_NAME = re.compile(r"MSTGT_ep(\d{4,})_step(\d{6,})\.pth\.tar")
-_REQUIRED = ("net", "optimizer", "epoch", "step", "meter", "config")
+_NUMBERS = {"batches": int, "samples": int, "unreadable": int, "seconds": float, "waited": float}  # of a meter
+
+
+def _is_meter(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("sums"), dict) and all(isinstance(v, float) for v in value["sums"].values()) \
+        and all(isinstance(value.get(name), (kind, int)) for name, kind in _NUMBERS.items())
+
+
+def _is_best(value: dict[str, Any] | None) -> bool:
+    return value is None or all(isinstance(value.get(name), (int, float)) for name in ("epoch", "iou"))
+
+
+# entry of a checkpoint: its type, and what else must hold
+_ENTRIES: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+    "net": (dict, lambda v: all(isinstance(name, str) for name in v)),
+    "optimizer": (dict, lambda v: isinstance(v.get("state"), dict)),
+    "epoch": (int, lambda v: 0 <= v <= MOST),
+    "step": (int, lambda v: 0 <= v <= MOST),
+    "meter": (dict, _is_meter),
+    "config": (str, lambda v: True),
+    "ema": (dict | None, lambda v: v is None or all(isinstance(name, str) for name in v)),
+    "scaler": (dict, lambda v: True),
+    "best": (dict | None, _is_best),
+    "world": (int, lambda v: 1 <= v <= MOST),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -80,10 +106,15 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A training checkpoint of this project. Raises :class:`UserError` when it is torn or something else."""
+    require_whole_zip(path)
     content = load_file(path)
-    lacking = [k for k in _REQUIRED if not isinstance(content, dict) or k not in content]
+    lacking = [k for k in _ENTRIES if not isinstance(content, dict) or k not in content]
     if lacking:
         raise UserError(f"{path} cannot be resumed: it lacks {', '.join(lacking)}")
+    strange = [name for name, (kind, holds) in _ENTRIES.items()
+               if not (isinstance(content[name], kind) and holds(content[name]))]
+    if strange:
+        raise UserError(f"{path} cannot be resumed: its {', '.join(strange)} cannot have been written by this project")
     return content
 
 
@@ -143,14 +174,27 @@ def append_metrics(folder: Path, figures: dict[str, Any]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def cut_metrics(folder: Path, global_step: int) -> None:
-    """Forget the lines after ``global_step``, and torn ones: a run that is resumed there will write them again."""
+def cut_metrics(folder: Path, global_step: int, epoch: int | None = None) -> None:
+    """Forget the lines after ``global_step``, and torn ones: a run that is resumed there will write them again.
+
+    epoch  epochs finished there: the summary of a later one is forgotten too, though its steps may all be done
+    """
     path = folder / METRICS
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["global_step"] <= global_step:
+    kept, torn = [], 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            figures = json.loads(line)
+            if figures["global_step"] <= global_step and not _is_summary_after(figures, epoch):
                 kept.append(line + "\n")
-    write_text(path, "".join(kept))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            torn += 1
+    if torn:
+        _log.warning("%s: %d torn line(s) are left out", path, torn)
+    if global_step and not kept:
+        _log.warning("%s has no figures of the %d steps so far: curves will lack them", path, global_step)
+    if path.is_file():
+        write_text(path, "".join(kept))
+
+
+def _is_summary_after(figures: dict[str, Any], epoch: int | None) -> bool:
+    return epoch is not None and "step" not in figures and figures["epoch"] > epoch

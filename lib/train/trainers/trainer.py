@@ -23,10 +23,11 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from lib.config import dump_config
+from lib.models.mstgt.checkpoint import load_strict
 from lib.train.actors.mstgt import MSTGTActor
 from lib.train.data.loader import Batch, mixing_active
 from lib.train.distributed import Group
-from lib.train.optim import rate_factor, set_rate
+from lib.train.optim import load_optimizer, rate_factor, set_rate
 from lib.train.trainers import state as run_state
 from lib.train.trainers.curves import draw_curves
 from lib.train.trainers.interruption import Every, Stopped, sigterm_asks
@@ -100,11 +101,14 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave, in as many processes or in another number of them."""
-        self.network.load_state_dict(state["net"])
+        """Go on from what :meth:`state` gave, in as many processes or in another number of them.
+
+        Raises :class:`UserError` where it does not fit the network.
+        """
+        load_strict(self.network, state["net"], "the checkpoint")
         if self.ema:
-            self.ema.module.load_state_dict(state["ema"] or state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
+            load_strict(self.ema.module, state["ema"] or state["net"], "the checkpoint")
+        load_optimizer(self.optimizer, state["optimizer"])
         if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
@@ -112,9 +116,11 @@ class Trainer:
             self.step = self.step * state["world"] // self.group.world
             _log.warning("the checkpoint is of %d processes and this run has %d: it goes on with a batch of another "
                          "size", state["world"], self.group.world)
+        # what the last step left, for a run that goes on where no step is left of the epoch
+        set_rate(self.optimizer, self.cfg.TRAIN.LR * rate_factor(max(0, self.global_step - 1), self.steps, self.cfg))
         self.meter = Meter(state["meter"] if self.group.leads else None)
         if self.group.leads:
-            run_state.cut_metrics(self.folder, self.global_step)
+            run_state.cut_metrics(self.folder, self.global_step, self.epoch)
 
     def _train_epoch(self, asked: Callable[[], bool]) -> None:
         """The steps that are left of the epoch under way."""

@@ -35,6 +35,7 @@ FAULTS = {  # the text of a result file of three frames, and what is said of it
 def write(folder, name, text):
     if text is not None:
         (folder / f"{name}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+        (folder / f"{name}.sha256").unlink(missing_ok=True)
 
 
 def figures(scores):

@@ -89,6 +89,7 @@ def test_problems_come_before_means_and_set_the_status(world):
     assert done.stdout.index(f"missing {results / 'b.txt'}") < done.stdout.index("mstgt/full (2 of 3 videos)")
     assert (tmp_path / "plots" / "success.png").is_file()
     assert run(*args, "--allow_missing", "--no-with_trivial").returncode == 0
+    (results / "a.sha256").unlink()
     (results / "a.txt").write_text("1,2,3,4\nx\n")
     done = run(*args, "--allow_missing")
     assert done.returncode == 1 and f"{results / 'a.txt'}, line 2" in done.stdout and "(1 of 3 videos)" in done.stdout

@@ -16,14 +16,14 @@ from lib.config import load_config
 from lib.models.mstgt import build_model
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 COMMAND = ROOT / "tracking" / "test.py"
 BOX = "40,30,24,20"
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
-    """Untrained weights of MSTGT-nano-128."""
+    """Untrained weights of MSTGT-demo-128."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "nano.pth.tar"
     torch.save({"net": build_model(load_config("MSTGT", CONFIG)).state_dict()}, path)

@@ -57,7 +57,7 @@ def test_the_manifest_says_what_made_the_results(command, videos, checkpoint):
     assert command("--dataset_dir", videos(a=2), "--batch", "2", "--set", "TEST.SEARCH_FACTOR=4.5") == 0
     manifest = json.loads((command.folder() / "benchmark.json").read_text())
     assert manifest["checkpoint_sha256"] == file_sha256(checkpoint) and manifest["precision"] == "fp32"
-    assert manifest["settings"] == dump_config(load_config("MSTGT", "MSTGT-nano-128", ["TEST.SEARCH_FACTOR=4.5"]))
+    assert manifest["settings"] == dump_config(load_config("MSTGT", "MSTGT-demo-128", ["TEST.SEARCH_FACTOR=4.5"]))
     [made_by] = manifest["made_by"]
     assert made_by["batch"] == 2 and all(made_by[key] for key in ("code", "torch", "device"))
     with pytest.raises(UserError, match=r"TEST\.SEARCH_FACTOR: 4\.5 there, 4\.0 now.*--overwrite.*--run"):

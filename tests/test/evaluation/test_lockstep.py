@@ -13,7 +13,7 @@ from lib.test.evaluation.lockstep import Track, track_videos
 from lib.test.tracker import Tracker, TrackerEngine
 from lib.utils.errors import UserError
 
-CFG = load_config("MSTGT", "MSTGT-nano-128")
+CFG = load_config("MSTGT", "MSTGT-demo-128")
 
 
 class Frames:

@@ -12,12 +12,12 @@ from lib.config import dump_config, load_config
 from lib.test.evaluation import origin as origin_module
 from lib.test.evaluation.benchmarks import folder_benchmark
 from lib.test.evaluation.origin import Origin, claim
-from lib.test.evaluation.results import has_result, read_manifest, write_result
+from lib.test.evaluation.results import has_result, read_boxes, read_manifest, read_scores, read_seconds, write_result
 from lib.utils.errors import UserError
 
 
 def settings(*overrides: str) -> str:
-    return dump_config(load_config("MSTGT", "MSTGT-nano-128", overrides))
+    return dump_config(load_config("MSTGT", "MSTGT-demo-128", overrides))
 
 
 @pytest.fixture
@@ -108,12 +108,30 @@ def test_a_broken_manifest_can_be_overwritten(take, origin, tmp_path):
     assert read_manifest(tmp_path / "results")["precision"] == "fp32"
 
 
-def test_what_a_killed_process_left_is_removed(take, origin, tmp_path):
+@pytest.mark.parametrize("ending", [".txt", "_time.txt", "_score.txt", ".sha256"])
+def test_a_result_that_is_not_as_it_was_written_is_named_and_left_to_do(take, origin, tmp_path, caplog, ending):
     take(origin)
-    for name in (".a.x1y2.txt", ".a_time.zz.txt", ".b.q.txt"):
-        (tmp_path / "results" / name).write_text("1,2")
-    take(origin, "a")
-    assert sorted(p.name for p in (tmp_path / "results").glob(".*.txt")) == [".b.q.txt"]  # b may be another shard's
+    finish(tmp_path, "a", "b")
+    file = tmp_path / "results" / f"a{ending}"
+    file.write_bytes(file.read_bytes().replace(b"1", b"3", 1))
+    with pytest.raises(UserError, match=rf"a{ending} is not as it was|not that in a{ending}"):
+        read_boxes(tmp_path / "results", "a"), read_seconds(tmp_path / "results", "a"), \
+            read_scores(tmp_path / "results", "a")
+    assert take(origin) == ["a", "c"]
+    assert [f"a{ending}" in m and "tracking it again" in m for m in caplog.messages] == [True]
+    assert sorted(p.name for p in (tmp_path / "results").glob("[ab]*.*")) == [
+        "b.sha256", "b.txt", "b_score.txt", "b_time.txt", "benchmark.json"]
+
+
+def test_a_changed_manifest_is_refused(take, origin, tmp_path):
+    take(origin)
+    path = tmp_path / "results" / "benchmark.json"
+    whole = path.read_text()
+    for old, new in (('"nano"', '"mano"'), ('"sha256"', '"sha257"'), ("a machine", "a Machine")):
+        assert whole.count(old) == 1
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(UserError, match=r"benchmark\.json is not as it was written.*--overwrite"):
+            take(origin)
 
 
 def test_shards_that_replace_old_results_do_not_remove_each_others(take, origin, tmp_path):

@@ -17,7 +17,7 @@ def test_round_trip_keeps_four_decimals(tmp_path):
     assert results.read_seconds(tmp_path, "v").tolist() == [0.5, 0.25]
     assert results.read_scores(tmp_path, "v").tolist() == [1, 0.125]
     assert results.has_result(tmp_path, "v") and results.read_seconds(tmp_path, "other") is None
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["v.txt", "v_score.txt", "v_time.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["v.sha256", "v.txt", "v_score.txt", "v_time.txt"]
 
 
 def test_rows_that_do_not_match_are_a_defect(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
 import os
 import signal
@@ -95,7 +96,7 @@ def test_workers_that_keep_dying_are_given_up(videos, tmp_path, bars):
 
 
 def test_a_worker_that_cannot_begin_is_one_line(videos, tmp_path):
-    build = partial(load_engine, load_config("MSTGT", "MSTGT-nano-128"), tmp_path / "nowhere.pth.tar")
+    build = partial(load_engine, load_config("MSTGT", "MSTGT-demo-128"), tmp_path / "nowhere.pth.tar")
     with pytest.raises(UserError, match=r"nowhere\.pth\.tar"):
         run_videos(Job(partial(folder_benchmark, videos(a=2, b=2)), build, tmp_path), {"a": 2, "b": 2}, ["cpu"] * 2)
     assert not mp.active_children()
@@ -103,7 +104,8 @@ def test_a_worker_that_cannot_begin_is_one_line(videos, tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how):
-    """A worker and then the parent are killed; no process stays, and a re-run ends with the files of a calm one."""
+    """A worker and then the parent are killed, or somebody presses Ctrl-C twice, which all of them get; no process
+    stays, and a re-run ends with the files of a calm one."""
     root = videos(long=1500, other=1400, a=3, b=5)
     command("--dataset_dir", root, "--sequence", "a", "--sequence", "b", "--run", "calm")
     words = [sys.executable, command.module.__file__, *command.fixed, "--dataset_dir", str(root), "--threads", "3"]
@@ -114,7 +116,13 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
     assert len(workers) == 3
     if how == signal.SIGKILL:
         os.kill(workers[0], signal.SIGKILL)
-    os.kill(parent.pid, how)
+    if how == signal.SIGKILL:
+        os.kill(parent.pid, how)
+    else:
+        os.killpg(parent.pid, how)
+        time.sleep(0.2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, how)
     _, errors = parent.communicate(timeout=30)
     assert parent.returncode == (130 if how == signal.SIGINT else -how)
     if how == signal.SIGINT:

@@ -55,6 +55,12 @@ def write_own(folder):
         results.write_result(folder, video, boxes_of(video), np.full(frames, 0.0125), np.ones(frames))
 
 
+def change(path, text):
+    """Write other results, as another project would: without digests."""
+    path.write_text(text)
+    path.with_name(f"{path.name[0]}.sha256").unlink()
+
+
 def packed(data, folder, name, out):
     benchmark = load(name, data)
     members, problems = collect(benchmark, folder, server_of(benchmark.name))
@@ -136,7 +142,7 @@ def test_the_same_results_give_the_same_bytes(data, tmp_path):
 ])
 def test_every_problem_is_named_with_file_and_line(data, tmp_path, file, text, expected):
     write_own(tmp_path)
-    (tmp_path / file).write_text(text)
+    change(tmp_path / file, text)
     found = problems_of(data, tmp_path)
     assert len(found) == len(expected), found
     for line, words in zip(found, expected, strict=True):
@@ -145,9 +151,16 @@ def test_every_problem_is_named_with_file_and_line(data, tmp_path, file, text, e
 
 def test_what_servers_take_is_no_problem(data, tmp_path):
     write_own(tmp_path)
-    (tmp_path / "a.txt").write_text("10.9 20 30 40\n1 2 0 0\n-5 -6.25 3 4\n\n")  # within 1 px, no area, outside
+    change(tmp_path / "a.txt", "10.9 20 30 40\n1 2 0 0\n-5 -6.25 3 4\n\n")  # within 1 px, no area, outside
     (tmp_path / "a_time.txt").write_text("0\n0\n0.5\n")
     assert problems_of(data, tmp_path) == []
+
+
+def test_what_was_changed_after_it_was_written_is_named(data, tmp_path):
+    write_own(tmp_path)
+    (tmp_path / "a_time.txt").write_text("0\n0\n0.5\n")
+    [problem] = problems_of(data, tmp_path)
+    assert str(tmp_path / "a_time.txt") in problem and "a.sha256" in problem
 
 
 def test_missing_files_are_named(data, tmp_path):
@@ -194,17 +207,17 @@ def pack(data, tmp_path, monkeypatch, capsys):
 
 
 def test_command_packs_a_run_of_test_py(data, tmp_path, pack):
-    folder = results.result_folder(tmp_path / "save", "mstgt", "MSTGT-nano-128_try", "got10k_test")
+    folder = results.result_folder(tmp_path / "save", "mstgt", "MSTGT-demo-128_try", "got10k_test")
     write_own(folder)
-    said = pack("--dataset", "got10k", "--tracker_param", "mstgt-nano-128", "--run", "try", "--allow_missing")
-    out = tmp_path / "save/test/submissions/got10k_test/mstgt_MSTGT-nano-128_try.zip"
+    said = pack("--dataset", "got10k", "--tracker_param", "mstgt-demo-128", "--run", "try", "--allow_missing")
+    out = tmp_path / "save/test/submissions/got10k_test/mstgt_MSTGT-demo-128_try.zip"
     assert f"{out}: 4 files of 2 videos" in said and "NOT COMPLETE, only 2 of the 180" in said
     assert len(zipfile.ZipFile(out).namelist()) == 4
 
 
 def test_command_writes_nothing_when_something_is_wrong(data, tmp_path):
     write_own(tmp_path / "own")
-    (tmp_path / "own" / "b.txt").write_text("1.5,2,3,4\n1,2,3,oops\n")
+    change(tmp_path / "own" / "b.txt", "1.5,2,3,4\n1,2,3,oops\n")
     done = subprocess.run([sys.executable, str(PACK), "--dataset", "trackingnet", "--results", str(tmp_path / "own"),
                            "--out", str(tmp_path / "new" / "x.zip"), "--data_dir", str(data)],
                           capture_output=True, text=True, timeout=120)
@@ -216,8 +229,8 @@ def test_command_writes_nothing_when_something_is_wrong(data, tmp_path):
 
 
 def test_command_says_what_is_not_there(data, tmp_path, pack):
-    with pytest.raises(UserError, match=r"tracking/test\.py --tracker_param MSTGT-nano-128 --dataset trackingnet"):
-        pack("--dataset", "trackingnet", "--tracker_param", "MSTGT-nano-128")
+    with pytest.raises(UserError, match=r"tracking/test\.py --tracker_param MSTGT-demo-128 --dataset trackingnet"):
+        pack("--dataset", "trackingnet", "--tracker_param", "MSTGT-demo-128")
     with pytest.raises(UserError, match=f"{tmp_path}/nowhere"):
         pack("--dataset", "trackingnet", "--results", tmp_path / "nowhere")
     write_own(tmp_path / "own")

@@ -27,7 +27,7 @@ from lib.test.tracker import load_tracker
 from lib.utils.errors import UserError
 
 COMMANDS = Path(__file__).resolve().parents[3] / "tracking"
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 FRAMES = 6
 with_trax = pytest.mark.skipif(find_spec("trax") is None, reason="vot-trax is not installed")
 with_toolkit = pytest.mark.skipif(find_spec("vot") is None, reason="vot-toolkit is not installed")

@@ -1,0 +1,60 @@
+"""Decoders of pictures: what the header says is what comes out, or less."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.data.image_header import picture_size
+from lib.data.images import MOST_PIXELS, decode_image
+from tests.fuzz.mutate import mutate
+from tests.fuzz.target import Target, picture
+
+
+def encoded(suffix: str, *options: tuple[int, ...]) -> tuple[bytes, ...]:
+    """A coloured and a grey picture with each of ``options``."""
+    return tuple(cv2.imencode(suffix, image, list(option))[1].tobytes() for image in (picture(), picture()[..., 0])
+                 for option in options or ((),))
+
+
+def _png_tree(rng: random.Random) -> bytes:
+    """A PNG with a damaged chunk whose checksum is right."""
+    data = rng.choice(encoded(".png"))
+    chunks, at = [], 8
+    while at < len(data):
+        length = int.from_bytes(data[at:at + 4], "big")
+        chunks.append((data[at + 4:at + 8], data[at + 8:at + 8 + length]))
+        at += 12 + length
+    place = rng.choice((0, rng.randrange(len(chunks))))
+    chunks[place] = chunks[place][0], mutate(chunks[place][1], rng)
+    return data[:8] + b"".join(len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+                               for kind, body in chunks)
+
+
+def _decode(data: bytes, _at: Path) -> None:
+    size = picture_size(data)
+    for reduce, rows in ((1, None), (2, None), (1, 9), (4, 9)):
+        image = decode_image(data, "the picture", reduce, rows)
+        assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+        assert size is not None and image.shape[0] * image.shape[1] <= MOST_PIXELS
+        most = [-(-side // reduce) for side in size]
+        if data.startswith((b"II", b"MM")):  # a TIFF may be turned
+            assert max(image.shape[:2]) <= max(most)
+        else:
+            assert image.shape[1] == most[0] and image.shape[0] <= most[1]
+
+
+TARGETS: dict[str, Target] = {
+    "jpeg": Target(lambda: encoded(".jpg", (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+                                   (cv2.IMWRITE_JPEG_RST_INTERVAL, 1, cv2.IMWRITE_JPEG_QUALITY, 50)), _decode,
+                   "the picture"),
+    "png": Target(lambda: encoded(".png"), _decode, "the picture", _png_tree),
+    "bmp": Target(lambda: encoded(".bmp"), _decode, "the picture"),
+    "webp": Target(lambda: encoded(".webp", (cv2.IMWRITE_WEBP_QUALITY, 60), (cv2.IMWRITE_WEBP_QUALITY, 101)), _decode,
+                   "the picture"),
+    "tiff": Target(lambda: encoded(".tif"), _decode, "the picture"),
+}

@@ -1,0 +1,12 @@
+"""Every parser of the project, by name, with valid examples of what it reads, to be damaged and read again.
+
+    TARGETS["coco"].read(data, folder)      # returns, or raises UserError that names the file; nothing else
+"""
+
+from __future__ import annotations
+
+from tests.fuzz import archives, datasets, networks, pictures, settings
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **networks.TARGETS}
