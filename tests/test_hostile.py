@@ -36,7 +36,7 @@ from tests.fuzz.networks import tiny
 from tests.fuzz.target import jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 SOURCES = [path for part in ("lib", "tracking", "benchmarks") for path in sorted((ROOT / part).rglob("*.py"))]
 PARTS = sorted({path.parent for path in SOURCES})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CONFIG = "MSTGT-nano-128"
+CONFIG = "MSTGT-demo-128"
 ROWS = b"10,20,30,40\n11.5,20,30,40\n12.25,-3,30,40.125\n"
 
 
