@@ -34,7 +34,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = ("lib.train.build", "lib.train.trainers.tensorboard_log", "lib.train.trainers.wandb_log", "lib.data.packing",
           "lib.test.evaluation.runner", "lib.test.evaluation.submission", "lib.test.tracker.onnx_engine",
-          "lib.data.synthetic.writer", "lib.test.analysis.html", "lib.test.analysis.plots", "matplotlib.pyplot")
+          "lib.data.synthetic.writer", "lib.test.analysis.comparison")
 DEADLINE_S = 300
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "shutil.rmtree")
 
