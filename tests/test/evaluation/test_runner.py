@@ -124,7 +124,7 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, how)
     _, errors = parent.communicate(timeout=30)
-    assert parent.returncode == (130 if how == signal.SIGINT else -how)
+    assert parent.returncode == (130 if how == signal.SIGINT else -how), errors
     if how == signal.SIGINT:
         assert errors.strip().splitlines()[-1] == "interrupted" and "Traceback" not in errors
     until(lambda: not any(alive(pid) for pid in workers), 20)
