@@ -150,8 +150,7 @@ def _read_states(path: Path) -> dict[str, str]:
 
 
 def mstgt(args: argparse.Namespace, benchmark: Benchmark) -> Contestant:
-    cfg, name = load_config("MSTGT", args.tracker_param), find_experiment("MSTGT", args.tracker_param).stem
-    checkpoint = args.checkpoint or find_checkpoint("MSTGT", name, cfg, load_paths(half="test").save_dir)
+    cfg, name, checkpoint = load_config("MSTGT", args.tracker_param), args.tracker_param, args.checkpoint
     settings = {key: value for key, value in flatten(cfg).items()
                 if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD"))}
     made_from = {"tracker": "MSTGT", "config": name, "checkpoint_sha256": file_sha256(checkpoint), "settings": settings,
@@ -334,12 +333,12 @@ def make_notes(report: Report, runs: Mapping[str, Sequence[Score]], contestants:
                folders: Mapping[str, Path], args: argparse.Namespace) -> list[str]:
     """What one must know to read the table."""
     network, *others = (contestant.made_from for contestant in contestants)
-    checkpoint = f" {Path(args.checkpoint).name}" if args.checkpoint else ""
     threads = "1 thread" if network["threads"] == 1 else f"{network['threads']} threads"
+    version = f"; OpenCV {others[0]['opencv']}" if others else ""
     notes = [f"{threads} each on {network['machine']}, {network['cores']} cores; frames a second: "
              "the trackers' own calls without the first, without reading and decoding; a thread decodes ahead for all",
-             f"{network['config']}: weights{checkpoint} with SHA-256 {network['checkpoint_sha256'][:12]}…, fp32, "
-             f"PyTorch {network['torch']}" + (f"; OpenCV {others[0]['opencv']}" if others else "")]
+             f"{network['config']}: weights {Path(args.checkpoint).name} with SHA-256 "
+             f"{network['checkpoint_sha256'][:12]}…, fp32, PyTorch {network['torch']}{version}"]
     notes += [f"{tracker} is random: the mean of {len(found)} runs, whose AUC are "
               + ", ".join(f"{score.auc:.1f}" for score in found) for tracker, found in runs.items()]
     for label in [contestant.label for contestant in contestants[1:]]:
@@ -388,7 +387,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="+", metavar="DIR", help="folders of videos, at any depth")
     parser.add_argument("--tracker_param", "--config", default="MSTGT-nano-128", help="an experiment of MSTGT")
-    parser.add_argument("--checkpoint", help="its weights; default: the run's checkpoint of epoch TEST.EPOCH")
+    parser.add_argument("--checkpoint", help="its weights; default: the run's of epoch TEST.EPOCH, or those that "
+                        "come with the project")
     parser.add_argument("--trackers", nargs="*", choices=OPENCV_TRACKERS, default=OPENCV_TRACKERS, help="of OpenCV")
     parser.add_argument("--threads", type=int, default=2, help="of each tracker (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -408,6 +408,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not args.videos and not REAL.is_dir():
         raise UserError("there is no folder shared/real beside the checkout: name folders of videos with --videos")
     args.videos = args.videos or [REAL]
+    args.tracker_param = find_experiment("MSTGT", args.tracker_param).stem
+    args.checkpoint = args.checkpoint or find_checkpoint(
+        "MSTGT", args.tracker_param, load_config("MSTGT", args.tracker_param), load_paths(half="test").save_dir)
     args.env, args.cache = absolute(args.env), absolute(args.cache)
     return args
 

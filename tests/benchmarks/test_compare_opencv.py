@@ -19,6 +19,7 @@ from lib.config import load_config
 from lib.models.mstgt import build_model
 from lib.test.evaluation.nested import nested_benchmark
 from lib.utils.errors import UserError
+from lib.utils.runs import checkpoint_path, run_folder
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 CONFIG, FRAMES, SIZE_WH = "MSTGT-nano-128", 5, (160, 120)
@@ -236,6 +237,17 @@ def test_without_opencv_only_the_network_is_compared(compare, capsys):
 
     assert compare(environment, "--trackers") == 0
     assert "KCF" not in capsys.readouterr().out
+
+
+def test_without_a_checkpoint_the_run_s_own_is_compared(videos, checkpoints, tmp_path, monkeypatch, capsys):
+    epoch = load_config("MSTGT", CONFIG).TEST.EPOCH
+    path = checkpoint_path(run_folder(tmp_path, "mstgt", CONFIG), epoch)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(checkpoints[0].read_bytes())
+    monkeypatch.setenv("MSTGT_SAVE_DIR", str(tmp_path))
+    assert main(["--videos", str(videos), "--trackers", "--threads", "1", "--config", CONFIG.lower()]) == 0
+    assert f"{CONFIG}: weights {path.name} with" in capsys.readouterr().out
+    assert list((tmp_path / "benchmarks" / "compare_opencv" / "results").glob(f"{CONFIG}-*/Two_1.txt"))
 
 
 @pytest.mark.parametrize(("more", "words"), [
