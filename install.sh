@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Install MSTGT for this machine.
 #
-#   bash install.sh         install
-#   bash install.sh test    install, then lint and run the whole test suite
-#   bash install.sh demo    install, then train and test a small tracker and show what came out
+#   bash install.sh           install the newest versions that pyproject.toml allows
+#   bash install.sh locked    install the versions of requirements.lock, checked by hash (Python 3.11 or newer)
+#   bash install.sh test      install, then lint and run the whole test suite
+#   bash install.sh demo      install, then train and test a small tracker and show what came out
 #
 # Needs Python 3.10 or newer. Installs into the activated virtual or conda environment; where none is activated,
 # into .venv in the project. Running it again costs a second. Logs: install.log in the environment's folder.
@@ -29,7 +30,8 @@ step() {
     fi
 }
 
-is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+# is_new_enough PYTHON [MINOR]: is it Python 3.10 (3.MINOR) or newer?
+is_new_enough() { "$1" -c "import sys; sys.exit(sys.version_info < (3, ${2:-10}))" 2>/dev/null; }
 
 is_root_on_debian() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
@@ -65,7 +67,7 @@ activated_environment() {
     printf '%s\n' "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
 }
 
-# Sets environment, python and log; makes .venv where no environment is activated.
+# Sets environment, python, log and stamp; makes .venv where no environment is activated.
 choose_environment() {
     environment=$(activated_environment)
     if [ -n "$environment" ]; then
@@ -81,6 +83,7 @@ choose_environment() {
     fi
     [ -w "$environment" ] || fail "the environment $environment cannot be written; activate one of your own"
     log=$environment/install.log
+    stamp=$environment/.mstgt-installed
     if ! "$python" -m pip --version >/dev/null 2>&1; then
         step "adding pip to $environment" "$python" -m ensurepip --upgrade
     fi
@@ -109,17 +112,31 @@ print(project, sys.version.split()[0], hashlib.sha256((project / "pyproject.toml
 PYTHON
 }
 
-install_packages() {
-    local stamp=$environment/.mstgt-installed wanted
+pip_install() {
+    step "pip install" "$python" -m pip install --quiet --disable-pip-version-check --no-input --retries 10 \
+        --timeout 60 "$@"
+}
+
+install_newest() {
+    local wanted
     wanted=$(fingerprint)
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
         return
     fi
     say "installing into $environment (torch is about 3 GB; minutes); log: $log"
     rm -f "$stamp"
-    step "pip install" "$python" -m pip install --quiet --disable-pip-version-check --no-input --retries 10 \
-        --timeout 60 -e "$project[dev]"
+    pip_install -e "$project[dev]"
     printf '%s\n' "$wanted" >"$stamp"
+}
+
+# Nothing but files whose hashes are in requirements.lock: so no build isolation, which fetches setuptools.
+install_locked() {
+    is_new_enough "$python" 11 || fail "requirements.lock is for Python 3.11 or newer; for 3.10 write: bash install.sh"
+    say "installing the versions of requirements.lock into $environment (torch is about 3 GB; minutes); log: $log"
+    rm -f "$stamp"
+    pip_install --require-hashes -r "$project/requirements.lock"
+    pip_install --no-deps --no-build-isolation -e "$project"
+    fingerprint >"$stamp"
 }
 
 # OpenCV needs system libraries that a bare Debian lacks.
@@ -142,16 +159,19 @@ check_opencv() {
 main() {
     local action=${1:-install}
     case $action in
-    install | test | demo) ;;
-    *) fail "unknown action '$action'; write: bash install.sh [test|demo]" ;;
+    install | locked | test | demo) ;;
+    *) fail "unknown action '$action'; write: bash install.sh [locked|test|demo]" ;;
     esac
-    [ $# -le 1 ] || fail "one action at most; write: bash install.sh [test|demo]"
+    [ $# -le 1 ] || fail "one action at most; write: bash install.sh [locked|test|demo]"
     cd "$project"
     choose_environment
-    install_packages
+    case $action in
+    locked) install_locked ;;
+    *) install_newest ;;
+    esac
     check_opencv
     case $action in
-    install)
+    install | locked)
         say "installed in $environment"
         [ -n "$(activated_environment)" ] || say "activate it with: source $environment/bin/activate"
         ;;

@@ -16,6 +16,7 @@ STAND_IN = """#!/usr/bin/env bash
 case "$*" in
 "-m pip --version") exit 0 ;;
 "-m pip install"*) echo "$*" >>"{calls}"; [ ! -e "{folder}/pip-fails" ] ;;
+*"(3, 11)"*) [ ! -e "{folder}/is-3.10" ] ;;
 "-c import cv2")
     if [ -e "{folder}/cv2-lacks" ] && [ ! -e "{folder}/apt-calls" ]; then
         echo "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"; exit 1
@@ -94,6 +95,21 @@ def test_failed_install_is_one_line_and_is_tried_again(machine):
     assert len(machine.pip_calls()) == 2
 
 
+def test_locked_takes_nothing_without_a_hash(machine):
+    assert machine.run("locked").returncode == 0
+    packages, project = machine.pip_calls()
+    assert packages.endswith(f"--require-hashes -r {machine.project}/requirements.lock")
+    assert project.endswith(f"--no-deps --no-build-isolation -e {machine.project}")
+    assert machine.run().returncode == 0 and len(machine.pip_calls()) == 2, "they serve the other actions, too"
+    assert machine.run("locked").returncode == 0 and len(machine.pip_calls()) == 4, "whatever came in between"
+
+
+def test_locked_on_python_3_10(machine):
+    (machine.folder / "is-3.10").touch()
+    assert "requirements.lock is for Python 3.11 or newer" in last_line(machine.run("locked"))
+    assert machine.pip_calls() == []
+
+
 def test_missing_system_library(machine):
     (machine.folder / "cv2-lacks").touch()
     error = last_line(machine.run())
@@ -106,7 +122,7 @@ def test_missing_system_library(machine):
 
 @pytest.mark.parametrize("arguments", [["tset"], ["test", "demo"]])
 def test_unknown_action(machine, arguments):
-    assert "bash install.sh [test|demo]" in last_line(machine.run(*arguments))
+    assert "bash install.sh [locked|test|demo]" in last_line(machine.run(*arguments))
     assert machine.pip_calls() == []
 
 

@@ -56,7 +56,7 @@ class GroupedAttention(Attention):
         if n % self.GROUP:
             raise ValueError(f"grouped attention needs a token count that 3 divides, not {n}")
         d, heads = c // self.num_heads, self.num_heads // self.HALVES
-        start, stop, _ = keep.indices(n)
+        start, stop = _place(keep.start, n, 0), _place(keep.stop, n, n)
         first, last = start // self.GROUP, -(-stop // self.GROUP)
         runs = x.unflatten(1, (self.GROUP, -1))[:, :, first:last]
         # (q|k|v, B, half, group, head, member, channel)
@@ -66,6 +66,13 @@ class GroupedAttention(Attention):
         mixed = (weights @ v).view(b, self.HALVES, -1, c // self.HALVES)  # the shuffling re-read
         mixed = mixed.transpose(1, 2).flatten(2)
         return self.proj(mixed[:, start - first * self.GROUP : stop - first * self.GROUP])
+
+
+def _place(end: int | None, n: int, default: int) -> int:
+    """An end of a slice of ``n`` tokens; ``slice.indices`` cannot be compiled by every supported PyTorch."""
+    if end is None:
+        return default
+    return max(end + n, 0) if end < 0 else min(end, n)
 
 
 ATTENTIONS: dict[str, type[Attention]] = {"grouped": GroupedAttention, "global": Attention}
