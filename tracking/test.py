@@ -98,8 +98,7 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     if args.backend == "torch":
         speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
         return partial(load_engine, cfg, checkpoint, **speed), {
-            "checkpoint": Path(checkpoint), "checkpoint_sha256": file_sha256(checkpoint),
-            "precision": args.precision}
+            "checkpoint": Path(checkpoint), "checkpoint_sha256": file_sha256(checkpoint), **speed}
     if args.precision != "fp32" or args.compile or args.cuda_graph:
         raise UserError(f"--precision, --compile and --cuda_graph are for PyTorch: leave them out with --backend "
                         f"{args.backend}")

@@ -6,9 +6,12 @@ writes the folder's manifest and gives the videos that are left to track. One ma
 
     benchmark, root               what was tracked
     tracker, config, checkpoint   by what
-    checkpoint_sha256, settings, precision, backend, exported
+    checkpoint_sha256, settings, precision, backend, compile, cuda_graph, exported
                                   what the numbers depend on: one of each for all videos
-    made_by                       a list: code, torch, device, batch of every kind of run that took part
+    made_by                       a list: code, torch, device, batch (and onnxruntime, where it ran the network) of
+                                  every kind of run that took part
+
+An older manifest says nothing of some of these: that is the PyTorch backend, not compiled, without a CUDA graph.
 
 Several commands may claim a folder at once (shards); they take turns.
 """
@@ -41,6 +44,7 @@ from lib.utils.version import code_version
 
 _log = logging.getLogger(__name__)
 _LOCK = ".lock"
+_UNSAID = {"backend": "torch", "compile": False, "cuda_graph": False}  # what a manifest that does not say it means
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class Origin:
     device      the name of the machine's device
     batch       videos in lock-step
     backend     what ran the network: torch, onnx, onnx_int8
-    exported    the files that it ran in place of the checkpoint, each with its SHA-256
+    compile     whether PyTorch's network was compiled
+    cuda_graph  whether a frame was one CUDA graph
+    exported    the files that the backend ran in place of the checkpoint, each with its SHA-256
+    onnxruntime  the version of what ran these; "" where nothing did
     """
 
     checkpoint: Path
@@ -63,11 +70,20 @@ class Origin:
     device: str
     batch: int
     backend: str = "torch"
+    compile: bool = False
+    cuda_graph: bool = False
     exported: Mapping[str, str] = field(default_factory=dict)
+    onnxruntime: str = ""
+
+    @property
+    def one_of_each(self) -> dict[str, Any]:
+        """How the network was run, as far as all results of a folder must have been made in the same way."""
+        return {name: getattr(self, name) for name in ("precision", *_UNSAID)}
 
     @property
     def made_by(self) -> dict[str, Any]:
-        return {"code": code_version(), "torch": torch.__version__, "device": self.device, "batch": self.batch}
+        made_by = {"code": code_version(), "torch": torch.__version__, "device": self.device, "batch": self.batch}
+        return made_by | ({"onnxruntime": self.onnxruntime} if self.onnxruntime else {})
 
 
 def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin: Origin, names: Sequence[str],
@@ -98,8 +114,7 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
             checkpoint = origin.checkpoint if origin.exported else origin.checkpoint.absolute()
             write_manifest(folder, benchmark, tracker, config, checkpoint=str(checkpoint),
                            checkpoint_sha256=origin.checkpoint_sha256, settings=origin.settings,
-                           precision=origin.precision, backend=origin.backend, exported=dict(origin.exported),
-                           made_by=made_by)
+                           **origin.one_of_each, exported=dict(origin.exported), made_by=made_by)
         return left
 
 
@@ -134,9 +149,8 @@ def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Ben
         return [f"there is no {MANIFEST}"]
     found = []
     root = None if benchmark.root is None else str(benchmark.root)
-    for what, there, now in (("root", manifest["root"], root),
-                             ("precision", manifest.get("precision"), origin.precision),
-                             ("backend", manifest.get("backend", "torch"), origin.backend)):
+    for what, now in {"root": root, **origin.one_of_each}.items():
+        there = manifest.get(what, _UNSAID.get(what))
         if there != now:
             found.append(f"{what}: {there} there, {now} now")
     files = manifest["exported"]

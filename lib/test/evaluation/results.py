@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.data.readers.annotation import parse_rows
+from lib.data.readers.annotation import MOST_BYTES, parse_rows
 from lib.data.store import refuse_size
 from lib.test.evaluation.benchmarks import Benchmark
 from lib.utils.errors import UserError
@@ -38,7 +38,7 @@ _COMPANIONS = ("_time.txt", "_score.txt")
 _SUMS = ".sha256"
 _MOST_MANIFEST = 16 << 20  # bytes
 _ENTRIES = {"benchmark", "root", "tracker", "config", "checkpoint", "checkpoint_sha256", "settings", "precision",
-            "backend", "exported", "made_by"}
+            "backend", "compile", "cuda_graph", "exported", "made_by"}
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,7 @@ def _column(path: Path, video: str) -> np.ndarray | None:
 
 def _bytes(path: Path) -> bytes:
     try:
+        refuse_size(path.stat().st_size, str(path), MOST_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -215,7 +215,8 @@ def _state(arrays: Sequence[np.ndarray], count: int) -> TrackState:
 
 
 def exported_origin(cfg: Any, files: OnnxFiles, int8: bool, checkpoint: str | Path | None) -> dict[str, Any]:
-    """What a manifest says of exported files: ``checkpoint`` and its hash, ``precision``, the files with their hashes.
+    """What a manifest says of exported files: ``checkpoint`` and its hash, ``precision``, the files with their hashes,
+    and which ``onnxruntime`` runs them.
 
     Raises :class:`UserError` where they do not fit ``cfg``, or come from other weights than a given ``checkpoint``.
     """
@@ -226,7 +227,8 @@ def exported_origin(cfg: Any, files: OnnxFiles, int8: bool, checkpoint: str | Pa
                         f"{metadata['checkpoint_sha256'][:12]}…); export it again, or do not name a checkpoint")
     return {"checkpoint": Path(checkpoint or metadata["checkpoint"]),
             "checkpoint_sha256": metadata["checkpoint_sha256"], "precision": metadata["precision"],
-            "exported": {path.name: file_sha256(path) for path in (files.start, step)}}
+            "exported": {path.name: file_sha256(path) for path in (files.start, step)},
+            "onnxruntime": optional_package("onnxruntime").__version__}
 
 
 def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", int8: bool = False) -> OnnxEngine:

@@ -62,6 +62,10 @@ def test_the_manifest_says_what_made_the_results(command, videos, checkpoint):
     assert made_by["batch"] == 2 and all(made_by[key] for key in ("code", "torch", "device"))
     with pytest.raises(UserError, match=r"TEST\.SEARCH_FACTOR: 4\.5 there, 4\.0 now.*--overwrite.*--run"):
         command("--dataset_dir", videos(a=2))
+    for flag in ("compile", "cuda_graph"):
+        assert manifest[flag] is False
+        with pytest.raises(UserError, match=f"{flag}: False there, True now"):
+            command("--dataset_dir", videos(a=2), "--set", "TEST.SEARCH_FACTOR=4.5", f"--{flag}")
 
 
 BROKEN = {  # video: what is wrong, and the words of its line

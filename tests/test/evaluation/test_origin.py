@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -54,6 +55,8 @@ def test_what_is_done_is_left_out(take, origin, tmp_path):
 @pytest.mark.parametrize(("change", "words"), [
     ({"checkpoint_sha256": "cd" * 32}, "checkpoint: .*abababababab… there, cdcdcdcdcdcd… now"),
     ({"precision": "fp16"}, "precision: fp32 there, fp16 now"),
+    ({"compile": True}, "compile: False there, True now"),
+    ({"cuda_graph": True}, "cuda_graph: False there, True now"),
     ({"settings": settings("TEST.SEARCH_FACTOR=4.5")}, r"TEST.SEARCH_FACTOR: 4.0 there, 4.5 now"),
 ])
 def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, words):
@@ -65,6 +68,26 @@ def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, word
     assert "\n" not in str(error.value) and (tmp_path / "results" / "benchmark.json").read_text() == before
     assert take(replace(origin, **change), "a", overwrite=True) == ["a"]
     assert not has_result(tmp_path / "results", "b")  # one manifest speaks for all
+
+
+def test_results_in_a_manifest_that_does_not_say_how_they_were_run_may_be_gone_on_with(take, origin, tmp_path):
+    take(origin)
+    finish(tmp_path, "a")
+    path = tmp_path / "results" / "benchmark.json"
+    entries = json.loads(path.read_text())
+    assert (entries["compile"], entries["cuda_graph"]) == (False, False)
+    path.write_text(json.dumps({k: v for k, v in entries.items() if k not in ("compile", "cuda_graph", "sha256")}))
+    with pytest.raises(UserError, match="compile: False there, True now"):
+        take(replace(origin, compile=True))
+    assert take(origin) == ["b", "c"] and read_manifest(tmp_path / "results")["compile"] is False
+
+
+def test_another_onnxruntime_is_written_down_beside_the_first(take, origin, tmp_path):
+    one, two = (replace(origin, backend="onnx", onnxruntime=version) for version in ("1.2", "1.3"))
+    take(one)
+    finish(tmp_path, "a")
+    assert take(two) == ["b", "c"]
+    assert [m["onnxruntime"] for m in read_manifest(tmp_path / "results")["made_by"]] == ["1.2", "1.3"]
 
 
 def test_settings_of_training_do_not_matter(take, origin, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shutil
@@ -26,6 +27,7 @@ from lib.utils.files import file_sha256
 
 for package in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(package)
+onnxruntime = importlib.import_module("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = "MSTGT-demo-128"
@@ -211,6 +213,7 @@ def test_the_runner_takes_either_backend(exported, videos, monkeypatch, tmp_path
     manifest = read_manifest(results / f"{CONFIG}_onnx" / "mine")
     assert manifest["backend"] == "onnx" and manifest["checkpoint_sha256"] == file_sha256(exported.checkpoint)
     assert manifest["exported"] == {p.name: file_sha256(p) for p in (exported.files.start, exported.files.step)}
+    assert manifest["made_by"][0]["onnxruntime"] == onnxruntime.__version__
     with pytest.raises(UserError, match="backend: torch there, onnx now"):
         run(monkeypatch, "test", *words, "--backend", "onnx")
     torch.save({"net": network(1).state_dict()}, tmp_path / "other.pth.tar")
