@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.config.yaml_text import parse_yaml
+from lib.config import config_from_text, load_config
+from lib.config.yaml_text import MOST_TEXT, parse_yaml, parse_yaml_mapping
 from lib.data import index
 from lib.data.readers.coco import coco
 from lib.data.readers.folder import folder
@@ -26,13 +27,17 @@ from lib.data.sequence import VideoSet
 from lib.data.store import FolderStore
 from lib.models.mstgt import build_model
 from lib.models.mstgt.checkpoint import load_file, load_network
+from lib.models.mstgt.reference import read_reference
+from lib.test.demo.rows import Row, read_rows, rows_before, write_rows
+from lib.test.demo.video_file import VideoFile
 from lib.test.evaluation import vot_run
-from lib.test.evaluation.results import MANIFEST, find_results, read_manifest, run_name
+from lib.test.evaluation.results import MANIFEST, find_results, read_boxes, read_manifest, read_scores, run_name
+from lib.test.tracker.onnx_engine import STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxPair
 from lib.utils.errors import UserError, one_line, run_command
 from lib.utils.names import MOST_BYTES, check_names, fault_in_name
 from tests.fuzz.bounded import bounded
 from tests.fuzz.datasets import COCO
-from tests.fuzz.networks import tiny
+from tests.fuzz.networks import onnx_file, tiny
 from tests.fuzz.target import jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,6 +164,63 @@ def test_checkpoints_that_would_fill_the_memory_are_refused(tmp_path):
             load_network(tiny(), path)
 
 
+def test_a_checkpoint_too_great_for_any_memory_is_refused_unread(tmp_path):
+    for name in ("x.pth.tar", "x.safetensors"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(1 << 40)
+        with bounded(), pytest.raises(UserError, match=f"{name} is refused: it has more than the 17179869184 bytes"):
+            load_file(tmp_path / name)
+
+
+def test_a_bomb_among_checkpoints_is_not_unpacked_to_look_at_its_checksum(tmp_path, monkeypatch):
+    torch.save({"net": {"a": torch.zeros(1 << 20)}}, tmp_path / "bomb.pth.tar")
+    rewritten(tmp_path / "bomb.pth.tar", zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda _archive: pytest.fail("it is unpacked"))
+    with pytest.raises(UserError, match="its members are compressed"):
+        load_file(tmp_path / "bomb.pth.tar")
+
+
+@pytest.mark.parametrize("location", ["inside", "../secret", "{0}/secret", "sub/../../secret", "link"])
+def test_an_onnx_file_reads_nothing_outside_its_folder(tmp_path, location):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "export" / "sub").mkdir(parents=True)
+    for name in ("secret", "export/inside"):
+        (tmp_path / name).write_bytes(np.ones(4, np.float32).tobytes())
+    (tmp_path / "export" / "link").symlink_to(tmp_path / "secret")
+    data = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4],
+                            data_location=onnx.TensorProto.EXTERNAL)
+    data.external_data.add(key="location", value=location.format(tmp_path))
+    model = onnx.load_from_string(onnx_file(STEP_INPUTS, STEP_OUTPUTS))
+    model.graph.initializer.append(data)
+    model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", [STEP_INPUTS[-1], "w"], [STEP_OUTPUTS[0]]))
+    (tmp_path / "export" / "start.onnx").write_bytes(onnx_file(("picture",), STATE))
+    (tmp_path / "export" / "step.onnx").write_bytes(model.SerializeToString())
+    if location == "inside":
+        assert OnnxPair(tmp_path / "export" / "start.onnx", tmp_path / "export" / "step.onnx").any_batch
+        return
+    with pytest.raises(UserError, match="step.onnx is torn, or no ONNX file") as error:
+        OnnxPair(tmp_path / "export" / "start.onnx", tmp_path / "export" / "step.onnx")
+    assert "\n" not in str(error.value)
+
+
+def test_a_reference_file_makes_no_room_beyond_a_limit(tmp_path):
+    path = tmp_path / "r.npz"
+    parts = {f"{a}/{b}": np.zeros(1) for a in ("track", "train") for b in ("template", "search", "search1")}
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})
+    with bounded():
+        np.savez(path, meta=np.array([16, 1, 1, 1, 2, 8]), **parts)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("state/x.npy", header.getvalue())
+        with pytest.raises(UserError, match="r.npz is no reference file: ValueError: an array of"):
+            read_reference(path)
+        for meta in (np.array([1 << 40, 1, 1, 1, 2, 8]), np.array([np.nan] * 6), np.zeros(6, int) - 1):
+            np.savez(path, meta=meta, **parts)
+            with pytest.raises(UserError, match="r.npz: meta must hold"):
+                read_reference(path)
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     state = build_model(load_config("MSTGT", CONFIG)).state_dict()
     state["norm.bias"] = torch.full_like(state["norm.bias"], torch.nan)
@@ -251,6 +313,45 @@ def test_a_kept_index_from_somebody_else_names_no_other_file(tmp_path):
         assert keys == [f"train2017/00000000000{i}.jpg" for i in (5, 7, 5)]
 
 
+def gif(width: int, height: int) -> bytes:
+    """A picture of a pixel on a canvas of the given size."""
+    canvas = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    return canvas + b"\x2c" + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0\x3b"
+
+
+def test_a_film_with_pictures_too_large_is_refused_by_its_header(tmp_path):
+    (tmp_path / "fine.gif").write_bytes(gif(64, 48))
+    assert VideoFile(tmp_path / "fine.gif").size_wh == (64, 48)
+    (tmp_path / "bomb.gif").write_bytes(gif(16_000, 16_000))  # 1.7 GB while it is decoded
+    (tmp_path / "wide.gif").write_bytes(gif(40_000, 2))
+    for name in ("bomb.gif", "wide.gif"):
+        with bounded(1 << 28), pytest.raises(UserError, match=f"{name}: it has no frame that can be decoded, or its "
+                                                              "pictures have more than 67108864 px or 32766 a side"):
+            VideoFile(tmp_path / name)
+
+
+def test_a_track_with_boxes_of_any_size_is_not_drawn(tmp_path):
+    box = np.array([1.0, 2, 30, 40])
+    write_rows(tmp_path / "t.csv", [Row(frame, box, 0.5, None, True, True) for frame in range(3)], 10)
+    text = (tmp_path / "t.csv").read_text()
+    for old, new in ((",30.00,", ",1e300,"), (",30.00,", ",nan,"), (",40.00,", ",-4,")):
+        (tmp_path / "t.csv").write_text(text.replace(old, new, 1))
+        with pytest.raises(UserError, match=r"t.csv, line 2: not a row of a track \(no box: "):
+            read_rows(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(text.replace("\n0,", f"\n-{10**12},", 1))
+    with bounded(), pytest.raises(UserError, match="the first correction cannot be at frame 2"):
+        rows_before(tmp_path / "t.csv", 2)
+
+
+@pytest.mark.parametrize("read", [read_boxes, read_scores])
+def test_a_result_too_great_is_refused_unread(tmp_path, read):
+    for name in ("v.txt", "v_score.txt"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(1 << 40)
+    with bounded(), pytest.raises(UserError, match="txt is refused: 1099511627776 bytes"):
+        read(tmp_path, "v")
+
+
 def test_two_videos_of_one_name_are_an_error(tmp_path):
     for file in ("a/groundtruth_rect.1.txt", "a_1/groundtruth.txt"):
         (tmp_path / file).parent.mkdir()
@@ -267,6 +368,27 @@ def test_yaml_builds_no_objects(tmp_path, tag):
     with pytest.raises(UserError, match="not valid YAML"):
         parse_yaml(tag.format(tmp_path / "pwned"), "x.yaml")
     assert not (tmp_path / "pwned").exists()
+
+
+def nested(first: str, step: str) -> str:
+    """Ten times ten times … what is in ``first``."""
+    return f"a0: &a0 {first}\n" + "".join(
+        f"a{i}: &a{i} {step.format(', '.join([f'*a{i - 1}'] * 10))}\n" for i in range(1, 12))
+
+
+@pytest.mark.parametrize("text", [
+    nested("{x: 1}", "{{<<: [{}]}}"), "TRAIN:\n- &a {x: 1}\n- {<<: *a}\n", "? {<<: {x: 1}}\n: 1\n",
+    nested("[1, 2]", "[{}]"), nested("{x: 1}", "{{y: [{}]}}"), f"TRAIN: {{LR: [{'1, ' * 100_000}]}}",
+    "TRAIN: &t {LR: *t}\n"], ids=["merges", "merge in a list", "merge in a key", "lists", "mappings", "long", "itself"])
+def test_yaml_that_unfolds_without_end_is_refused(text):
+    with bounded(1 << 28):
+        for read in (parse_yaml_mapping, config_from_text):
+            try:
+                read(text, "x.yaml")
+            except UserError as error:
+                assert "x.yaml" in str(error) and "\n" not in str(error) and len(str(error)) < 300
+            else:
+                assert read is parse_yaml_mapping and "<<" not in text and len(text) <= MOST_TEXT
 
 
 def test_an_error_is_one_line_that_steers_no_terminal(capsys):

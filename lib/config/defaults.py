@@ -20,7 +20,8 @@ DEFAULTS: dict[str, Any] = {
         "norm_type": "channel",  # match the partner's feature statistics: global, channel or none
     },
     "MODEL": {
-        "PRETRAIN_FILE": "mae_hivit_base_1600ep.pth",  # file in the pretrained folder; "" or null: from scratch
+        # a file in the pretrained folder: a HiViT, or a tracker's weights to train further; "" or null: from scratch
+        "PRETRAIN_FILE": "mae_hivit_base_1600ep.pth",
         "INIT": "published",  # of linear layers: published (pre-trained weights follow) or xavier (from scratch)
         "BACKBONE": {
             "TYPE": "hivit_base",  # hivit_nano, hivit_tiny, hivit_small or hivit_base

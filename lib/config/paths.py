@@ -23,6 +23,7 @@ from lib.config.local_file import read_local_file
 from lib.utils.errors import unknown_name
 
 PROJECT_ROOT = Path(lib.__file__).resolve().parent.parent
+SHIPPED = PROJECT_ROOT / "pretrained_networks"  # where the weights lie that come with the project
 
 Half = Literal["train", "test"]
 

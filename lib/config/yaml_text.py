@@ -1,4 +1,5 @@
-"""YAML text to plain values: safe, one-line errors with the line, and no key given twice."""
+"""YAML text to plain values: safe, one-line errors with the line, no key given twice, and no merge keys (``<<``): a few
+hundred bytes of them, one in the other, unfold to as many keys as the memory holds. Of at most ``MOST_TEXT``."""
 
 from __future__ import annotations
 
@@ -8,19 +9,22 @@ import yaml
 
 from lib.utils.errors import UserError, one_line
 
+MOST_TEXT = 1 << 18  # characters; all settings have 4000
 
 def parse_yaml(text: str, where: str) -> Any:
     """The value of ``text``. Raises :class:`UserError` naming ``where`` and the line where it is broken."""
+    if len(text) > MOST_TEXT:
+        raise UserError(f"{where}: {len(text)} characters, more than the {MOST_TEXT} that settings may have")
     try:
-        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-        value = yaml.safe_load(text)
+        key, fault = _faulty_key(yaml.compose(text, Loader=yaml.SafeLoader))
+        value = yaml.safe_load(text) if key is None else None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: not valid YAML: {_one_line(error.problem or error.context)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid YAML: {_one_line(error)}") from error
-    if twice is not None:
-        raise UserError(f"{where}, line {twice.start_mark.line + 1}: {_one_line(twice.value)} is given twice")
+    if key is not None:
+        raise UserError(f"{where}, line {key.start_mark.line + 1}: {_one_line(key.value)} {fault}")
     return value
 
 
@@ -34,21 +38,27 @@ def parse_yaml_mapping(text: str, where: str) -> dict[Any, Any]:
     return value
 
 
-def _key_given_twice(root: yaml.Node | None) -> yaml.Node | None:
-    """The second of two equal keys of one mapping, which YAML itself would settle silently."""
+def _faulty_key(root: yaml.Node | None) -> tuple[yaml.Node | None, str]:
+    """A merge key, or the second of two equal keys of one mapping, which YAML itself would settle silently; and what
+    is wrong with it."""
     waiting, done = [root], set()
     while waiting:
         node = waiting.pop()
-        if not isinstance(node, yaml.MappingNode) or id(node) in done:  # an alias gives a node again
+        if not isinstance(node, yaml.CollectionNode) or id(node) in done:  # an alias gives a node again
             continue
         done.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+            continue
         seen: set[str] = set()
         for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                return key, "is not read here; write the keys out"
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                return key
+                return key, "is given twice"
             seen.add(str(key.value))
-            waiting.append(value)
-    return None
+            waiting += [key, value]
+    return None, ""
 
 
 def _one_line(problem: object) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from lib.config import Paths, config_from_text, dump_config, flatten
+from lib.config import SHIPPED, Paths, config_from_text, dump_config, flatten
 from lib.data.readers import read_training_set
 from lib.models.mstgt import MSTGT, build_model
 from lib.models.mstgt.checkpoint import load_pretrained
@@ -65,7 +65,9 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     torch.manual_seed(cfg.TRAIN.SEED)
     network = build_model(cfg)
     if cfg.MODEL.PRETRAIN_FILE:
-        load_pretrained(network, paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE)
+        path = paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE
+        shipped = SHIPPED / cfg.MODEL.PRETRAIN_FILE
+        load_pretrained(network, path if path.is_file() or not shipped.is_file() else shipped)
     return network
 
 

@@ -53,6 +53,16 @@ def test_polygon_becomes_the_box_around_it():
     np.testing.assert_array_equal(boxes_from_rows(rows), [[0, 0, 6, 6]])
 
 
+@given(st.lists(st.lists(numbers, min_size=8, max_size=8), min_size=1, max_size=5))
+def test_the_box_around_a_polygon_holds_its_corners_and_touches_them(rows):
+    polygons = np.array(rows).reshape(-1, 4, 2)
+    boxes = boxes_from_rows(np.array(rows))
+    low, high = boxes[:, None, :2], boxes[:, None, :2] + boxes[:, None, 2:]
+    assert (polygons >= low).all() and (polygons <= high + 1e-9 * np.abs(high)).all() and (boxes[:, 2:] >= 0).all()
+    np.testing.assert_allclose(polygons.max(1), high[:, 0], rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(polygons.min(1), low[:, 0])
+
+
 def test_fit_rows_cuts_and_fills():
     values = np.ones((3, 4))
     assert fit_rows(values, 2).shape == (2, 4)

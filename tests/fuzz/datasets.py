@@ -91,6 +91,12 @@ def _meta(data: bytes, at: Path) -> None:
     assert found["size_wh"] is None or min(found["size_wh"]) > 0
 
 
+def _polygons(data: bytes, at: Path) -> None:
+    put(at / "vot", {f"v/color/{number:08d}.jpg": jpeg() for number in (1, 2, 3)})
+    (at / "vot" / "v" / "groundtruth.txt").write_bytes(data)
+    use_video(vot(FolderStore(at / "vot"))[0])
+
+
 def _lists(data: bytes, at: Path) -> None:
     put(at / "set", {"a/groundtruth.txt": ROWS, "b/groundtruth.txt": ROWS})
     (at / "set" / "list.txt").write_bytes(data)
@@ -128,6 +134,8 @@ TARGETS: dict[str, Target] = {
     "flags": Target(lambda: (b"0,1,0,0\n", b"0\n1\n0\n8\n", b"0.5 1\n"), _flags, "the file"),
     "video": Target(lambda: (ROWS, b"1,10,20,30,40,0\n2,10,20,30,40,1\n", b"1,1,5,1,5,5,1,5\n" * 3), _video,
                     "groundtruth.txt"),
+    "polygons": Target(lambda: (b"1,1,5,1,5,5,1,5\n" * 3, b"3.5,0,60,3,3,47,0,3.5\n-9,1e3,5,1,nan,5,1,5\n"), _polygons,
+                       "groundtruth.txt"),
     "result": Target(lambda: (ROWS, b"1 2 3 4\n" * 3), _result, "v.txt"),
     "meta_info": Target(lambda: (b"[METAINFO]\nobject_class: dog\nresolution: (1920, 1080)\nattributes: a, b\n"
                                  b"difficulty: 0.5\n",), _meta, "meta_info.ini"),

@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 import importlib.util
 import io
+import json
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from lib.config import load_config
 from lib.models.mstgt import MSTGT, HiViTSpec
 from lib.models.mstgt.checkpoint import load_network, load_pretrained
+from lib.models.mstgt.reference import read_reference
 from lib.test.tracker.onnx_engine import FORMAT, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxEngine, OnnxPair
 from lib.train.trainers.state import read_checkpoint
-from tests.fuzz.mutate import mutate_tree
+from tests.fuzz.mutate import as_json, mutate, mutate_tree
 from tests.fuzz.target import CONFIG, Target
 
 SPEC = HiViTSpec(16, (1, 1, 1), 2)
@@ -64,7 +68,17 @@ def _checkpoint_tree(rng: random.Random) -> bytes:
             torch.zeros(1, 2), torch.full((3,), torch.nan), torch.zeros(2, dtype=torch.int8),
             torch.zeros(2).to_sparse(), torch.zeros(1).expand(1 << 40), torch.zeros(1, device="meta"),
             _weights()["norm.bias"] + torch.inf))
-    return saved(value)
+    return saved(value) if rng.random() < 0.6 else _with_pickle(saved(value), rng)
+
+
+def _with_pickle(data: bytes, rng: random.Random) -> bytes:
+    """A checkpoint whose pickle is damaged, and has the checksum of what it is now."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w") as new:
+        for info in old.infolist():
+            member = old.read(info)
+            new.writestr(info, mutate(member, rng) if info.filename.endswith("data.pkl") else member)
+    return file.getvalue()
 
 
 def _network(data: bytes, at: Path) -> None:
@@ -72,6 +86,24 @@ def _network(data: bytes, at: Path) -> None:
     network = tiny()
     load_network(network, at / "x.pth.tar")
     assert all(bool(torch.isfinite(v).all()) for v in network.state_dict().values())
+
+
+@functools.cache
+def _safetensors() -> tuple[bytes, ...]:
+    return (safetensors.torch.save(_weights(), {"config": "x"}),)
+
+
+def _safetensors_tree(rng: random.Random) -> bytes:
+    """Weights with a damaged header of the right length."""
+    data = rng.choice(_safetensors())
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = as_json(mutate_tree(json.loads(data[8:end]), rng))
+    return len(header).to_bytes(8, "little") + header + data[end:]
+
+
+def _alone(data: bytes, at: Path) -> None:
+    (at / "x.safetensors").write_bytes(data)
+    load_pretrained(tiny(), at / "x.safetensors")
 
 
 def _training(data: bytes, at: Path) -> None:
@@ -89,6 +121,21 @@ def _encoders() -> tuple[bytes, ...]:
 def _pretrained(data: bytes, at: Path) -> None:
     (at / "mae.pth").write_bytes(data)
     load_pretrained(tiny(), at / "mae.pth")
+
+
+@functools.cache
+def _references() -> tuple[bytes, ...]:
+    arrays = {f"{part}/{name}": np.zeros((1, 3, 16, 16), np.float32) for part in ("track", "train")
+              for name in ("template", "search", "search1")}
+    file = io.BytesIO()
+    np.savez(file, meta=np.array([16, 1, 1, 1, 2, 8]), **arrays)
+    return (file.getvalue(),)
+
+
+def _reference(data: bytes, at: Path) -> None:
+    (at / "r.npz").write_bytes(data)
+    meta = read_reference(at / "r.npz")["meta"]
+    assert meta.shape == (6,) and meta.max() <= 1024
 
 
 def onnx_file(inputs: tuple[str, ...], outputs: tuple[str, ...], **metadata: str) -> bytes:
@@ -126,7 +173,9 @@ def _onnx(data: bytes, at: Path) -> None:
 TARGETS: dict[str, Target] = {
     "checkpoint": Target(_checkpoints, _network, "x.pth.tar", _checkpoint_tree),
     "training_state": Target(_checkpoints, _training, "x.pth.tar", _checkpoint_tree),
-    "pretrained": Target(_encoders, _pretrained, "mae.pth"),
+    "pretrained": Target(_encoders, _pretrained, "mae.pth", lambda rng: _with_pickle(_encoders()[0], rng)),
+    "safetensors": Target(_safetensors, _alone, "x.safetensors", _safetensors_tree),
+    "reference": Target(_references, _reference, "r.npz"),
 }
 if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime"):
     TARGETS["onnx"] = Target(_onnx_files, _onnx, "")

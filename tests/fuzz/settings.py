@@ -23,7 +23,7 @@ from tests.fuzz.target import CONFIG, Target
 MANIFEST_VALUE = {
     "benchmark": "mine", "root": "/data/mine", "tracker": "mstgt", "config": CONFIG, "checkpoint": "/c.pth",
     "checkpoint_sha256": "a" * 64, "settings": "MODEL: {INIT: xavier}\nTEST: {SEARCH_SIZE: 128}\n",
-    "precision": "fp32", "backend": "torch", "exported": {"a.onnx": "b" * 64},
+    "precision": "fp32", "backend": "torch", "compile": False, "cuda_graph": False, "exported": {"a.onnx": "b" * 64},
     "made_by": [{"code": "x", "torch": "2", "device": "CPU", "batch": 1}]}
 METRICS = b"".join(json.dumps(line).encode() + b"\n" for line in (
     {"epoch": 1, "step": 20, "at": 0.5, "global_step": 20, "lr": 1e-3, "total": 3.5, "iou": 0.2},

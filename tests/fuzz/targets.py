@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz import archives, datasets, networks, pictures, settings
+from tests.fuzz import archives, datasets, films, networks, pictures, settings
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
-    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **networks.TARGETS}
+    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **films.TARGETS,
+    **networks.TARGETS}

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.checkpoint import load_network, load_pretrained, resize_positions, save_weights
+from lib.models.mstgt.checkpoint import load_file, load_network, load_pretrained, resize_positions, save_weights
 from lib.models.mstgt.reference import build_reference_model, read_reference
 from lib.utils.errors import UserError
 
@@ -113,12 +115,47 @@ def test_torn_and_foreign_files_are_named(tmp_path, content):
         load_network(fresh(), tmp_path / "x.pth.tar")
 
 
-def test_a_checkpoint_cut_short_is_named(tmp_path):
-    path = tmp_path / "cut.pth.tar"
-    torch.save({"net": fresh().state_dict()}, path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="cut.pth.tar"):
-        load_network(fresh(), path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[Path, bytes, dict[str, torch.Tensor]]:
+    """A checkpoint, its bytes, and the weights in it."""
+    path = tmp_path_factory.mktemp("damage") / "one.pth.tar"
+    weights = dict(fresh().state_dict())
+    torch.save({"net": weights}, path)
+    return path, path.read_bytes(), weights
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_a_checkpoint_cut_short_is_refused_in_one_line(written, share):
+    path, whole, _ = written
+    path.write_bytes(whole[:int(share * len(whole))])
+    for load in (load_network, load_pretrained):
+        with pytest.raises(UserError, match="one.pth.tar cannot be read: .*again") as error:
+            load(fresh(), path)
+        assert "\n" not in str(error.value)
+
+
+def test_a_weight_that_has_changed_on_the_disk_is_refused_in_one_line(written):
+    path, whole, weights = written
+    at = whole.index(weights["backbone.blocks.0.mlp.fc1.weight"].numpy().tobytes())
+    path.write_bytes(whole[:at + 5] + bytes([whole[at + 5] ^ 1]) + whole[at + 6:])
+    for load in (load_network, load_pretrained):
+        with pytest.raises(UserError, match="one.pth.tar cannot be read: .*is not as it was written.*again") as error:
+            load(fresh(), path)
+        assert "\n" not in str(error.value)
+
+
+@settings(max_examples=40)
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_whatever_byte_changes_the_weights_are_those_that_were_written(written, share, change):
+    path, whole, weights = written
+    at = int(share * len(whole))
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1:])
+    try:
+        found = load_file(path)["net"]
+    except UserError as error:
+        assert "one.pth.tar" in str(error)
+    else:
+        assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
 
 
 def encoder(model: MSTGT) -> dict[str, torch.Tensor]:
@@ -151,6 +188,21 @@ def test_pretrained_misfits_are_named(tmp_path, change, named):
     torch.save(state, tmp_path / "mae.pth")
     with pytest.raises(UserError, match=named):
         load_pretrained(model, tmp_path / "mae.pth")
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth.tar"])
+def test_training_starts_from_a_whole_tracker_too(tmp_path, ending):
+    trained, started = fresh().half().float(), fresh()  # weights alone are kept in half precision
+    if ending == ".safetensors":
+        save_weights(trained, tmp_path / "net.safetensors", {})
+    else:
+        torch.save({"net": trained.state_dict(), "epoch": 3}, tmp_path / "net.pth.tar")
+    load_pretrained(started, tmp_path / f"net{ending}")
+    assert same(started, trained)
+    other = MSTGT(HiViTSpec(48, (1, 1, 2), 2), 64, 128, head_channels=8)
+    with pytest.raises(UserError, match=f"net{ending} does not fit the configured network") as error:
+        load_pretrained(other, tmp_path / f"net{ending}")
+    assert "\n" not in str(error.value)
 
 
 def test_a_missing_pretrained_file_says_what_to_do(tmp_path):

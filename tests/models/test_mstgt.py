@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lib.config import load_config
+from lib.config.experiments import EXPERIMENTS_DIR
 from lib.models.layers.attention import Attention, GroupedAttention
 from lib.models.mstgt import HIVIT, MSTGT, HiViTSpec, build_model
 from lib.models.mstgt.checkpoint import unused_published_parameters
@@ -164,7 +165,7 @@ def test_sizes_that_cannot_be_are_refused(sizes):
         MSTGT(TINY, *sizes)
 
 
-@pytest.mark.parametrize("name", ["MSTGT-full-256", "MSTGT-got-256", "MSTGT-demo-128", "MSTGT-nano-128"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXPERIMENTS_DIR.glob("*/*.yaml")))
 def test_every_experiment_builds(name):
     with torch.device("meta"):
         model = build_model(load_config("MSTGT", name))

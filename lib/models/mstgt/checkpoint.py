@@ -6,8 +6,9 @@ error that says so. A tracker's checkpoint is a dict that holds the network's we
 Weights alone, such as those that come with the project, are in the safetensors format and in
 fp16: nothing in such a file can be run.
 
-Before PyTorch sees a file, it is screened: an archive whose members are stored as they are and are no more than the
-file, and in its pickle nothing but the names that tensors and their containers need (``_NEEDED``).
+Before PyTorch sees a file, it is screened: an archive whose members are stored as they are, are no more than the file
+and have the checksums that were written with them, and in its pickle nothing but the names that tensors and their
+containers need (``_NEEDED``).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ _NEEDED = re.compile(
 # arguments of a command, which are read as empty shells. Nothing of them is imported or run.
 _SHELLS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
 _MOST_PICKLE = 16 << 20  # bytes; a checkpoint of 74 M parameters has 0.3 MB of pickle
+_MOST_BYTES = 16 << 30  # of a file; of training such a network it has 1.2 GB
 _FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
            OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
            zipfile.BadZipFile)  # what damaged bytes make the readers raise
@@ -71,10 +73,12 @@ DYNAMIC_GRID = 12
 def load_file(path: str | Path) -> Any:
     """``torch.load`` on the CPU with ``weights_only=True``; weights alone come under ``net``.
 
-    Raises :class:`UserError` naming a bad file."""
+    Raises :class:`UserError` naming a bad file, and one that is not as it was written."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
+    if path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path} is refused: it has more than the {_MOST_BYTES} bytes that a checkpoint may have")
     if path.suffix == WEIGHTS_SUFFIX:
         return {"net": _read_weights(path)}
     try:
@@ -84,14 +88,16 @@ def load_file(path: str | Path) -> Any:
         reason = _reason(error)
         raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
     except _FAULTS as error:
-        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)})") from error
+        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)}); make or fetch it again"
+                        ) from error
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, *_FAULTS) as error:
-        raise UserError(f"{path} cannot be read: torn, or no safetensors file ({_reason(error)})") from error
+        raise UserError(f"{path} cannot be read: torn, or no safetensors file ({_reason(error)}); make or fetch it "
+                        "again") from error
 
 
 def save_weights(model: MSTGT, path: str | Path, about: Mapping[str, str]) -> None:
@@ -118,7 +124,9 @@ def _shells(path: Path) -> list[tuple[type, str]]:
 
 
 def _pickle_of(path: Path) -> bytes:
-    """The pickle in a checkpoint's archive, which must be one that makes no room for more than the file has."""
+    """The pickle in a checkpoint's archive, which must be as it was written and make no room for more than the file
+    has. PyTorch writes a CRC-32 with every tensor and does not look at it when it reads: a bit that has flipped on the
+    disk would become a weight."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -128,6 +136,9 @@ def _pickle_of(path: Path) -> bytes:
         pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1 or pickles[0].file_size > _MOST_PICKLE:
             raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MOST_PICKLE} bytes")
+        damaged = archive.testzip()  # only now, when it is known that there is nothing to unpack
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} in it is not as it was written")
         return archive.read(pickles[0])
 
 
@@ -201,7 +212,10 @@ def load_network(model: MSTGT, path: str | Path) -> None:
 
     Where training kept a moving average of the weights (``ema``), that is what is loaded.
     """
-    content = load_file(path)
+    _load_tracker(model, load_file(path), path)
+
+
+def _load_tracker(model: MSTGT, content: Any, path: str | Path) -> None:
     content = content if isinstance(content, Mapping) else {}
     averaged = content.get("ema")
     state = averaged if isinstance(averaged, Mapping) and averaged else content.get("net")
@@ -213,21 +227,24 @@ def load_network(model: MSTGT, path: str | Path) -> None:
 
 
 def load_pretrained(model: MSTGT, path: str | Path) -> None:
-    """Load a pre-trained HiViT encoder into the backbone.
+    """Load what training starts from: a pre-trained HiViT encoder into the backbone, or a whole tracker's weights.
 
-    The file is a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the
-    position embedding, learnt at 14 x 14, is resized to both grids (bicubic, align_corners off).
+    A tracker's file is what :func:`load_network` reads. A HiViT's is a flat dict or holds one under ``model``. Its
+    decoder and classification parts are ignored; the position embedding, learnt at 14 x 14, is resized to both grids
+    (bicubic, align_corners off).
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(
-            f"pre-trained backbone not found: {path}. Get {path.name} from the HiViT authors "
-            "(github.com/zhangxiaosong18/hivit) and put it there, or train without it: --set MODEL.PRETRAIN_FILE=''")
+        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
+                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
+                        "--set MODEL.PRETRAIN_FILE=''")
     content = load_file(path)
+    if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):
+        return _load_tracker(model, content, path)
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        raise UserError(f"{path} is no pre-trained backbone: not a dict of tensors")
+        raise UserError(f"{path} is no pre-trained backbone and no tracker: not a dict of tensors")
     encoder = {n: v for n, v in content.items() if not _PRETRAIN_IGNORED.fullmatch(n)}
     table = encoder.pop("absolute_pos_embed", None)
     expected = (1, PRETRAIN_GRID**2, model.spec.dim)

@@ -9,7 +9,6 @@ outputs. All outputs are those of the network in evaluation mode, fp32.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,23 +19,29 @@ from lib.models.mstgt.checkpoint import convert_published, load_strict
 from lib.models.mstgt.head import Prediction
 from lib.models.mstgt.hivit import HiViTSpec
 from lib.models.mstgt.mstgt import MSTGT
+from lib.utils.arrays import ArraysError, load_arrays
 from lib.utils.errors import UserError
 
+MOST = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB
 Arrays = Mapping[str, np.ndarray]
 
 
 def read_reference(path: str | Path) -> Arrays:
     """The arrays of a reference file. Raises :class:`UserError` when it is none."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        arrays = load_arrays(path)
+    except ArraysError as error:
         raise UserError(f"{path} is no reference file: {error}") from error
+    strange = [name for name, array in arrays.items() if array.dtype.kind not in "iuf" or array.dtype.byteorder == ">"]
+    if strange:
+        raise UserError(f"{path} is no reference file: {strange[0][:100]!r} holds no numbers")
     for name in ("meta", "track/template", "track/search1", "train/template", "train/search"):
         if name not in arrays:
             raise UserError(f"{path} is no reference file: it lacks {name}")
-    if arrays["meta"].shape != (6,):
-        raise UserError(f"{path}: meta must hold C, three depths, heads, head channels; it holds {arrays['meta']}")
+    meta = arrays["meta"]
+    if meta.shape != (6,) or meta.dtype.kind not in "iu" or not ((meta >= 0) & (meta <= MOST)).all():
+        raise UserError(f"{path}: meta must hold C, three depths, heads, head channels, at most "
+                        f"{', '.join(map(str, MOST))}")
     return arrays
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lib.data.images import decode_image
 from lib.data.readers.common import IMAGE_SUFFIXES
 from lib.data.readers.folder import FRAME_FOLDERS
+from lib.data.store import FolderStore
 from lib.utils.errors import UserError
 
 FPS = 25.0
@@ -72,6 +73,6 @@ def natural_order(path: Path) -> list[str | int]:
 
 def _read(path: Path) -> np.ndarray | None:
     try:
-        return decode_image(path.read_bytes(), str(path))
-    except (UserError, OSError):
+        return decode_image(FolderStore(path.parent).read(path.name), str(path))
+    except UserError:
         return None

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.data.readers.annotation import MOST_BYTES
+from lib.data.store import refuse_size
+from lib.geometry.boxes import MOST_PX
 from lib.test.demo.source import Source
 from lib.test.demo.track import Tracked
 from lib.utils.errors import UserError
@@ -57,6 +60,7 @@ def _numbers(box_xywh: np.ndarray) -> list[str]:
 def read_rows(path: Path) -> list[Row]:
     """The rows of ``path``. Raises :class:`UserError` for a file that is not what :func:`write_rows` writes."""
     try:
+        refuse_size(path.stat().st_size, str(path), MOST_BYTES)
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != FIELDS:
@@ -69,10 +73,17 @@ def read_rows(path: Path) -> list[Row]:
 def _parse(row: dict[str, str], where: str) -> Row:
     try:
         box, search = ([row[prefix + side] for side in "xywh"] for prefix in ("", "search_"))
-        return Row(int(row["frame"]), np.array(box, np.float64), float(row["score"]),
-                   np.array(search, np.float64) if any(search) else None, row["lost"] == "1", row["readable"] == "1")
+        return Row(int(row["frame"]), _box(box), float(row["score"]), _box(search) if any(search) else None,
+                   row["lost"] == "1", row["readable"] == "1")
     except (ValueError, TypeError) as error:
         raise UserError(f"{where}: not a row of a track ({error}); track the video anew with --init_box") from error
+
+
+def _box(words: Sequence[str]) -> np.ndarray:
+    box_xywh = np.array(words, np.float64)
+    if not ((np.abs(box_xywh) <= MOST_PX).all() and (box_xywh[2:] >= 0).all()):
+        raise ValueError(f"no box: {', '.join(words)[:80]}")
+    return box_xywh
 
 
 def rows_before(path: Path, frame: int) -> list[Row]:
@@ -84,7 +95,8 @@ def rows_before(path: Path, frame: int) -> list[Row]:
         raise UserError(f"there is no {path} to correct: track the video first, with --init_box x y w h")
     rows = read_rows(path)
     kept = [row for row in rows if row.frame < frame]
-    if not rows or frame < rows[0].frame or [row.frame for row in kept] != list(range(rows[0].frame, frame)):
+    if not rows or len(kept) != frame - rows[0].frame or any(row.frame != rows[0].frame + place
+                                                             for place, row in enumerate(kept)):
         there = f"frames {rows[0].frame} to {rows[-1].frame}" if rows else "no frames"
         raise UserError(f"{path} has {there}: the first correction cannot be at frame {frame}; correct one of them, or "
                         "track the video anew with --init_box")

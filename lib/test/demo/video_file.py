@@ -1,7 +1,8 @@
 """A video file, read by PyAV: upright whatever way the phone was held, and with its broken frames in their places.
 
 A frame is unreadable when the decoder refuses it, or says that it made up parts of it. Frames come in the order in
-which they are shown; a refused one takes the place that its time stamp gives it.
+which they are shown; a refused one takes the place that its time stamp gives it. Refused is also what has more pixels
+than a picture may have (``lib.data.images``), before there is room made for it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from lib.data.images import MOST_PIXELS, MOST_SIDE
 from lib.utils.errors import UserError
 
 DEFAULT_FPS = 25.0
 # Containers of one file. Playlists are not among them: a video must not make us read other files.
 FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,ogg,asf,rm,mxf,wtv,dv,gif,yuv4mpegpipe"
+_LIMIT = {"max_pixels": str(MOST_PIXELS)}  # for FFmpeg's decoders
 
 
 class VideoFile:
@@ -33,14 +36,15 @@ class VideoFile:
             self.fps, self.frames = _fps(stream), stream.frames or None
         first = next((image for _, image in self if image is not None), None)
         if first is None:
-            raise UserError(f"cannot read {path}: it has no frame that can be decoded")
+            raise UserError(f"cannot read {path}: it has no frame that can be decoded, or its pictures have more than "
+                            f"{MOST_PIXELS} px or {MOST_SIDE} a side")
         self.size_wh = first.shape[1], first.shape[0]
 
     def read(self, start: int = 0) -> Iterator[tuple[int, np.ndarray | None]]:
         with self._open() as container:
             for index, frame in enumerate(_decode(container)):
                 if index >= start:
-                    yield index, None if frame is None or frame.is_corrupt else _picture(frame)
+                    yield index, _picture(frame) if _is_good(frame) else None
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
         return self.read()
@@ -53,12 +57,15 @@ class VideoFile:
 
     def _open(self) -> InputContainer:
         try:
-            container = av.open(str(self.path), options={"format_whitelist": FORMATS})
+            container = av.open(str(self.path), options={"format_whitelist": FORMATS, **_LIMIT})
         except (av.FFmpegError, OSError) as error:
             raise UserError(f"cannot read {self.path}: it is no video, or cut short ({error.strerror})") from error
         if not container.streams.video:
             container.close()
             raise UserError(f"cannot read {self.path}: there are no pictures in it")
+        decoder = container.streams.video[0].codec_context
+        if decoder is not None:  # without one no frame is decoded
+            decoder.options = _LIMIT
         return container
 
 
@@ -93,6 +100,10 @@ def _fps(stream: VideoStream) -> float:
         if rate and math.isfinite(rate) and 1 <= rate <= 1000:
             return float(rate)
     return DEFAULT_FPS
+
+
+def _is_good(frame: av.VideoFrame | None) -> bool:
+    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:

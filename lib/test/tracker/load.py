@@ -8,15 +8,12 @@ from typing import Any
 
 import torch
 
-from lib.config import PROJECT_ROOT, find_experiment, load_config, load_paths, script_name
+from lib.config import SHIPPED, find_experiment, load_config, load_paths, script_name
 from lib.models.mstgt import build_model
 from lib.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
 from lib.test.tracker.tracker import Tracker, TrackerEngine
 from lib.utils.errors import UserError
 from lib.utils.runs import checkpoint_path, list_checkpoints, run_folder
-from lib.utils.zip_check import require_whole_zip
-
-SHIPPED = PROJECT_ROOT / "pretrained_networks"  # where the weights lie that come with the project
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
@@ -41,7 +38,6 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **s
     ``speed``: precision, compile, cuda_graph, as :class:`TrackerEngine` has them.
     """
     network = build_model(cfg)
-    require_whole_zip(checkpoint)
     load_network(network, checkpoint)
     return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
 

@@ -42,7 +42,6 @@ from lib.models.mstgt.checkpoint import load_file
 from lib.utils.errors import UserError
 from lib.utils.files import atomic_path, locked, write_text
 from lib.utils.runs import checkpoint_path, list_checkpoints
-from lib.utils.zip_check import require_whole_zip
 
 PATIENCE_S = 15.0  # for as long the loaders of a killed run, which find out within seconds, may hold its folder
 METRICS = "metrics.jsonl"
@@ -106,7 +105,6 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A training checkpoint of this project. Raises :class:`UserError` when it is torn or something else."""
-    require_whole_zip(path)
     content = load_file(path)
     lacking = [k for k in _ENTRIES if not isinstance(content, dict) or k not in content]
     if lacking:

@@ -1,0 +1,67 @@
+"""Films, and the rows of their tracks."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import logging
+import tempfile
+from pathlib import Path
+
+import av
+import numpy as np
+
+from lib.test.demo.draw import annotate
+from lib.test.demo.rows import Row, read_rows, rows_before, write_rows
+from lib.test.demo.video_file import VideoFile
+from tests.fuzz.target import Target, picture
+
+logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+
+def film(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
+    """Some frames of the fuzzers' picture."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width = picture().shape[:2]
+        stream.pix_fmt = colours
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), "rgb24").reformat(format=colours)))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@functools.cache
+def _films() -> tuple[bytes, ...]:
+    return (film("mp4", "mpeg4", "yuv420p"), film("avi", "mjpeg", "yuvj420p"), film("gif", "gif", "rgb8"))
+
+
+def _film(data: bytes, at: Path) -> None:
+    (at / "v.film").write_bytes(data)
+    video = VideoFile(at / "v.film")
+    for number, (index, image) in enumerate(itertools.islice(video, 9)):
+        assert index == number and (image is None or image.dtype == np.uint8 and image.shape[2] == 3)
+
+
+@functools.cache
+def _tracks() -> tuple[bytes, ...]:
+    box = np.array([3.0, 4, 10, 9])
+    rows = [Row(frame, box, 0.5, box * 2 if frame else None, frame == 2, True) for frame in range(4)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_rows(Path(folder, "t.csv"), rows, fps=10)
+        return (Path(folder, "t.csv").read_bytes(),)
+
+
+def _track(data: bytes, at: Path) -> None:
+    (at / "t.csv").write_bytes(data)
+    for row in read_rows(at / "t.csv"):
+        annotate(picture(), row.box_xywh, row.score, row.search_xywh, row.lost)
+    rows_before(at / "t.csv", 2)
+
+
+TARGETS: dict[str, Target] = {
+    "film": Target(_films, _film, "v.film"),
+    "track": Target(_tracks, _track, "t.csv"),
+}
