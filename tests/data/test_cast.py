@@ -58,6 +58,13 @@ def test_what_hides_the_target_lowers_its_visible_share():
     assert (easy > 0.99).all(), "nothing hides the target of an easy cast"
 
 
+def test_some_targets_stand_as_people_do_and_keep_their_shape():
+    boxes = [a_cast(index, 0.6).annotation.boxes_xywh for index in range(60)]
+    heights = np.array([np.log2(found[:, 3] / found[:, 2]) for found in boxes])
+    assert (heights.mean(1) > 1).mean() > 0.15 and (heights.mean(1) < -0.5).mean() > 0.05
+    assert heights.std(1).mean() < 0.6 * heights.mean(1).std()
+
+
 def test_the_easiest_casts_are_blocks_of_one_size():
     blocks, things = a_cast(1, BLOCKS / 2), a_cast(1, BLOCKS * 2)
     assert blocks.object_class == "block" != things.object_class

@@ -6,6 +6,9 @@ A cast is a target and three to ten other things of its size. Every picture of i
 poses and light, on another part of a ground. So nothing but its looks says which of them is the target: what stands
 out, what is in the middle and what moves do not.
 
+Things keep their upright shape from picture to picture, as those of real video mostly do. Shapes are spread widely: in
+four casts of ten most things stand, two to four times as high as wide, as people do in the street.
+
 **Difficulty**, in [0, 1], rises over the set. At 0 the things are nearly plain, of far-apart colours, and stay as they
 are, on a faint ground. At 1 they are textured, some look like the target, they turn, stretch and bend, hide each other,
 and the ground is full of still things; light, blur, noise and JPEG change from picture to picture.
@@ -206,20 +209,21 @@ def make_cast(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], 
         return _blocks(rng, seed_key, frames, size_wh, store)
     short = min(size_wh)
     count = int(rng.integers(4, 11))
-    chosen = [store.things[i] for i in rng.integers(THINGS, size=count)]
+    street = rng.random() < 0.4
+    chosen = [store.things[i] for i in _choose(rng, store, count, street)]
     things = _coats(rng, [thing for _, thing in chosen], difficulty)
     for k in range(1, count):
         if rng.random() < 0.3 * difficulty:
             things[k] = lookalike(rng, things[0], rng.uniform(0.25, 1.0))
     size = float(short * np.exp(rng.uniform(np.log(0.14), np.log(0.34))))
     sizes = np.concatenate([[size], size * np.exp(rng.normal(0, 0.3, count - 1))])
-    rest = [Pose(0, 0, own, aspect, angle)
-            for own, angle, aspect in zip(sizes, rng.normal(0, 0.3, count), rng.normal(0, 0.25, count), strict=True)]
+    rest = [Pose(0, 0, own, *_stance(rng, name, street)) for own, (name, _) in zip(sizes, chosen, strict=True)]
+    free = 1.0 if rng.random() < 0.25 else 0.3  # of things that stand, most only sway
     contrast = 1.0 if rng.random() < 0.2 else 0.25 + 0.75 * min(1.0, 1.5 * difficulty)
     view = View(np.exp(rng.uniform(-0.5, 0.3)), rng.uniform(0, 6.28), rng.uniform(0.3, 0.7, 2))
     pictures = []
     for _ in range(frames):
-        poses = _poses(rng, rest, size_wh, difficulty)
+        poses = _poses(rng, rest, size_wh, difficulty, free)
         view = view.moved(rng, difficulty)
         quality = int(rng.integers(30, 95)) if rng.random() < 0.5 * difficulty else 100
         pictures.append(Picture(view.matrix(size_wh), poses, float(rng.uniform(0, 60 * difficulty)), quality))
@@ -257,8 +261,24 @@ class View:
         return np.hstack([linear, (size / 2 - linear @ (self.spot * 2 * size))[:, None]])
 
 
-def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: float) -> tuple[Pose, ...]:
-    """Everybody in a new place, differing more from ``rest`` the harder the cast is."""
+def _choose(rng: Rng, store: Stock, count: int, street: bool) -> list[int]:
+    """The numbers of ``count`` things of the stock: in a street every other one is a walker."""
+    numbers = rng.integers(THINGS, size=count)
+    if street:
+        walkers = [number for number, (name, _) in enumerate(store.things) if name == "walker"] or numbers
+        numbers = np.where(rng.random(count) < 0.5, rng.choice(walkers, count), numbers)
+    return numbers.tolist()
+
+
+def _stance(rng: Rng, name: str, street: bool) -> tuple[float, float]:
+    """log2 aspect and turn in which a thing rests."""
+    if name == "walker" or (street and rng.random() < 0.5):
+        return rng.normal(-0.6, 0.4), rng.normal(0, 0.08)
+    return rng.normal(0, 0.6), rng.normal(0, 0.3)
+
+
+def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: float, free: float) -> tuple[Pose, ...]:
+    """Everybody in a new place, differing more from ``rest`` the harder the cast is. ``free``: share of the turning."""
     count = len(rest)
     shared = np.exp(rng.normal(0, 0.03 + 0.2 * difficulty))
     sizes = np.array([pose.size for pose in rest]) * shared * np.exp(rng.normal(0, 0.03 + 0.1 * difficulty, count))
@@ -267,8 +287,8 @@ def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: flo
     heading = rng.uniform(0, 6.28, count)
     velocity = np.minimum(speed, FASTEST)[:, None] * np.stack([np.cos(heading), np.sin(heading)], 1)
     return tuple(
-        Pose(*places[k], sizes[k], rest[k].aspect + rng.normal(0, 0.25) * difficulty,
-             rest[k].angle + rng.normal(0, 0.05 + 0.4 * difficulty), rng.normal(0, 0.12) * difficulty,
+        Pose(*places[k], sizes[k], rest[k].aspect + rng.normal(0, 0.15) * difficulty,
+             rest[k].angle + rng.normal(0, 0.05 + 0.4 * free * difficulty), rng.normal(0, 0.12) * difficulty,
              tuple(rng.normal(0, 0.08, 2) * difficulty), tuple(velocity[k].tolist()))
         for k in range(count))
 
