@@ -12,7 +12,12 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 torch.set_num_threads(1)
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a script: commands would inherit it
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Ctrl-C works in every test. What ignores it, as a script's background job does and a command that has been
+    interrupted, would hand that down to the commands that tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -49,6 +49,7 @@ from lib.data.synthetic.textures import POOL_SIZE, TexturePool, recolour_matrix,
 THINGS, GROUNDS, POOLS = 600, 80, 8
 MIN_SHARE = 0.35  # of the target that must be seen where it does not count as absent
 BLOCKS = 0.05  # below this difficulty things are blurred squares
+SHARES = {name: 0.7 * share for name, share in BODY_SHARES.items()} | {"banded": 0.3}
 FASTEST = 16  # px of motion blur
 LIGHT_STEP = 25  # frames of a look's curves from picture to picture
 
@@ -69,7 +70,7 @@ def stock(pool_key: tuple[int, ...], size_wh: tuple[int, int]) -> Stock:
     """The stock of ``pool_key``: the same in every process."""
     rng = np.random.default_rng([*pool_key, *size_wh])
     pools = [texture_pool((*pool_key, number)) for number in range(POOLS)]
-    names, shares = list(BODY_SHARES), list(BODY_SHARES.values())
+    names, shares = list(SHARES), list(SHARES.values())
     things = []
     for number in range(THINGS):
         body = str(rng.choice(names, p=shares))

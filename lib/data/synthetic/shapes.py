@@ -7,7 +7,7 @@ coordinates of about [-1, 1]. ``BODIES`` draws bodies, ``OCCLUDERS`` draws thing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -156,9 +156,30 @@ def quadruped(rng: Rng) -> tuple[Part, ...]:
     return (*legs, body, head)
 
 
+def banded(rng: Rng) -> tuple[Part, ...]:
+    """Two to four bands, one upon the other, each of its own texture, now and then with a mark on one of them: a car
+    seen from behind, a bag, clothes. Only all of them together are the thing."""
+    edges = np.concatenate([[-1.0], np.sort(rng.uniform(-0.75, 0.75, rng.integers(1, 4))), [1.0]])
+    width, taper, power = rng.uniform(0.55, 1.3), rng.uniform(0, 0.35), rng.uniform(3, 9)
+    bands = []
+    for low, high in zip(edges, edges[1:], strict=False):
+        height = max(high - low, 0.15) / 2 + 0.06  # they overlap
+        bands.append(Part(box(width * (1 - taper * rng.random()), height, power), (0.0, (low + high) / 2)))
+    marks = [Part(OUTLINES[rng.choice(list(OUTLINES))](rng) * rng.uniform(0.15, 0.35),
+                  (rng.uniform(-0.5, 0.5) * width, rng.uniform(-0.6, 0.6))) for _ in range(rng.integers(0, 3))]
+    quarter = rng.integers(4) if rng.random() < 0.3 else 0
+    return tuple(_turned(part, quarter * np.pi / 2) for part in (*rng.permutation(np.array(bands, object)), *marks))
+
+
+def _turned(part: Part, angle: float) -> Part:
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = part.pivot
+    return replace(part, pivot=(float(cos * x - sin * y), float(sin * x + cos * y)), tilt=part.tilt + angle)
+
+
 BODIES: dict[str, Callable[[Rng], tuple[Part, ...]]] = {
     "single": single, "decorated": decorated, "vehicle": vehicle, "walker": walker, "bird": bird, "snake": snake,
-    "quadruped": quadruped,
+    "quadruped": quadruped, "banded": banded,
 }
 BODY_SHARES = {"single": 0.26, "decorated": 0.2, "vehicle": 0.14, "walker": 0.14, "bird": 0.08, "snake": 0.08,
                "quadruped": 0.1}

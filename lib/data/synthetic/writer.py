@@ -38,7 +38,7 @@ from lib.utils.files import locked, write_json, write_text
 from lib.utils.progress import progress
 
 HIDDEN = ".unfinished-"
-ROOT_CLASS = {"single": "object", "block": "object", "decorated": "object", "vehicle": "vehicle",
+ROOT_CLASS = {"single": "object", "block": "object", "decorated": "object", "banded": "object", "vehicle": "vehicle",
               "walker": "person", "bird": "animal", "snake": "animal", "quadruped": "animal"}
 
 

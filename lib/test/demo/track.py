@@ -5,7 +5,7 @@
 
 The target is probably lost while the mean of the last scores is below ``lost_score``. The mean is exponential: it
 starts at 1 where a box was given, and of each readable frame it takes ``NEW_SHARE`` of the score. So a single bad frame
-is no loss, seven or so are, and two good ones end it. The tracker does not stop there: it goes on looking around its
+is no loss, four or five are, and two good ones end it. The tracker does not stop there: it goes on looking around its
 last box.
 """
 

@@ -193,10 +193,9 @@ class Camera:
 
 def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, box_of):
     monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
-    handler = signal.getsignal(signal.SIGINT)
     status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o")
     assert status == 0 and "webcam_0: frames 0 to 4" in said and film_frames(tmp_path / "o") == 5
-    assert signal.getsignal(signal.SIGINT) == handler
+    assert signal.getsignal(signal.SIGINT).__module__ == "lib.utils.errors", "Ctrl-C is the command's again"
     assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
     assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
 
