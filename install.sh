@@ -177,7 +177,7 @@ main() {
         ;;
     test)
         "$python" -m ruff check . || fail "ruff found the problems above"
-        "$python" -m pytest || fail "tests failed; see above"
+        "$python" -m pytest -n auto --maxprocesses 8 --dist worksteal || fail "tests failed; see above"
         ;;
     demo)
         "$python" tracking/demo.py || fail "the demo failed; see above"
