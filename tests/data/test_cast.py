@@ -58,7 +58,8 @@ def test_what_hides_the_target_lowers_its_visible_share():
     assert (easy > 0.99).all(), "nothing hides the target of an easy cast"
 
 
-def test_some_targets_stand_as_people_do_and_keep_their_shape():
+def test_some_targets_stand_as_people_do_and_keep_their_shape(monkeypatch):
+    monkeypatch.setattr(cast, "THINGS", 60)
     boxes = [a_cast(index, 0.6).annotation.boxes_xywh for index in range(60)]
     heights = np.array([np.log2(found[:, 3] / found[:, 2]) for found in boxes])
     assert (heights.mean(1) > 1).mean() > 0.15 and (heights.mean(1) < -0.5).mean() > 0.05
