@@ -42,6 +42,7 @@ from lib.utils.files import atomic_path, file_sha256
 from lib.utils.version import code_version
 
 OPSET = 18
+OLDEST_TORCH = (2, 10)  # the exporters of 2.6, 2.8 and 2.9 fail, or lose names and the choice of B
 TOLERANCE = 1e-3  # of a box as a share of the search region, onnxruntime against PyTorch
 
 
@@ -110,8 +111,11 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
     batch     a fixed batch; None: any, chosen at run time
     tick      hears what is being done
 
-    Raises :class:`UserError` where a package is missing, or where onnxruntime's boxes are not PyTorch's.
+    Raises :class:`UserError` where a package is missing or too old, or where onnxruntime's boxes are not PyTorch's.
     """
+    if torch.__version__ < OLDEST_TORCH:
+        raise UserError(f"the exporter of torch {torch.__version__} cannot write this network; install a newer torch, "
+                        "as `bash install.sh locked` does")
     for package in ("onnx", "onnxscript", "onnxruntime"):
         optional_package(package)
     network = copy.deepcopy(network).cpu().float().eval()

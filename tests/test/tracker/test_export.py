@@ -264,6 +264,13 @@ def test_boxes_that_differ_write_nothing(exported, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_old_torch_is_named(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.9.1+cu128"))
+    with pytest.raises(UserError, match="torch 2.9.1.* newer"):
+        export_network(network(0), about(exported.cfg, CONFIG, exported.checkpoint), OnnxFiles(tmp_path, CONFIG))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_package_is_named(exported, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UserError, match="pip install"):
