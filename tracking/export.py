@@ -6,6 +6,7 @@
 Writes <config>_start.onnx and <config>_step.onnx, with --int8 also <config>_step_int8.onnx, to
 <save_dir>/export/<config>/. Each is run beside PyTorch first; files that disagree are not written.
 With --weights it writes <config>.safetensors instead, the weights alone in fp16, which any --checkpoint takes.
+--mean_with makes those the mean of several checkpoints.
 docs/export.md says what is in them and how to track with them. Here: python tracking/test.py --backend onnx …
 Needs: pip install -e '.[onnx]'
 """
@@ -39,13 +40,28 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
     parser.add_argument("--int8", action="store_true", help="also a frame step with int8 weights, for CPUs")
     parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
+    parser.add_argument("--mean_with", nargs="+", default=[], metavar="CHECKPOINT",
+                        help="with --weights: the mean of the weights of --checkpoint and of these, which must have "
+                             "begun their training at the same weights")
     parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
     parser.add_argument("--save_dir", help="where checkpoints are found and the files go")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     args = parser.parse_args()
     if args.batch is not None and args.batch < 1:
         raise UserError(f"--batch {args.batch}: give 1 or more")
+    if args.mean_with and not args.weights:
+        raise UserError("--mean_with is for --weights: give both")
     return args
+
+
+def load_mean(network: torch.nn.Module, checkpoints: list[str | Path]) -> None:
+    """Give ``network`` the mean of the weights of ``checkpoints``."""
+    states = []
+    for checkpoint in checkpoints:
+        load_network(network, checkpoint)
+        states.append({key: value.clone() for key, value in network.state_dict().items()})
+    network.load_state_dict({key: torch.stack([state[key] for state in states]).double().mean(0).to(value.dtype)
+                             for key, value in states[0].items()})
 
 
 def main() -> None:
@@ -55,11 +71,12 @@ def main() -> None:
     save_dir = load_paths(None, args.save_dir, half="test").save_dir
     checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
     network = build_model(cfg)
-    load_network(network, checkpoint)
+    load_mean(network, [checkpoint, *args.mean_with])
     if args.weights:
         path = (args.out or export_folder(save_dir, name)) / f"{name}{WEIGHTS_SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(network, path, {"config": name, "checkpoint_sha256": file_sha256(checkpoint)})
+        hashes = ",".join(map(file_sha256, [checkpoint, *args.mean_with]))
+        save_weights(network, path, {"config": name, "checkpoint_sha256": hashes})
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
     files = OnnxFiles(args.out or export_folder(save_dir, name), name)

@@ -18,6 +18,7 @@ import torch
 from lib.config import load_config
 from lib.data.synthetic import synthetic_sequence
 from lib.models.mstgt import HIVIT, HiViTSpec, build_model
+from lib.models.mstgt.checkpoint import load_network
 from lib.test.evaluation.results import read_manifest
 from lib.test.tracker import export, load_engine
 from lib.test.tracker.export import about, export_network
@@ -262,6 +263,21 @@ def test_boxes_that_differ_write_nothing(exported, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="differ"):
         export_network(network(1), about(exported.cfg, CONFIG, exported.checkpoint), OnnxFiles(tmp_path, CONFIG))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_mean_of_weights_is_written(exported, tmp_path, monkeypatch):
+    other = tmp_path / "other.pth.tar"
+    torch.save({"net": network(1).state_dict()}, other)
+    both = ["--checkpoint", exported.checkpoint, "--mean_with", other, "--out", tmp_path / "out"]
+    with pytest.raises(UserError, match="--weights"):
+        run(monkeypatch, "export", *both)
+    run(monkeypatch, "export", *both, "--weights")
+    mean = network(2)
+    load_network(mean, tmp_path / "out" / f"{CONFIG}.safetensors")
+    first, second, mean = (made.state_dict() for made in (network(0), network(1), mean))
+    for key, value in mean.items():
+        wanted = (first[key].double() + second[key].double()) / 2
+        assert torch.allclose(value.double(), wanted, rtol=1e-3, atol=1e-4), key
 
 
 def test_an_old_torch_is_named(exported, tmp_path, monkeypatch):
