@@ -11,6 +11,7 @@ from lib.utils.errors import UserError, one_line
 
 MOST_TEXT = 1 << 18  # characters; all settings have 4000
 
+
 def parse_yaml(text: str, where: str) -> Any:
     """The value of ``text``. Raises :class:`UserError` naming ``where`` and the line where it is broken."""
     if len(text) > MOST_TEXT:

@@ -7,7 +7,8 @@ poses and light, on another part of a ground. So nothing but its looks says whic
 out, what is in the middle and what moves do not.
 
 Things keep their upright shape from picture to picture, as those of real video mostly do. Shapes are spread widely: in
-four casts of ten most things stand, two to four times as high as wide, as people do in the street.
+four casts of ten most things stand, two to four times as high as wide, as people do in the street. Three things of ten
+are made of bands of different looks, so that one surface alone is not yet the thing.
 
 **Difficulty**, in [0, 1], rises over the set. At 0 the things are nearly plain, of far-apart colours, and stay as they
 are, on a faint ground. At 1 they are textured, some look like the target, they turn, stretch and bend, hide each other,
@@ -49,7 +50,7 @@ from lib.data.synthetic.textures import POOL_SIZE, TexturePool, recolour_matrix,
 THINGS, GROUNDS, POOLS = 600, 80, 8
 MIN_SHARE = 0.35  # of the target that must be seen where it does not count as absent
 BLOCKS = 0.05  # below this difficulty things are blurred squares
-SHARES = {name: 0.7 * share for name, share in BODY_SHARES.items()} | {"banded": 0.3}
+SHARES = {name: 0.7 * share for name, share in BODY_SHARES.items()} | {"banded": 0.3}  # of bodies in a stock
 FASTEST = 16  # px of motion blur
 LIGHT_STEP = 25  # frames of a look's curves from picture to picture
 
