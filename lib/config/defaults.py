@@ -102,6 +102,8 @@ DEFAULTS: dict[str, Any] = {
         "TEMPLATE_SIZE": 128,  # side of the template crop in pixels
         "SEARCH_FACTOR": 5.0,  # side of the search region / sqrt(w*h) of the last box
         "SEARCH_SIZE": 320,  # side of the search crop in pixels
+        "WIDEN_BELOW": 0.0,  # the search region widens while the mean of the last scores is below this; 0: never
+        "WIDEN_BY": 1.5,  # ... to this many times SEARCH_FACTOR
         "EPOCH": 500,  # the epoch whose checkpoint is tested
     },
 }

@@ -104,6 +104,8 @@ RULES: dict[str, Rule] = {
     "TEST.TEMPLATE_SIZE": SIDE,
     "TEST.SEARCH_FACTOR": FACTOR,
     "TEST.SEARCH_SIZE": SIDE,
+    "TEST.WIDEN_BELOW": SHARE,
+    "TEST.WIDEN_BY": ("from 1 to 10", lambda v: 1 <= v <= 10),
     "TEST.EPOCH": COUNT,
 }
 

@@ -24,10 +24,12 @@ from lib.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Target:
-    """One video's target after a frame: its box in pixels and the network's state (batch of one)."""
+    """One video's target after a frame: its box in pixels, the network's state (batch of one), and the mean of its last
+    scores: 1 at the first frame, then half of it is always the newest."""
 
     box_xywh: np.ndarray
     state: TrackState
+    mean_score: float = 1.0
 
 
 def hann_window(grid: int) -> torch.Tensor:
@@ -87,17 +89,20 @@ class TrackerEngine:
             crop.cut(image, out=out)
         answers, state = self.step_batch(pictures, _join([target.state for target in targets]))
         found = []
-        for image, crop, answer, own in zip(images, crops, answers, _part(state), strict=True):
+        for image, crop, answer, own, old in zip(images, crops, answers, _part(state), targets, strict=True):
             if not np.isfinite(answer).all():
                 raise UserError(f"the network answers {answer}: its weights are damaged, or too large for "
                                 f"{self.precision}; take another checkpoint, or fp32")
             height, width = image.shape[:2]
-            found.append((Target(clip_box(crop.from_crop(np.array(answer[:4])), width, height), own), answer[4]))
+            box, score = clip_box(crop.from_crop(np.array(answer[:4])), width, height), answer[4]
+            found.append((Target(box, own, (old.mean_score + score) / 2), score))
         return found
 
     def search_crop(self, target: Target) -> Crop:
-        """Where the next step looks for ``target``."""
-        return Crop.around(target.box_xywh, self.settings.SEARCH_FACTOR, self.settings.SEARCH_SIZE)
+        """Where the next step looks for ``target``: in a wider region where its last scores were low."""
+        test = self.settings
+        wider = test.WIDEN_BY if target.mean_score < test.WIDEN_BELOW else 1.0
+        return Crop.around(target.box_xywh, test.SEARCH_FACTOR * wider, test.SEARCH_SIZE)
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""

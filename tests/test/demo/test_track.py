@@ -116,4 +116,6 @@ def test_with_the_network(film, box_of):
         x, y, w, h = before.box_xywh
         assert 0 < now.score < 1
         assert np.allclose(now.search_xywh[:2] + now.search_xywh[2:] / 2, (x + w / 2, y + h / 2))
-        assert now.search_xywh[2] == now.search_xywh[3] == np.ceil(cfg.TEST.SEARCH_FACTOR * np.sqrt(w * h))
+        assert now.search_xywh[2] == now.search_xywh[3]
+        assert now.search_xywh[2] in [np.ceil(cfg.TEST.SEARCH_FACTOR * wider * np.sqrt(w * h))
+                                      for wider in (1.0, cfg.TEST.WIDEN_BY)]

@@ -120,3 +120,23 @@ def test_sizes_of_test_and_network_must_agree():
     cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.SEARCH_SIZE=256"])
     with pytest.raises(UserError, match="TEST.SEARCH_SIZE"):
         TrackerEngine(build_model(cfg), cfg)
+
+
+class Doubter(Oracle):
+    """Finds the square, but is sure of nothing."""
+
+    def step(self, search, state):
+        prediction, state = super().step(search, state)
+        return prediction._replace(score=prediction.score / 3), state
+
+
+def test_the_search_region_widens_where_scores_are_low_and_narrows_again():
+    cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.WIDEN_BELOW=0.4", "TEST.WIDEN_BY=1.5"])
+    sure, unsure = TrackerEngine(Oracle(), cfg), TrackerEngine(Doubter(), cfg)
+    image = lit(100, 80, 30, 30)
+    target, sides = sure.start(image, (100, 80, 30, 30)), []
+    for engine in (*[unsure] * 4, *[sure] * 2):
+        [(target, _)] = engine.step([image], [target])
+        sides.append(engine.search_crop(target).side / np.sqrt(target.box_xywh[2:].prod()) / cfg.TEST.SEARCH_FACTOR)
+    # mean scores 0.65, 0.475, 0.39, 0.34; then 0.62, 0.76
+    assert np.array(sides).round(1).tolist() == [1.0, 1.0, 1.5, 1.5, 1.0, 1.0]
