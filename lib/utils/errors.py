@@ -9,12 +9,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import reprlib
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last: bytes that are no UTF-8
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 200
 
 
 class UserError(Exception):
@@ -22,12 +25,13 @@ class UserError(Exception):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for a name that is in no table: names the nearest known one and lists all of them."""
+    """An error for a name that is in no table: names the nearest known one and lists all of them. Of a long name, which
+    a damaged file may hold, the middle is left out."""
     known = sorted(known)
     folded = {k.casefold(): k for k in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
-    return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})")
+    return UserError(f"unknown {kind} {_SHORT.repr(name)}{hint} (known: {', '.join(known)})")
 
 
 def one_line(text: object) -> str:

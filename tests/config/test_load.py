@@ -89,6 +89,12 @@ def test_defaults_obey_the_rules_and_rules_name_real_keys():
     assert flat(config_from_text(dump_config(DEFAULTS))) == flat(DEFAULTS)
 
 
+def test_the_middle_of_a_long_name_is_left_out():
+    with pytest.raises(UserError, match=r"unknown MODEL\.HEAD\.TYPE 'xx+\.\.\.x+' \(known: CENTER\)") as caught:
+        config_from_text(f"MODEL: {{HEAD: {{TYPE: {'x' * 100_000}}}}}")
+    assert len(str(caught.value)) < 500
+
+
 def test_every_call_returns_a_new_object():
     first, second = load_config("mstgt", "MSTGT-demo-128"), load_config("mstgt", "MSTGT-demo-128")
     rate = second.TRAIN.LR
