@@ -1,8 +1,8 @@
 """A video file, read by PyAV: upright whatever way the phone was held, and with its broken frames in their places.
 
-A frame is unreadable when the decoder refuses it, or says that it made up parts of it. Frames come in the order in
-which they are shown; a refused one takes the place that its time stamp gives it. Refused is also what has more pixels
-than a picture may have (``lib.data.images``), before there is room made for it.
+A frame is unreadable when the decoder refuses it, says that it made up parts of it, or gives pixels that cannot be made
+RGB. Frames come in the order in which they are shown; a refused one takes the place that its time stamp gives it.
+Refused is also what has more pixels than a picture may have (``lib.data.images``), before there is room made for it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class VideoFile:
         with self._open() as container:
             for index, frame in enumerate(_decode(container)):
                 if index >= start:
-                    yield index, _picture(frame) if _is_good(frame) else None
+                    yield index, _picture(frame) if frame is not None and _is_good(frame) else None
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
         return self.read()
@@ -102,12 +102,16 @@ def _fps(stream: VideoStream) -> float:
     return DEFAULT_FPS
 
 
-def _is_good(frame: av.VideoFrame | None) -> bool:
-    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
+def _is_good(frame: av.VideoFrame) -> bool:
+    return not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray:
-    image = frame.to_ndarray(format="rgb24")
+def _picture(frame: av.VideoFrame) -> np.ndarray | None:
+    """RGB and upright; None where the frame's own kind of pixels cannot be made RGB."""
+    try:
+        image = frame.to_ndarray(format="rgb24")
+    except av.FFmpegError:
+        return None
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return image if matrix is None else np.ascontiguousarray(upright(image, np.frombuffer(matrix, np.int32)))
 

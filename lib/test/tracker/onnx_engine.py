@@ -150,14 +150,20 @@ def _first_line(error: Exception) -> str:
 
 
 def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
+    try:
+        ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} names its inputs and outputs by what is no text; export again") from error
     if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
         raise UserError(f"{path} takes {', '.join(ends[0])[:100]} and gives {', '.join(ends[1])[:100]}, not "
                         f"{', '.join(inputs)} and {', '.join(outputs)}; export again")
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:
-    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} says of itself what is no text; export again") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} says format {metadata.get('format', 'nothing')[:60]!r}, this code reads {FORMAT!r}; "
                         "export again")

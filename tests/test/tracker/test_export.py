@@ -233,12 +233,15 @@ def test_other_settings_are_refused(exported):
         load_onnx_engine(cfg, exported.files)
 
 
-@pytest.mark.parametrize("damage", ["torn", "text", "empty"])
+@pytest.mark.parametrize("damage", ["torn", "text", "empty", "metadata", "names"])
 def test_broken_files_are_refused_in_one_line(exported, tmp_path, damage):
     files = OnnxFiles(tmp_path, CONFIG)
     shutil.copy(exported.files.start, files.start)
     whole = exported.files.step.read_bytes()
-    files.step.write_bytes({"torn": whole[: len(whole) // 2], "text": b"not a network", "empty": b""}[damage])
+    files.step.write_bytes({
+        "torn": whole[: len(whole) // 2], "text": b"not a network", "empty": b"",
+        "metadata": whole.replace(b"weights.pth.tar", b"weights.\xff\xfe.tar"),
+        "names": whole.replace(b"next_guidance", b"next_\xff\xfeidance")}[damage])
     with pytest.raises(UserError, match=re.escape(str(files.step))) as error:
         load_onnx_engine(exported.cfg, files)
     assert "\n" not in str(error.value)
