@@ -57,7 +57,8 @@ class VideoFile:
 
     def _open(self) -> InputContainer:
         try:
-            container = av.open(str(self.path), options={"format_whitelist": FORMATS, **_LIMIT})
+            container = av.open(str(self.path), options={"format_whitelist": FORMATS, **_LIMIT},
+                                metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise UserError(f"cannot read {self.path}: it is no video, or cut short ({error.strerror})") from error
         if not container.streams.video:

@@ -83,8 +83,8 @@ class OnnxPair:
         self.metadata, other = _metadata(self._step, step), _metadata(self._start, start)
         for key in other:
             if key != "precision" and other[key] != self.metadata.get(key):
-                raise UserError(f"{start} and {step} are not of one export ({key}: {other[key]}, "
-                                f"{self.metadata.get(key)}); export again")
+                raise UserError(f"{start} and {step} are not of one export ({key[:60]!r}: {other[key][:60]!r}, "
+                                f"{self.metadata.get(key, '')[:60]!r}); export again")
         self.any_batch = self.metadata["batch"] == "any"
         if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
             raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
@@ -155,8 +155,9 @@ def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequ
     except UnicodeDecodeError as error:
         raise UserError(f"{path} names its inputs and outputs by what is no text; export again") from error
     if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
-        raise UserError(f"{path} takes {', '.join(ends[0])[:100]} and gives {', '.join(ends[1])[:100]}, not "
-                        f"{', '.join(inputs)} and {', '.join(outputs)}; export again")
+        takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
+        raise UserError(f"{path} takes {takes} and gives {gives}, not {', '.join(inputs)} and {', '.join(outputs)}; "
+                        "export again")
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:

@@ -85,6 +85,14 @@ def test_unreadable_frames_keep_their_places(broken_film, pictures):
     assert alike(found[4][1], pictures[4])
 
 
+def test_what_a_file_says_of_itself_need_not_be_text(film, tmp_path, pictures):
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(film.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
+    assert path.read_bytes() != film.read_bytes()
+    with open_source(path) as source:
+        assert alike(next(iter(source))[1], pictures[0])
+
+
 def test_a_truncated_file_ends_early(film, tmp_path):
     data = film.read_bytes()
     path = tmp_path / "cut.mp4"
