@@ -22,6 +22,7 @@ from lib.geometry.boxes import clip_box
 from lib.models.layers.attention import Attention, GroupedAttention
 from lib.models.layers.block import AttentionBlock
 from lib.models.mstgt import MSTGT
+from lib.models.picture import mark_box
 
 
 def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:
@@ -66,8 +67,11 @@ class PlainTracker:
     @torch.no_grad()
     def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None:
         self.box = np.array(box_xywh, np.float64)
-        picture, _ = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, self.cfg.TEST.TEMPLATE_SIZE)
-        self.template = self.input(picture)
+        size = self.cfg.TEST.TEMPLATE_SIZE
+        picture, scale = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, size)
+        inside = np.array([(size - 1) / 2] * 2 + list(self.box[2:] * scale)) / size
+        marked = mark_box(torch.from_numpy(picture), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MARK)
+        self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
 
     @torch.no_grad()

@@ -58,7 +58,7 @@ def main() -> None:
     for message in batch["unreadable"]:
         logging.warning("passed over: %s", message)
     zoom = -(-LEAST_TILE // cfg.DATA.SEARCH.SIZE)
-    sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom)
+    sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom, cfg.MODEL.TEMPLATE_MARK)
     write_bytes(args.out, cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     mixing = "features are mixed" if mixing_active(epoch, cfg) else "features are not mixed in this epoch"
     print(f"{args.out}: {args.samples} samples of epoch {epoch}; {mixing}")

@@ -58,6 +58,7 @@ RULES: dict[str, Rule] = {
     "DA.imix_epoch": COUNT_OR_NONE,
     "DA.imix_interval": COUNT,
     "MODEL.PRETRAIN_FILE": FILE,
+    "MODEL.TEMPLATE_MARK": SHARE,
     "MODEL.BACKBONE.STRIDE": ("16", lambda v: v == 16),
     "MODEL.HEAD.NUM_CHANNELS": ("a positive multiple of 8, at most 8192", lambda v: 0 < v <= 8192 and v % 8 == 0),
     "MODEL.HEAD.PRIOR_PROB": SHARE_BELOW_1,

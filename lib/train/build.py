@@ -81,7 +81,8 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: 
     loaders = [_make_loader(cfg, paths, half, group) for half in ("TRAIN", "VAL")]
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
     actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,
-                       choose_precision(cfg.TRAIN.PRECISION, group.device), cfg.DA.imix_occrate, cfg.DA.norm_type)
+                       choose_precision(cfg.TRAIN.PRECISION, group.device), cfg.DA.imix_occrate, cfg.DA.norm_type,
+                       cfg.MODEL.TEMPLATE_MARK)
     trainer = Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, listeners, every)
     trainer.actor = actor.of(_wrap(network, group, cfg.TRAIN.COMPILE))
     return trainer

@@ -14,10 +14,12 @@ from lib.data.images import decode_image
 from lib.data.sequence import Sequence
 from lib.geometry.boxes import xywh_to_cxcywh
 from lib.geometry.crop import Crop
+from lib.models.mstgt import build_model
 from lib.models.picture import to_input
+from lib.test.tracker import TrackerEngine
 from lib.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
 from lib.train.data.processing import CropSettings, Processing, across_the_edge, jitter, least_factor
-from lib.train.data.sampler import CausalSampler
+from lib.train.data.sampler import CausalSampler, Draw
 from lib.train.data.transforms import finish, finish_partner, flip_boxes
 from lib.utils.errors import UserError
 from tests.train.conftest import memory_set, memory_video
@@ -303,6 +305,35 @@ def test_grey_and_brightness():
     assert torch.allclose(grey, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
     plain = finish(picture, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
     torch.testing.assert_close(plain, to_input(picture, (0.5,) * 3, (0.2,) * 3))
+
+
+def test_the_marked_template_is_that_of_tracking():
+    """Loader and device in training, the engine in tracking: the same picture to a grey level."""
+    seen = []
+
+    class Engine(TrackerEngine):
+        def start_batch(self, pictures):
+            seen.append(pictures)
+
+    cfg = load_config("MSTGT", "MSTGT-demo-128", ["MODEL.TEMPLATE_MARK=0.6"])
+    engine = Engine(build_model(cfg), cfg)
+    processing = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 0, 0), (4.0, 4.0))
+    video = memory_video("v", 6)
+    sample = processing(Draw(video, 3, (5,)), np.random.default_rng(0))
+    engine.start(video.frames.read(3), video.boxes_xywh[3])
+    picture, box, no = torch.from_numpy(sample["template"])[None], torch.from_numpy(sample["template_box"])[None], \
+        torch.tensor([False])
+    trained = finish(picture, no, no, torch.ones(1), (0,) * 3, (1,) * 3, (box, 0.6)).movedim(1, -1) * 255
+    assert np.abs(trained.numpy() - seen[0]).max() <= 0.5 + 1e-3
+    assert (seen[0] != sample["template"]).any()
+
+
+def test_a_marked_box_is_flipped_with_its_picture():
+    picture, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
+    yes, no = torch.tensor([True]), torch.tensor([False])
+    plain, flipped = (finish(picture, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3, (flip_boxes(box, flip, 16), 1.0))
+                      for flip in (no, yes))
+    assert torch.equal(plain.flip(-1), flipped) and int((plain[0, 0] == 0).sum()) == 16
 
 
 def test_jitter_has_its_spread():

@@ -71,6 +71,7 @@ def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
         "search_size": str(cfg.TEST.SEARCH_SIZE),
         "template_factor": str(cfg.TEST.TEMPLATE_FACTOR),
         "search_factor": str(cfg.TEST.SEARCH_FACTOR),
+        "template_mark": str(cfg.MODEL.TEMPLATE_MARK),
         "mean": json.dumps(list(cfg.DATA.MEAN)),
         "std": json.dumps(list(cfg.DATA.STD)),
         "code": code_version(),

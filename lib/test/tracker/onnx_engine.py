@@ -189,6 +189,7 @@ class OnnxEngine(TrackerEngine):
                 raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
                                 f"says {value}; export it again with these settings")
         self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
+        self.mark = cfg.MODEL.TEMPLATE_MARK
         self.device = torch.device("cpu")  # where pictures and states are
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:

@@ -17,6 +17,7 @@ import torch
 from lib.geometry.boxes import check_box, clip_box, overlaps_image
 from lib.geometry.crop import Crop
 from lib.models.mstgt import MSTGT, TrackState
+from lib.models.picture import mark_box
 from lib.test.tracker.frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
 from lib.test.tracker.inference import PRECISIONS, prepare
 from lib.utils.errors import UserError
@@ -50,6 +51,7 @@ class TrackerEngine:
     def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu", precision: str = "fp32",
                  compile: bool = False, cuda_graph: bool = False):
         self.device, self.settings, self.precision = torch.device(device), cfg.TEST, precision
+        self.mark = cfg.MODEL.TEMPLATE_MARK
         sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
         if sizes != (network.template_size, network.search_size):
             raise UserError(f"TEST.TEMPLATE_SIZE and TEST.SEARCH_SIZE {sizes} differ from the network's "
@@ -73,7 +75,9 @@ class TrackerEngine:
         if not overlaps_image(box, width, height):
             raise UserError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
-        return Target(box, self.start_batch(crop.cut(image)[None]))
+        picture = torch.from_numpy(crop.cut(image))
+        marked = mark_box(picture, torch.from_numpy(crop.to_crop(box)), self.mark).round().byte()
+        return Target(box, self.start_batch(marked.numpy()[None]))
 
     @torch.inference_mode()
     def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:

@@ -22,9 +22,9 @@ class MSTGTActor:
 
     def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
                  device: torch.device, precision: torch.dtype | None = None, occrate: float = 0.5,
-                 norm: str = "global"):
+                 norm: str = "global", mark: float = 0.0):
         self.network, self.loss, self.precision = network, loss, precision
-        self.occrate, self.norm = occrate, norm
+        self.occrate, self.norm, self.mark = occrate, norm, mark
         self.mean, self.std, self.device = mean, std, device
 
     def of(self, network: nn.Module) -> MSTGTActor:
@@ -37,7 +37,8 @@ class MSTGTActor:
         """The parts of the loss, ``total`` to be minimised, and ``iou``."""
         on = {k: v.to(self.device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
         light = on["brightness"]
-        template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std)
+        template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std,
+                          (flip_boxes(on["template_box"], on["flip"], on["template"].shape[-2]), self.mark))
         search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
         boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
         partner = finish_partner(on, boxes, self.mean, self.std, self.occrate, self.norm)

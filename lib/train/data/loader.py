@@ -25,7 +25,7 @@ REDRAWS = 10  # unreadable draws in a row before a sample is given up
 PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key
 
 # what a batch stacks: (B, ...), and frame by frame (N, B, ...). Partners are there in epochs of feature mixing only.
-PER_SAMPLE = ("template", "flip", "grey", "partner_flip", "partner_grey", "partner_active")
+PER_SAMPLE = ("template", "template_box", "flip", "grey", "partner_flip", "partner_grey", "partner_active")
 PER_FRAME = ("search", "boxes", "brightness", "partner_search", "partner_boxes", "partner_brightness")
 
 Batch = dict[str, Any]

@@ -51,7 +51,8 @@ class Processing:
     def __call__(self, draw: Draw, rng: np.random.Generator) -> dict[str, Any]:
         """The sample as arrays.
 
-        template (T, T, 3) uint8; search (N, S, S, 3) uint8; boxes (N, 4) float32 cx, cy, w, h as a share of the crop;
+        template (T, T, 3) uint8; search (N, S, S, 3) uint8; template_box (4,) and boxes (N, 4) float32 cx, cy, w, h
+        as shares of the crops;
         flip, grey bool and brightness (1 + N,) float32, which ``transforms`` applies on the device.
         """
         boxes = draw.video.boxes_xywh[list(draw.searches)]
@@ -63,6 +64,7 @@ class Processing:
         cut_all(draw.video, frames, [template, *crops], [*first, *search])
         return {
             "template": first[0],
+            "template_box": template.to_crop(draw.video.boxes_xywh[draw.template]).astype(np.float32),
             "search": search,
             "boxes": np.stack([c.to_crop(b) for c, b in zip(crops, boxes, strict=True)]).astype(np.float32),
             **self._photometric(len(frames), rng),

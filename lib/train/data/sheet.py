@@ -23,11 +23,12 @@ GAP, CAPTION = 4, 18  # px between tiles, and of the line of text above each
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and deviation that leave pictures in 0..1
 
 
-def draw_sheet(batch: Batch, occrate: float, zoom: int = 1) -> np.ndarray:
-    """The sheet of a batch of the loader, on the CPU; ``occrate`` as in the configuration."""
+def draw_sheet(batch: Batch, occrate: float, zoom: int = 1, mark: float = 0.0) -> np.ndarray:
+    """The sheet of a batch of the loader, on the CPU; ``occrate`` and ``mark`` as in the configuration."""
     tensors = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
     search = finish(tensors["search"], tensors["flip"], tensors["grey"], tensors["brightness"][1:], *PLAIN)
-    template = finish(tensors["template"], tensors["flip"], tensors["grey"], tensors["brightness"][0], *PLAIN)
+    template = finish(tensors["template"], tensors["flip"], tensors["grey"], tensors["brightness"][0], *PLAIN,
+                      (flip_boxes(tensors["template_box"], tensors["flip"], tensors["template"].shape[-2]), mark))
     boxes = flip_boxes(tensors["boxes"], tensors["flip"], search.shape[-1])
     partner = finish_partner(tensors, boxes, *PLAIN, occrate, "none")
     cells = None if partner is None else pasted_cells(partner, search.shape[-1] // STRIDE)

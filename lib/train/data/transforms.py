@@ -9,22 +9,24 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from lib.models.mstgt.mixing import Partner
-from lib.models.picture import to_input
+from lib.models.picture import mark_box, to_input
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def finish(pictures: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brightness: torch.Tensor,
-           mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+           mean: Sequence[float], std: Sequence[float], mark: tuple[torch.Tensor, float] | None = None) -> torch.Tensor:
     """Pictures (..., B, H, W, 3) uint8 -> network input (..., B, 3, H, W).
 
-    flip, grey (B,) bool; brightness (..., B) factors.
+    flip, grey (B,) bool; brightness (..., B) factors. ``mark``: boxes (..., B, 4), flipped already, and the strength
+    with which they are marked.
     """
     x = pictures.float()
     x = torch.where(flip[:, None, None, None], x.flip(-2), x)
     luma = (x * torch.tensor(LUMA, device=x.device)).sum(-1, keepdim=True)
     x = torch.where(grey[:, None, None, None], luma, x)
-    return to_input((x * brightness[..., None, None, None]).clamp(0, 255), mean, std)
+    x = (x * brightness[..., None, None, None]).clamp(0, 255)
+    return to_input(x if mark is None else mark_box(x, *mark), mean, std)
 
 
 def flip_boxes(boxes_cxcywh: torch.Tensor, flip: torch.Tensor, size: int) -> torch.Tensor:

@@ -32,6 +32,7 @@ onnxruntime = importlib.import_module("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = "MSTGT-demo-128"
+SETTINGS = ["MODEL.TEMPLATE_MARK=0.5"]
 VIDEO = synthetic_sequence(seed=3, frames=16, difficulty=0.3)
 IMAGES = [VIDEO.frames.read(t) for t in range(len(VIDEO))]
 
@@ -44,7 +45,7 @@ def command(name: str) -> types.ModuleType:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, *words: object) -> int | None:
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--config", CONFIG, *map(str, words)])
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--config", CONFIG, "--set", *SETTINGS, *map(str, words)])
     return command(name).main()
 
 
@@ -59,7 +60,7 @@ def small():
 def network(seed: int) -> torch.nn.Module:
     """Untrained, but with an opinion: it looks for some texture, and expects boxes of a quarter of the region."""
     torch.manual_seed(seed)
-    made = build_model(load_config("MSTGT", CONFIG))
+    made = build_model(load_config("MSTGT", CONFIG, SETTINGS))
     with torch.no_grad():
         made.head.center[-1].weight.mul_(100)
         made.head.box[-1].weight.mul_(10)
@@ -75,7 +76,7 @@ def exported(small, tmp_path_factory) -> types.SimpleNamespace:
     torch.save({"net": network(0).state_dict()}, checkpoint)
     with pytest.MonkeyPatch.context() as patch:
         assert run(patch, "export", "--checkpoint", checkpoint, "--save_dir", root, "--int8") is None
-    return types.SimpleNamespace(root=root, checkpoint=checkpoint, cfg=load_config("MSTGT", CONFIG),
+    return types.SimpleNamespace(root=root, checkpoint=checkpoint, cfg=load_config("MSTGT", CONFIG, SETTINGS),
                                  files=OnnxFiles(root / "export" / CONFIG, CONFIG))
 
 

@@ -1,0 +1,46 @@
+"""What the network is given: the target's box in the template, marked."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.geometry.crop import Crop
+from lib.models.picture import MARK, mark_box
+
+SIZE = 32
+PICTURE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+sides = st.integers(4, 200)
+
+
+@given(sides, sides, st.floats(1.2, 4))
+def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor):
+    """The box in the marks is the box that the crop shows, to a pixel of the crop."""
+    image = np.zeros((640, 640, 3), np.uint8)
+    image[200 : 200 + height, 220 : 220 + width] = 255
+    box = np.array([220.0, 200, width, height])
+    crop = Crop.around(box, factor, SIZE)
+    cut = crop.cut(image)
+    marked = mark_box(torch.from_numpy(cut), torch.from_numpy(crop.to_crop(box)), 1.0).numpy()
+    inside = (marked != MARK).any(-1) | (cut == 255).all(-1) & (marked == 255).all(-1)
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    if len(rows) and len(columns):
+        shown = np.array([columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
+        assert (np.abs(shown - np.minimum(box[2:] * crop.scale, SIZE)) <= 1.5).all()
+
+
+@given(st.floats(0, 1))
+def test_inside_is_untouched_outside_is_mixed(strength):
+    box = torch.tensor([[(SIZE - 1) / 2 / SIZE] * 2 + [0.5, 0.25]])
+    marked = mark_box(PICTURE[None], box, strength)[0]
+    inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    inside[12:20, 8:24] = True
+    assert torch.equal(marked[inside], PICTURE[inside].float())
+    expected = PICTURE[~inside] * (1 - strength) + torch.tensor(MARK) * strength
+    torch.testing.assert_close(marked[~inside], expected)
+
+
+def test_without_strength_nothing_changes():
+    assert torch.equal(mark_box(PICTURE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), PICTURE.float())
