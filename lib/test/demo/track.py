@@ -23,7 +23,7 @@ from lib.test.demo.source import Source
 from lib.test.tracker import Tracker
 from lib.utils.errors import UserError
 
-LOST_SCORE = 0.4  # of films with long losses: below it in 1 of 160 frames with the target, in 2 of 5 without
+LOST_SCORE = 0.4  # of films with long losses: below it in 1 of 1000 frames with the target, in 1 of 5 without
 NEW_SHARE = 0.2
 GIVEN_SCORE = 1.0  # of a box that a person gave
 
