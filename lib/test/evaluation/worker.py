@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import torch
@@ -89,7 +90,7 @@ def _fixed_threads() -> Iterator[None]:
 def worker_process(job: Job, device: str, connection: Connection) -> None:
     """The main function of a worker process. It ends when there are no more videos, or with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # leaves no half-written file
+    signal.signal(signal.SIGTERM, _end_once)  # leaves no half-written file
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = _Reporter(connection)
     try:
@@ -129,6 +130,12 @@ class _Reporter:
         self.connection.send(("frames", dict(self.frames)))
         self.frames.clear()
         self.said = time.monotonic()
+
+
+def _end_once(*_: object) -> NoReturn:
+    """The first SIGTERM; a second, of the parent and of the watch over it, is not to break off how the worker ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _end_with_parent() -> None:

@@ -100,8 +100,8 @@ class Command:
         return self.save_dir / "test" / "tracking_results" / "mstgt" / (CONFIG + run) / benchmark
 
     def boxes(self, benchmark: str = "mine", run: str = "") -> dict[str, str]:
-        """The files of boxes and scores, by name."""
-        return {p.name: p.read_text() for p in sorted(self.folder(benchmark, run).glob("*.txt"))
+        """The files of boxes and scores, by name; without those that are being written."""
+        return {p.name: p.read_text() for p in sorted(self.folder(benchmark, run).glob("[!.]*.txt"))
                 if not p.name.endswith("_time.txt")}
 
 
