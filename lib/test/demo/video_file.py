@@ -44,7 +44,7 @@ class VideoFile:
         with self._open() as container:
             for index, frame in enumerate(_decode(container)):
                 if index >= start:
-                    yield index, _picture(frame) if frame is not None and _is_good(frame) else None
+                    yield index, _picture(frame) if _is_good(frame) else None
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
         return self.read()
@@ -103,8 +103,8 @@ def _fps(stream: VideoStream) -> float:
     return DEFAULT_FPS
 
 
-def _is_good(frame: av.VideoFrame) -> bool:
-    return not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
+def _is_good(frame: av.VideoFrame | None) -> bool:
+    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray | None:

@@ -9,10 +9,11 @@ PyTorch is set to.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -149,11 +150,18 @@ def _first_line(error: Exception) -> str:
     return one_line((str(error).splitlines() or [type(error).__name__])[0][:300])
 
 
-def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+@contextlib.contextmanager
+def _texts_of(path: Path) -> Iterator[None]:
+    """onnxruntime decodes a file's texts when they are asked for, and only then finds that they are none."""
     try:
-        ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
+        yield
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} names its inputs and outputs by what is no text; export again") from error
+        raise UserError(f"{path} names things by what is no text; export again") from error
+
+
+def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    with _texts_of(path):
+        ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
     if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
         takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
         raise UserError(f"{path} takes {takes} and gives {gives}, not {', '.join(inputs)} and {', '.join(outputs)}; "
@@ -161,10 +169,8 @@ def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequ
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:
-    try:
+    with _texts_of(path):
         metadata = session.get_modelmeta().custom_metadata_map
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} says of itself what is no text; export again") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} says format {metadata.get('format', 'nothing')[:60]!r}, this code reads {FORMAT!r}; "
                         "export again")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lib.train.data.loader import Batch
-from lib.train.data.transforms import finish, finish_partner, flip_boxes
+from lib.train.data.transforms import finish, finish_partner, finish_template, flip_boxes
 from lib.train.losses import TrackingLoss
 
 
@@ -18,6 +18,7 @@ class MSTGTActor:
 
     precision      run the network in bf16 or fp16 where that is safe (autocast); None: fp32. Losses stay in fp32
     occrate, norm  of feature mixing (:mod:`lib.models.mstgt.mixing`), which batches with partners get
+    mark           how strongly the target is marked in the template (MODEL.TEMPLATE_MARK)
     """
 
     def __init__(self, network: nn.Module, loss: TrackingLoss, mean: Sequence[float], std: Sequence[float],
@@ -36,10 +37,8 @@ class MSTGTActor:
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The parts of the loss, ``total`` to be minimised, and ``iou``."""
         on = {k: v.to(self.device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
-        light = on["brightness"]
-        template = finish(on["template"], on["flip"], on["grey"], light[0], self.mean, self.std,
-                          (flip_boxes(on["template_box"], on["flip"], on["template"].shape[-2]), self.mark))
-        search = finish(on["search"], on["flip"], on["grey"], light[1:], self.mean, self.std)
+        template = finish_template(on, self.mean, self.std, self.mark)
+        search = finish(on["search"], on["flip"], on["grey"], on["brightness"][1:], self.mean, self.std)
         boxes = flip_boxes(on["boxes"], on["flip"], search.shape[-1])
         partner = finish_partner(on, boxes, self.mean, self.std, self.occrate, self.norm)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):

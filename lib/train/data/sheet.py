@@ -16,7 +16,7 @@ import torch
 from lib.models.mstgt.hivit import STRIDE
 from lib.models.mstgt.mixing import Partner, pasted_cells
 from lib.train.data.loader import Batch
-from lib.train.data.transforms import finish, finish_partner, flip_boxes
+from lib.train.data.transforms import finish, finish_partner, finish_template, flip_boxes
 
 OWN, OTHER, SKIPPED, TEXT = (60, 200, 60), (255, 140, 30), (230, 60, 60), (255, 255, 255)  # RGB
 GAP, CAPTION = 4, 18  # px between tiles, and of the line of text above each
@@ -27,8 +27,7 @@ def draw_sheet(batch: Batch, occrate: float, zoom: int = 1, mark: float = 0.0) -
     """The sheet of a batch of the loader, on the CPU; ``occrate`` and ``mark`` as in the configuration."""
     tensors = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
     search = finish(tensors["search"], tensors["flip"], tensors["grey"], tensors["brightness"][1:], *PLAIN)
-    template = finish(tensors["template"], tensors["flip"], tensors["grey"], tensors["brightness"][0], *PLAIN,
-                      (flip_boxes(tensors["template_box"], tensors["flip"], tensors["template"].shape[-2]), mark))
+    template = finish_template(tensors, *PLAIN, mark)
     boxes = flip_boxes(tensors["boxes"], tensors["flip"], search.shape[-1])
     partner = finish_partner(tensors, boxes, *PLAIN, occrate, "none")
     cells = None if partner is None else pasted_cells(partner, search.shape[-1] // STRIDE)

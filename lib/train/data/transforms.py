@@ -29,6 +29,14 @@ def finish(pictures: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brigh
     return to_input(x if mark is None else mark_box(x, *mark), mean, std)
 
 
+def finish_template(batch: Mapping[str, torch.Tensor], mean: Sequence[float], std: Sequence[float],
+                    strength: float) -> torch.Tensor:
+    """The templates of a batch as the network takes them, (B, 3, T, T); ``strength`` is MODEL.TEMPLATE_MARK."""
+    flip, size = batch["flip"], batch["template"].shape[-2]
+    mark = flip_boxes(batch["template_box"], flip, size), strength
+    return finish(batch["template"], flip, batch["grey"], batch["brightness"][0], mean, std, mark)
+
+
 def flip_boxes(boxes_cxcywh: torch.Tensor, flip: torch.Tensor, size: int) -> torch.Tensor:
     """Boxes (..., B, 4) as a share of a crop of ``size`` px, mirrored where ``flip`` (B,).
 

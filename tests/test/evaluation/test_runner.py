@@ -110,9 +110,10 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
     command("--dataset_dir", root, "--sequence", "a", "--sequence", "b", "--run", "calm")
     words = [sys.executable, command.module.__file__, *command.fixed, "--dataset_dir", str(root), "--threads", "3"]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    servers = lambda: [pid for pid in children(parent.pid) if "forkserver" in command_line(pid)]  # noqa: E731
-    until(lambda: servers() and len(children(servers()[0])) == 3)
-    workers = children(servers()[0])  # now: the one with the short videos ends when they are done
+    until(lambda: servers_of(parent.pid))
+    [server] = servers_of(parent.pid)
+    until(lambda: len(children(server)) == 3)
+    workers = children(server)  # now: the one with the short videos ends when they are done
     until(lambda: {"a.txt", "b.txt"} & set(command.boxes()))
     if how == signal.SIGKILL:
         os.kill(workers[0], signal.SIGKILL)
@@ -141,6 +142,10 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
 
 def children(pid: int) -> list[int]:
     return [int(p) for t in Path(f"/proc/{pid}/task").iterdir() for p in (t / "children").read_text().split()]
+
+
+def servers_of(pid: int) -> list[int]:
+    return [p for p in children(pid) if "forkserver" in command_line(p)]
 
 
 def command_line(pid: int) -> str:
