@@ -190,6 +190,38 @@ def test_pretrained_misfits_are_named(tmp_path, change, named):
         load_pretrained(model, tmp_path / "mae.pth")
 
 
+@pytest.mark.parametrize(("blocks", "given"), [(3, "0 1"), (4, "0 2"), (5, "0 2")])
+def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, given):
+    """The file's two blocks keep their order, those between them do nothing yet and have gradients."""
+    shallow, deep = fresh().eval(), MSTGT(HiViTSpec(32, (1, 1, blocks), 2), 64, 128, head_channels=8).eval()
+    torch.save({"net": shallow.state_dict()}, tmp_path / "net.pth.tar")
+    load_pretrained(deep, tmp_path / "net.pth.tar")
+    pictures = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
+    expected, got = shallow(*pictures), deep(*pictures)
+    for map_expected, map_got in zip(expected, got, strict=True):
+        torch.testing.assert_close(map_got, map_expected, rtol=0, atol=1e-6)
+    got.size.sum().backward()
+    main = deep.backbone.blocks[deep.backbone.stem_length:]
+    silent = [not block.mlp.fc2.weight.any() and not block.attn.proj.weight.any() for block in main]
+    assert [str(i) for i, zero in enumerate(silent) if not zero] == given.split()
+    assert all(block.mlp.fc2.weight.grad.any() for block in main)
+    with pytest.raises(UserError, match=r"missing backbone\.blocks"):
+        load_network(deep, tmp_path / "net.pth.tar")
+
+
+@pytest.mark.parametrize("damage", [
+    lambda s: s.pop("backbone.blocks.0.norm2.weight"), lambda s: s.pop("backbone.blocks.7.attn.proj.bias"),
+    lambda s: s.update({f"backbone.blocks.{'9' * 5000}.x": torch.zeros(1)}),
+    lambda s: s.update({"backbone.blocks.99.x": torch.zeros(1)}),
+])
+def test_a_damaged_shallower_network_is_not_patched_up(tmp_path, damage):
+    state = fresh().state_dict()
+    damage(state)
+    torch.save({"net": state}, tmp_path / "net.pth.tar")
+    with pytest.raises(UserError, match=r"does not fit the configured network: .*backbone\.blocks"):
+        load_pretrained(MSTGT(HiViTSpec(32, (1, 1, 4), 2), 64, 128, head_channels=8), tmp_path / "net.pth.tar")
+
+
 @pytest.mark.parametrize("ending", [".safetensors", ".pth.tar"])
 def test_training_starts_from_a_whole_tracker_too(tmp_path, ending):
     trained, started = fresh().half().float(), fresh()  # weights alone are kept in half precision

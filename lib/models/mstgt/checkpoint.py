@@ -212,10 +212,10 @@ def load_network(model: MSTGT, path: str | Path) -> None:
 
     Where training kept a moving average of the weights (``ema``), that is what is loaded.
     """
-    _load_tracker(model, load_file(path), path)
+    load_strict(model, _tracker_weights(load_file(path), path), str(path))
 
 
-def _load_tracker(model: MSTGT, content: Any, path: str | Path) -> None:
+def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:
     content = content if isinstance(content, Mapping) else {}
     averaged = content.get("ema")
     state = averaged if isinstance(averaged, Mapping) and averaged else content.get("net")
@@ -223,15 +223,15 @@ def _load_tracker(model: MSTGT, content: Any, path: str | Path) -> None:
         raise UserError(f"{path} is no tracker checkpoint: it has no entry 'net' of named tensors")
     if any(name.removeprefix("module.").startswith("box_head.") for name in state):
         state = convert_published(state, str(path))
-    load_strict(model, state, str(path))
+    return state
 
 
 def load_pretrained(model: MSTGT, path: str | Path) -> None:
     """Load what training starts from: a pre-trained HiViT encoder into the backbone, or a whole tracker's weights.
 
-    A tracker's file is what :func:`load_network` reads. A HiViT's is a flat dict or holds one under ``model``. Its
-    decoder and classification parts are ignored; the position embedding, learnt at 14 x 14, is resized to both grids
-    (bicubic, align_corners off).
+    A tracker's file is what :func:`load_network` reads, or one with a shorter main stage (:func:`grow`). A HiViT's is
+    a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the position embedding,
+    learnt at 14 x 14, is resized to both grids (bicubic, align_corners off).
     """
     path = Path(path)
     if not path.is_file():
@@ -240,7 +240,7 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
                         "--set MODEL.PRETRAIN_FILE=''")
     content = load_file(path)
     if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):
-        return _load_tracker(model, content, path)
+        return load_strict(model, grow(model, _tracker_weights(content, path)), str(path))
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
@@ -256,6 +256,28 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     for name in ("pos_embed_z", "pos_embed_x"):
         encoder[name] = resize_positions(table, round(getattr(model.backbone, name).shape[1] ** 0.5))
     load_strict(model.backbone, encoder, str(path))
+
+
+def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Weights whose main stage has fewer blocks -> weights of ``model`` that compute the same; any others as they are.
+
+    The file's blocks are spread evenly over the stage. Those between them keep the model's own weights, but for the
+    last layer of each of their two branches, which is zero: they hand on what comes in, and learn from there.
+    """
+    first, own = model.backbone.stem_length, model.spec.depths[2]
+    name_of = re.compile(r"backbone\.blocks\.(\d{1,4})\.(.+)")
+    blocks = {name: match for name in state if (match := name_of.fullmatch(name)) and int(match[1]) >= first}
+    given = len({match[1] for match in blocks.values()})
+    if not 0 < given < own:
+        return state
+    place = {name: first + (int(match[1]) - first) * own // given for name, match in blocks.items()}
+    grown = {f"backbone.blocks.{place[name]}.{blocks[name][2]}" if name in blocks else name: value
+             for name, value in state.items()}
+    for index in set(range(first, first + own)) - set(place.values()):
+        for name, value in model.backbone.blocks[index].state_dict().items():
+            silent = name.startswith(("attn.proj.", "mlp.fc2."))
+            grown[f"backbone.blocks.{index}.{name}"] = torch.zeros_like(value) if silent else value
+    return grown
 
 
 def resize_positions(table: torch.Tensor, grid: int) -> torch.Tensor:
