@@ -17,6 +17,7 @@ import numpy as np
 
 from lib.data.store import Stamp, file_stamp
 from lib.data.stores.directory import Directory, DirectoryStore
+from lib.data.stores.lmdb_pages import PagesError, check_pages
 from lib.utils.arrays import ArraysError, check_arrays, load_arrays
 from lib.utils.errors import UserError
 
@@ -34,6 +35,12 @@ class LmdbStore(DirectoryStore):
         self.root = Path(root)
         self._file = self.root / "data.mdb" if self.root.is_dir() else self.root
         self._stamp = file_stamp(self._file)
+        try:
+            check_pages(self._file)
+        except PagesError as error:
+            raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
+        except OSError as error:
+            raise UserError(f"cannot read {self._file}: {error.strerror or error}") from error
         data = self._get(DIRECTORY_KEY)
         if data is None:
             raise UserError(f"{self.root} holds no directory of its files; make it with tracking/pack_dataset.py")
@@ -98,9 +105,5 @@ def _environment(file: Path) -> lmdb.Environment:
         if environment is not None:  # the parent's: closing it here closes only this process's view
             environment.close()
         environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
-        used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        if used > state.st_size:  # a page that is not there would end the process
-            environment.close()
-            raise lmdb.CorruptedError(f"the file is cut short ({state.st_size} of {used} bytes)")
         _open[name] = os.getpid(), environment
     return environment
