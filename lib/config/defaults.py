@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
         "INIT": "published",  # of linear layers: published (pre-trained weights follow) or xavier (from scratch)
         "TEMPLATE_MARK": 0.0,  # how much of magenta lies over what surrounds the target in the template; 0: unmarked
         "BACKBONE": {
-            "TYPE": "hivit_base",  # hivit_nano, hivit_tiny, hivit_small or hivit_base
+            "TYPE": "hivit_base",  # hivit_nano, hivit_mini, hivit_tiny, hivit_small or hivit_base
             "STRIDE": 16,  # pixels per token of the main stage (16 is the only one)
         },
         "HEAD": {

@@ -18,7 +18,7 @@ from lib.utils.names import fault_in_name
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "DA.norm_type": ("global", "channel", "none"),
-    "MODEL.BACKBONE.TYPE": ("hivit_nano", "hivit_tiny", "hivit_small", "hivit_base"),
+    "MODEL.BACKBONE.TYPE": ("hivit_nano", "hivit_mini", "hivit_tiny", "hivit_small", "hivit_base"),
     "MODEL.INIT": ("published", "xavier"),
     "MODEL.HEAD.TYPE": ("CENTER",),
     "MODEL.GUIDANCE.ATTENTION": ("grouped", "global", "none"),

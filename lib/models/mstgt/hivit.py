@@ -37,6 +37,7 @@ class HiViTSpec:
 
 HIVIT: dict[str, HiViTSpec] = {
     "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # ours, for CPUs
+    "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),  # ours, too
     "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),
     "hivit_small": HiViTSpec(384, (2, 2, 20), 6),
     "hivit_base": HiViTSpec(512, (2, 2, 20), 8),
