@@ -73,11 +73,13 @@ class PlainTracker:
         marked = mark_box(torch.from_numpy(picture), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MARK)
         self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
+        self.mean_score = 1.0
 
     @torch.no_grad()
     def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        size = self.cfg.TEST.SEARCH_SIZE
-        picture, scale = padded_crop(image, self.box, self.cfg.TEST.SEARCH_FACTOR, size)
+        test = self.cfg.TEST
+        size, wider = test.SEARCH_SIZE, test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW else 1.0
+        picture, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider, size)
         score, offset, wh, self.guidance = self.step(self.template, self.input(picture), self.guidance)
         grid = self.network.grid
         best = int((score.flatten() * self.window).argmax())
@@ -87,7 +89,9 @@ class PlainTracker:
         center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
         extent = extent / scale
         self.box = clip_box(np.concatenate([center - extent / 2, extent]), image.shape[1], image.shape[0])
-        return self.box, float(score.flatten()[best])
+        found = float(score.flatten()[best])
+        self.mean_score = (self.mean_score + found) / 2
+        return self.box, found
 
     def input(self, picture: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(picture).to(self.mean.device).float().permute(2, 0, 1)[None] / 255

@@ -95,7 +95,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
 
 
 def test_the_benchmark_compares_and_checks(tmp_path):
-    done = command("benchmarks/tracking_speed.py", "--config", "MSTGT-demo-128", "--rows", "plain", "fp32",
+    done = command("benchmarks/tracking_speed.py", "--config", "MSTGT-nano-128", "--rows", "plain", "fp32",
                    "fp32_batch2", "--rounds", "2", "--threads", "1", "--json", str(tmp_path / "speed.json"))
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]

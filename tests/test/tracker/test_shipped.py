@@ -12,7 +12,7 @@ from lib.test.analysis.metrics import iou
 from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
 from lib.utils.errors import UserError
 
-NAME = "MSTGT-nano-128"
+NAMES = "MSTGT-nano-128", "MSTGT-mini-128"
 THRESHOLDS = np.linspace(0, 1, 21)
 
 
@@ -36,22 +36,24 @@ def success_auc(engine: TrackerEngine | None, films) -> float:
     return 100 * float(np.mean([[(overlap > t).mean() for t in THRESHOLDS] for overlap in overlaps]))
 
 
-def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(tmp_path):
-    cfg = load_config("MSTGT", NAME)
-    path = find_checkpoint("MSTGT", NAME, cfg, tmp_path)
-    assert path.name == f"{NAME}.safetensors" and path.stat().st_size < 12e6
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name, tmp_path):
+    cfg = load_config("MSTGT", name)
+    path = find_checkpoint("MSTGT", name, cfg, tmp_path)
+    assert path.name == f"{name}.safetensors" and path.stat().st_size < 12e6
     with pytest.raises(UserError, match="ep0003"):
-        find_checkpoint("MSTGT", NAME, cfg, tmp_path, epoch=3)
-    run = tmp_path / "checkpoints" / "train" / "mstgt" / NAME
+        find_checkpoint("MSTGT", name, cfg, tmp_path, epoch=3)
+    run = tmp_path / "checkpoints" / "train" / "mstgt" / name
     run.mkdir(parents=True)
     own = run / f"MSTGT_ep{cfg.TEST.EPOCH:04d}.pth.tar"
     own.touch()
-    assert find_checkpoint("MSTGT", NAME, cfg, tmp_path) == own
+    assert find_checkpoint("MSTGT", name, cfg, tmp_path) == own
 
 
-def test_they_track_and_bf16_tracks_as_well(films, tmp_path):
-    cfg = load_config("MSTGT", NAME)
-    weights = find_checkpoint("MSTGT", NAME, cfg, tmp_path)
+@pytest.mark.parametrize("name", NAMES)
+def test_they_track_and_bf16_tracks_as_well(name, films, tmp_path):
+    cfg = load_config("MSTGT", name)
+    weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
     exact = success_auc(load_engine(cfg, weights, "cpu"), films)
     assert exact > success_auc(None, films) + 10
     if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -59,7 +61,7 @@ def test_they_track_and_bf16_tracks_as_well(films, tmp_path):
 
 
 def test_ten_lines_are_enough(films):
-    tracker = load_tracker(NAME, device="cpu")
+    tracker = load_tracker(NAMES[0], device="cpu")
     pictures, boxes = films[0]
     tracker.init(pictures[0], boxes[0])
     box, score = tracker.update(pictures[1])
