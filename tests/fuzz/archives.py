@@ -16,7 +16,7 @@ import numpy as np
 from lib.data import index
 from lib.data.packing import pack
 from lib.data.stores import LmdbStore, ZipStore, lmdb_store
-from lib.data.stores.directory import Directory
+from lib.data.stores.directory import Directory, DirectoryStore
 from lib.data.stores.lmdb_store import read_directory, write_directory
 from lib.test.analysis import cache
 from lib.test.analysis.score import VideoScore
@@ -37,14 +37,18 @@ def _zips() -> tuple[bytes, ...]:
     return tuple(made)
 
 
-def _zip(data: bytes, at: Path) -> None:
-    (at / "set.zip").write_bytes(data)
-    store = ZipStore(at / "set.zip")
+def _read_all(store: DirectoryStore, named: str) -> None:
     for key in list(store._directory.keys()):
         try:
             assert len(store.read(key)) <= 1 << 20
         except UserError as error:
-            assert "set.zip" in str(error)
+            assert named in str(error)
+
+
+def _zip(data: bytes, at: Path) -> None:
+    (at / "set.zip").write_bytes(data)
+    store = ZipStore(at / "set.zip")
+    _read_all(store, "set.zip")
     assert not any(name.startswith(("/", "..")) for name in store.list())
 
 
@@ -118,12 +122,7 @@ def _lmdb(data: bytes, at: Path) -> None:
     with os.fdopen(handle, "wb") as file:
         file.write(data)
     try:
-        store = LmdbStore(name)
-        for key in list(store._directory.keys()):
-            try:
-                assert len(store.read(key)) <= 1 << 20
-            except UserError as error:
-                assert "set" in str(error)
+        _read_all(LmdbStore(name), "set")
     finally:
         while lmdb_store._open:
             lmdb_store._open.popitem()[1][1].close()

@@ -89,20 +89,23 @@ def _check_tree(pages: np.ndarray, head: _Head) -> None:
     for depth in range(1, head.depth + 1):
         if len(np.unique(level)) < len(level) or (level < 2).any() or (level >= len(pages)).any():
             raise PagesError(f"damaged: pages of level {depth} of its tree are not there, or are there twice")
-        check = _check_branches if depth < head.depth else _check_leaves
-        parts = (level[start:start + _AT_ONCE] for start in range(0, len(level), _AT_ONCE))
-        level = np.concatenate([check(pages[numbers], numbers, len(pages)) for numbers in parts])
+        parts = [level[start:start + _AT_ONCE] for start in range(0, len(level), _AT_ONCE)]
+        if depth < head.depth:
+            level = np.concatenate([_below(pages[numbers], numbers) for numbers in parts])
+            continue
+        for numbers in parts:
+            _check_leaves(pages[numbers], numbers, len(pages))
 
 
-def _check_branches(pages: np.ndarray, numbers: np.ndarray, _: int) -> np.ndarray:
-    """The pages with these numbers -> the numbers of those below them."""
+def _below(pages: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The branches with these numbers -> the numbers of the pages below them."""
     row, at, name = _nodes(pages, numbers, _BRANCH, least=2)
     _stop_unless(at + _NODE_HEAD + name <= pages.shape[1], numbers[row])
     return _u16(pages, row, at) | _u16(pages, row, at + 2) << 16 | _u16(pages, row, at + 4) << 32
 
 
-def _check_leaves(pages: np.ndarray, numbers: np.ndarray, most: int) -> np.ndarray:
-    """The pages with these numbers, of ``most`` in the file -> none."""
+def _check_leaves(pages: np.ndarray, numbers: np.ndarray, most: int) -> None:
+    """The leaves with these numbers, of the ``most`` pages in the file."""
     row, at, name = _nodes(pages, numbers, _LEAF, least=1)
     length, flags = _u16(pages, row, at) | _u16(pages, row, at + 2) << 16, _u16(pages, row, at + 4)
     away, value = flags == _OWN_PAGES, at + _NODE_HEAD + name
@@ -111,7 +114,6 @@ def _check_leaves(pages: np.ndarray, numbers: np.ndarray, most: int) -> np.ndarr
     row, length, value = row[away], length[away], value[away]
     first, taken = _number(pages, row, value), -(-(length + _PAGE_HEAD) // pages.shape[1])
     _stop_unless((first >= 2) & (first + taken <= most), numbers[row])
-    return np.empty(0, np.int64)
 
 
 def _nodes(pages: np.ndarray, numbers: np.ndarray, kind: int, least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

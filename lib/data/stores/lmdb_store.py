@@ -35,12 +35,6 @@ class LmdbStore(DirectoryStore):
         self.root = Path(root)
         self._file = self.root / "data.mdb" if self.root.is_dir() else self.root
         self._stamp = file_stamp(self._file)
-        try:
-            check_pages(self._file)
-        except PagesError as error:
-            raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
-        except OSError as error:
-            raise UserError(f"cannot read {self._file}: {error.strerror or error}") from error
         data = self._get(DIRECTORY_KEY)
         if data is None:
             raise UserError(f"{self.root} holds no directory of its files; make it with tracking/pack_dataset.py")
@@ -66,8 +60,10 @@ class LmdbStore(DirectoryStore):
         try:
             with _environment(self._file).begin() as transaction:
                 return transaction.get(key)
-        except lmdb.Error as error:
+        except (lmdb.Error, PagesError) as error:
             raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
+        except OSError as error:
+            raise UserError(f"cannot read {self._file}: {error.strerror or error}") from error
 
 
 def write_directory(directory: Directory, crc: np.ndarray) -> bytes:
@@ -92,17 +88,16 @@ def read_directory(data: bytes, where: Path) -> tuple[Directory, np.ndarray]:
 
 
 def _environment(file: Path) -> lmdb.Environment:
-    """The environment of ``file`` in this process."""
-    try:
-        state = os.stat(file)
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror or error}") from error
+    """The environment of ``file`` in this process. Raises :class:`PagesError` for a file that cannot be followed."""
+    state = os.stat(file)
     name = state.st_dev, state.st_ino
     with _opening:
         process, environment = _open.get(name, (0, None))
         if process == os.getpid():
             return environment
-        if environment is not None:  # the parent's: closing it here closes only this process's view
+        if environment is None:
+            check_pages(file)
+        else:  # the parent's, who has looked at the pages: closing it here closes only this process's view
             environment.close()
         environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
         _open[name] = os.getpid(), environment
