@@ -18,6 +18,7 @@ import numpy as np
 
 MOST_BYTES = 4 << 30  # of all arrays of a file; those of ImageNet-VID have some 0.1 GB
 _HEADER = 65_536  # bytes of an array that are no values, at most
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
 _FAULTS = (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError,
            RecursionError, NotImplementedError, RuntimeError, tokenize.TokenError, zlib.error, zipfile.BadZipFile)
 
@@ -41,6 +42,8 @@ def load_arrays(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -> Ar
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    if info.compress_type not in _METHODS:
+        raise ValueError("neither stored nor deflated")
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -46,6 +46,13 @@ def test_headers_that_claim_anything_else_are_refused(shape, kind):
         load_arrays(file)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_numpy_does_not_write_are_refused(method):
+    file = npz_of("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", b"\0" * 8, method)
+    with pytest.raises(ArraysError, match="neither stored nor deflated"):
+        load_arrays(file)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked():
     header = "{'descr': '|b1', 'fortran_order': False, 'shape': (67108864,), }"
     file = npz_of(header, bytes(1 << 26), zipfile.ZIP_DEFLATED)
