@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -148,6 +152,42 @@ def test_workers_do_not_change_a_sample(disk_set, epoch):
         assert ("partner_search" in a) == (epoch == 2)
         assert all(torch.equal(value, b[name]) for name, value in tensors(a).items())
     assert not torch.equal(alone[0]["search"], batches(disk_set, 0, epoch=3)[0]["search"])
+
+
+class Garbage:
+    """Refers to itself, so that only the collector ends it."""
+
+    def __init__(self, ended: list[int]):
+        self.itself, self.ended = self, ended
+
+    def __del__(self):
+        self.ended.append(os.getpid())
+
+
+def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
+    """What it holds may be of no use in a fork: a decoder whose threads stayed behind, say, is never ended there."""
+    class Collecting(Samples):
+        def __getitem__(self, key):
+            gc.collect()
+            return super().__getitem__(key) | {"unreadable": [f"{len(ended)} ended"]}
+
+    ended: list[int] = []
+    samples = Collecting(CausalSampler([disk_set], [1], 2, 200), PROCESSING, 8, epochs=1, seed=3)
+    with without_collector():
+        Garbage(ended)
+        said = [message for batch in make_loader(samples, EpochOrder(8, 4), 1) for message in batch["unreadable"]]
+        assert said == ["0 ended"] * 8 and ended == []
+    gc.collect()
+    assert ended == [os.getpid()]
+
+
+@contextlib.contextmanager
+def without_collector():
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def test_an_unreadable_frame_costs_a_draw_and_is_named(disk_set):

@@ -9,6 +9,7 @@ processes where there is much of it. Neither changes a figure.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -113,6 +114,7 @@ _remembered: tuple[Mapping[str, Sequence], Rule]  # of a worker process
 
 def _remember(sequences: Mapping[str, Sequence], rule: Rule) -> None:
     global _remembered
+    gc.freeze()  # what the parent left for its collector is not for a fork to end
     _remembered = sequences, rule
 
 

@@ -8,6 +8,7 @@ its own: the rest of the sample is what it would be without. In other epochs no 
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -132,8 +133,11 @@ def make_loader(samples: Samples, order: EpochOrder, workers: int, pin_memory: b
 
 
 def _begin_worker(_worker: int) -> None:
-    """One thread; and no end by a SIGTERM that torchrun or a cluster sends to everything it started: the training
-    process takes its last batch and saves first. A worker whose training process is gone ends by itself."""
+    """One thread; no end by a SIGTERM that torchrun or a cluster sends to everything it started: the training process
+    takes its last batch and saves first; and what that process left for its garbage collector stays as it is: a film's
+    decoder, say, would wait forever for threads that stayed behind. A worker whose training process is gone ends by
+    itself."""
+    gc.freeze()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
