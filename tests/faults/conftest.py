@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.faults.commands import COMMANDS, copy, end_state
-from tests.faults.fork_server import ForkServer, Run, session_members, until
+from tests.faults.fork_server import ForkServer, Run
+from tests.processes import session_members, until
 
 GONE_S = 30  # in which all that a run has started must be gone
 

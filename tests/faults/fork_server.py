@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.processes import is_alive, until
+
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = ("lib.train.build", "lib.train.trainers.tensorboard_log", "lib.train.trainers.wandb_log", "lib.data.packing",
           "lib.test.evaluation.runner", "lib.test.evaluation.submission", "lib.test.tracker.onnx_engine",
@@ -101,36 +103,6 @@ class ForkServer:
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
-
-
-def until(condition: Any, seconds: float) -> None:
-    """Return when ``condition()`` holds; an assertion fails where it does not in ``seconds``."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.005)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def session_members(session: int) -> list[int]:
-    """The living processes of a session: what a run has started, and what that has started."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[3]) == session and fields[0] not in ("Z", "X"):
-                members.append(int(entry.name))
-    return members
 
 
 def _serve() -> None:

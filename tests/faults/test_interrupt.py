@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults.commands import CHECKPOINTS
-from tests.faults.fork_server import session_members, until
+from tests.processes import session_members, until
 
 WORKERS = {"train": ("--set", "TRAIN.NUM_WORKER=2", "--set", "TRAIN.EPOCH=50"),
            "synthetic": ("--workers", "2", "--train", "400")}

@@ -13,8 +13,9 @@ import torch
 
 from tests.faults.commands import CHECKPOINTS, COMMANDS, end_state
 from tests.faults.conftest import GONE_S
-from tests.faults.fork_server import ROOT, session_members, until
+from tests.faults.fork_server import ROOT
 from tests.faults.seeds import announce, cases, chance
+from tests.processes import session_members, until
 
 KILLED = ("train", "test", "synthetic", "index", "score", "pack_zip", "pack_lmdb", "submit")
 

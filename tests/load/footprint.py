@@ -27,11 +27,6 @@ class Footprint:
         return cls(pages * PAGE / 1e6, len(os.listdir(f"/proc/{pid}/fd")))
 
 
-def children(pid: int) -> list[int]:
-    """The child processes of a process."""
-    return [int(p) for t in Path(f"/proc/{pid}/task").iterdir() for p in (t / "children").read_text().split()]
-
-
 def shared_memory(pids: set[int]) -> list[str]:
     """The names in /dev/shm that speak of one of these processes."""
     return [name for name in os.listdir("/dev/shm") if any(f"_{pid}_" in name for pid in pids)]

@@ -12,8 +12,9 @@ from lib.data.store import FolderStore
 from lib.train.data.loader import EpochOrder, Samples, make_loader
 from lib.train.data.processing import CropSettings, Processing
 from lib.train.data.sampler import CausalSampler
-from tests.load.footprint import Footprint, assert_flat, children, shared_memory
+from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import write_videos
+from tests.processes import children
 
 BATCH = 20
 PROCESSING = Processing(CropSettings(32, 2.0, 0, 0), CropSettings(64, 4.0, 1.0, 0.1), (4.0, 4.0))

@@ -6,14 +6,14 @@ import multiprocessing as mp
 import os
 import threading
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from lib.test.evaluation.benchmarks import folder_benchmark
 from lib.test.evaluation.runner import Job, run_videos
-from tests.load.footprint import Footprint, assert_flat, children, shared_memory
+from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import tiny_engine, write_videos
+from tests.processes import children, command_line
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_one_process_after_many_videos(tmp_path, only_temporary):
 
 def worker_processes() -> list[int]:
     """The children of the fork server that multiprocessing has in this process."""
-    servers = [pid for pid in children(os.getpid()) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    servers = [pid for pid in children(os.getpid()) if "forkserver" in command_line(pid)]
     return [worker for server in servers for worker in children(server)]
 
 

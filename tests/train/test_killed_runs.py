@@ -18,6 +18,7 @@ from lib.data.synthetic.spec import SPLITS, SetSpec
 from lib.data.synthetic.writer import write_set
 from lib.train.trainers.state import METRICS, list_resumable
 from lib.utils.runs import checkpoint_path
+from tests.processes import children, command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "MSTGT-demo-128"
@@ -129,8 +130,7 @@ def test_sigterm_saves_and_a_dead_process_is_replaced(data, undisturbed, tmp_pat
 
 
 def workers_of(launcher: int) -> list[int]:
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    return [int(c) for c in children if b"train.py" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return [pid for pid in children(launcher) if "train.py" in command_line(pid)]
 
 
 def test_two_nodes_meet_on_one_machine(data, tmp_path):

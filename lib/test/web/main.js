@@ -110,8 +110,12 @@ function leave() {
 
 const place = () => (seen.length ? seen[shown].frame : video.first);
 
+let typing = false; // the box comes from the fields: what is being typed stays as it is
+
+const fill = (box) => FIELDS.forEach((field, i) => { field.value = box ? box[i] : ""; });
+
 function boxChanged(box) {
-  FIELDS.forEach((field, i) => { if (document.activeElement !== field || !box) field.value = box ? box[i] : ""; });
+  if (!typing) fill(box);
   byId("track").disabled = !box;
   if (box) pause();
   if (document.body.dataset.step === "done") {
@@ -126,7 +130,10 @@ const DONE_HINT = "Choose a frame on the plot. Where the box is wrong, draw a be
 
 function fieldsChanged() {
   const values = FIELDS.map((field) => field.valueAsNumber);
-  if (values.every(Number.isFinite) && values[2] >= 1 && values[3] >= 1) stage.box = values;
+  if (!values.every(Number.isFinite) || values[2] < 1 || values[3] < 1) return;
+  typing = true;
+  stage.box = values;
+  typing = false;
 }
 
 // --- tracking ----------------------------------------------------------------------------------------------------------
@@ -244,8 +251,9 @@ byId("track").addEventListener("click", begin);
 byId("stop").addEventListener("click", () => job?.stop());
 byId("play").addEventListener("click", toggle);
 for (const field of FIELDS) {
-  field.addEventListener("change", fieldsChanged);
-  field.addEventListener("keydown", (event) => { if (event.key === "Enter") { fieldsChanged(); begin(); } });
+  field.addEventListener("input", fieldsChanged);
+  field.addEventListener("change", () => { if (stage.box) fill(stage.box); }); // as it was kept within the picture
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") begin(); });
 }
 
 let depth = 0; // of elements that a dragged file has entered

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 from tqdm import tqdm
@@ -22,6 +21,7 @@ from lib.test.evaluation.benchmarks import folder_benchmark
 from lib.test.evaluation.runner import Failure, Job, run_videos
 from lib.test.tracker import load_engine
 from lib.utils.errors import UserError
+from tests.processes import children, command_line, is_alive, until
 
 
 @pytest.fixture
@@ -35,13 +35,6 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(runner, "progress", progress)
     return made
-
-
-def until(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_workers_batches_and_shards_give_the_same_boxes(command, videos, bars):
@@ -128,7 +121,7 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
     assert parent.returncode == (130 if how == signal.SIGINT else -how), errors
     if how == signal.SIGINT:
         assert errors.strip().splitlines()[-1] == "interrupted" and "Traceback" not in errors
-    until(lambda: not any(alive(pid) for pid in workers), 20)
+    until(lambda: not any(is_alive(pid) for pid in workers), 20)
     assert not {"long.txt", "other.txt"} & set(command.boxes())
     assert not list(command.folder().glob(".*.txt"))
     for name in ("long", "other"):  # too long to be tracked to the end here
@@ -140,27 +133,8 @@ def test_a_run_that_is_ended_in_the_middle_can_be_taken_up(command, videos, how)
     assert {name: text for name, text in command.boxes().items() if name in calm} == calm
 
 
-def children(pid: int) -> list[int]:
-    return [int(p) for t in Path(f"/proc/{pid}/task").iterdir() for p in (t / "children").read_text().split()]
-
-
 def servers_of(pid: int) -> list[int]:
     return [p for p in children(pid) if "forkserver" in command_line(p)]
-
-
-def command_line(pid: int) -> str:
-    """Empty for a process that has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
-        return False
 
 
 def test_torchrun_gives_every_process_a_share_and_waits_for_all(command, videos):

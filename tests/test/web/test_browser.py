@@ -9,9 +9,9 @@ import pytest
 
 from lib.test.web.app import Settings
 from lib.test.web.videos import Limits
+from tests.processes import until
 from tests.test.web.helpers import HEIGHT, WIDTH, RedTracker, make_film, serving, true_box
 from tests.test.web.test_jobs import Gate
-from tests.test.web.test_videos import wait_for
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -137,7 +137,7 @@ def test_from_a_film_to_the_downloads(open_page, server, gate, film_file, tmp_pa
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(pictures) == 10 and pictures[0].shape[0] % HEIGHT == 0
     page.close()
-    wait_for(lambda: server.files == [])  # the page took its leave
+    until(lambda: server.files == [])  # the page took its leave
 
 
 def test_by_keyboard_alone_and_with_a_correction(open_page, gate, film_file):
@@ -173,6 +173,21 @@ def test_by_keyboard_alone_and_with_a_correction(open_page, gate, film_file):
     step(page, "track")
     step(page, "done")
     assert page.locator("#plot .given").count() == 2
+
+
+def test_a_box_that_is_typed_holds_with_its_last_digit(open_page, gate, film_file):
+    page = open_page()
+    choose(page, film_file)
+    step(page, "draw")
+    for side, value in zip("xywh", (WIDTH - 20, 10, 50, 30), strict=True):
+        page.locator(f"#box-{side}").fill(str(value))
+    assert drawn(page) == [WIDTH - 20, 10, 50, 30]  # as typed
+    page.locator("#box-h").press("Tab")
+    assert drawn(page) == [WIDTH - 20, 10, 20, 30]  # as it is within the picture
+    page.locator("#box-w").fill("10")
+    gate.open(9)
+    page.locator("#track").click()  # from the field, which is not left before
+    step(page, "done")
 
 
 def test_a_lost_target_is_told(open_page, gate, tmp_path):
@@ -228,7 +243,7 @@ def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, 
             [video] = server.ids
     second.get_by_text("1 video must end before this one starts").wait_for()
     first.close()
-    wait_for(lambda: not server.holds(video))
+    until(lambda: not server.holds(video))
     gate.open(10)  # one of them for the frame at which the job is dropped
     step(second, "done")
     assert video not in server.ids and len(server.ids) == 1

@@ -15,8 +15,8 @@ import pytest
 from lib.test.web.app import Settings, read_boxes
 from lib.test.web.videos import Limits, Video
 from lib.utils.errors import UserError
+from tests.processes import until
 from tests.test.web.helpers import RedTracker, frames_of, make_film, serving, true_box
-from tests.test.web.test_videos import wait_for
 
 
 class Gate:
@@ -140,7 +140,7 @@ def test_a_closed_page_ends_its_job_and_leaves_no_result(gated, gate, film):
     events = gated.track(video, {"0": true_box(0)}, until=lambda event: event.get("frame") == 2)
     assert len(frames_of(events)) == 3
     gate.open(1)
-    wait_for(lambda: gated.idle(video))
+    until(lambda: gated.idle(video))
     assert [path for path in gated.files if "results" in path] == []
     gate.open()
     assert gate.passed == 3  # it went no further than the frame that it was at
@@ -152,14 +152,14 @@ def test_a_video_removed_while_it_is_tracked_goes_with_its_files(gated, gate, fi
 
     async def remove_under_way():
         job = asyncio.create_task(gated.follow(video, {"0": true_box(0)}))
-        await asyncio.to_thread(wait_for, lambda: not gated.idle(video))
+        await asyncio.to_thread(until, lambda: not gated.idle(video))
         status = await asyncio.to_thread(gated.ask, "DELETE", f"/videos/{video}")
         gate.open()
         return status[0], await job
 
     status, events = asyncio.run(remove_under_way())
     assert status == 204 and "done" not in [event["kind"] for event in events]
-    wait_for(lambda: not list(gated.folder.iterdir()))
+    until(lambda: not list(gated.folder.iterdir()))
 
 
 def test_those_who_come_later_wait_in_line(gated, gate, tmp_path):
@@ -170,7 +170,7 @@ def test_those_who_come_later_wait_in_line(gated, gate, tmp_path):
         jobs = []
         for number, video in enumerate(videos):
             jobs.append(asyncio.create_task(gated.follow(video, {"0": true_box(0)})))
-            await asyncio.to_thread(wait_for, lambda video=video: not gated.idle(video))
+            await asyncio.to_thread(until, lambda video=video: not gated.idle(video))
             if number == 2:
                 await asyncio.to_thread(gated.ask, "GET", "/")
                 gate.open()
@@ -205,7 +205,7 @@ def test_a_second_job_of_a_video_takes_the_place_of_the_first(gated, gate, film)
 
     async def twice():
         first = asyncio.create_task(gated.follow(video, {"0": true_box(0)}))
-        await asyncio.to_thread(wait_for, lambda: not gated.idle(video))
+        await asyncio.to_thread(until, lambda: not gated.idle(video))
         second = asyncio.create_task(gated.follow(video, {"0": true_box(0)}))
         await asyncio.sleep(0.1)
         gate.open()
@@ -228,7 +228,7 @@ def test_faults_of_ours_are_told_and_keep_their_traceback(tmp_path, film, caplog
     with caplog.at_level(logging.ERROR), serving(tmp_path, lambda: RedTracker(fail_here)) as server:
         last = server.track(server.upload(film)["id"], {"0": true_box(0)})[-1]
         assert last["kind"] == "error" and "error of its own" in last["message"] and "fault" not in last["message"]
-        wait_for(lambda: "ZeroDivisionError: a fault of ours" in caplog.text)
+        until(lambda: "ZeroDivisionError: a fault of ours" in caplog.text)
 
 
 def test_what_a_visitor_can_mend_is_told_as_it_is(tmp_path, film):

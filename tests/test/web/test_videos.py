@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import time
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from lib.test.web.app import Settings
 from lib.test.web.videos import Limits
+from tests.processes import until
 from tests.test.web.helpers import HEIGHT, WIDTH, make_film, serving
 
 
@@ -96,9 +96,9 @@ def test_a_broken_upload_leaves_nothing(served, film):
     for header in (("Origin", f"http://{served.place}"), ("Content-Length", str(len(film)))):
         connection.putheader(*header)
     connection.endheaders(film[:500])
-    wait_for(lambda: list(served.folder.iterdir()))
+    until(lambda: list(served.folder.iterdir()))
     connection.close()
-    wait_for(lambda: not list(served.folder.iterdir()))
+    until(lambda: not list(served.folder.iterdir()))
 
 
 @pytest.mark.parametrize("name", ["../../evil.mp4", "/etc/evil.mp4", "..%2f..%2fevil", "a\\..\\evil.mp4"])
@@ -124,9 +124,3 @@ def test_the_video_left_alone_for_longest_makes_room(strict, tmp_path):
     assert [strict.ask("GET", f"/videos/{v}/frames/0.jpg")[0] for v in (first, second, third)] == [200, 404, 200]
     assert len(list(strict.folder.iterdir())) == 2
 
-
-def wait_for(condition, seconds=90.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
