@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,6 +32,9 @@ from lib.train.trainers.state import claim, cut_metrics, list_resumable, newest_
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
+from lib.utils.machine import SLOW, is_fast_in
+
+_log = logging.getLogger(__name__)
 
 # settings that a run may change when it goes on: they decide how fast it is and what it says, not what it learns
 FREE = frozenset(f"TRAIN.{name}" for name in (
@@ -90,13 +94,15 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     """The type that autocast takes for TRAIN.PRECISION; None: fp32 throughout. Raises :class:`UserError` where the
-    GPU has no bf16 and it was asked for by name."""
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if name == "bf16" and device.type == "cuda" and not has_bf16:
-        raise UserError("TRAIN.PRECISION=bf16: this GPU has no bf16; take fp16 or auto")
+    GPU has no bf16 and it was asked for by name; a CPU that is slow in what was asked for is told of."""
     if name == "auto":
-        name = "bf16" if has_bf16 else "fp32"
-    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+        name = "bf16" if device.type == "cuda" and is_fast_in(torch.bfloat16, device) else "fp32"
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    if dtype is not None and not is_fast_in(dtype, device):
+        if device.type == "cuda":
+            raise UserError(f"TRAIN.PRECISION={name}: this GPU has no {name}; take fp16 or auto")
+        _log.warning("TRAIN.PRECISION=%s: %s, which auto would choose", name, SLOW.format(name))
+    return dtype
 
 
 def _make_loader(cfg: Any, paths: Paths, half: str, group: Group) -> DataLoader | None:

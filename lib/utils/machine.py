@@ -1,10 +1,12 @@
-"""What to call the machine that a figure was measured on."""
+"""The machine: what to call it, and what it is fast in."""
 
 from __future__ import annotations
 
 import contextlib
 
 import torch
+
+SLOW = "this CPU has no instructions for {}, and takes many times as long as in fp32"
 
 
 def device_name(device: str | torch.device) -> str:
@@ -16,3 +18,17 @@ def device_name(device: str | torch.device) -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return "CPU"
+
+
+def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether ``device`` multiplies matrices in ``dtype`` at least as fast as in fp32, which is always fast.
+
+    GPUs are fast in fp16; in bf16 some are. CPUs are never fast in fp16; in bf16 those with AVX-512 or its like are.
+    """
+    if dtype == torch.float32:
+        return True
+    if device.type == "cuda":
+        return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
+    # by its private name: there is no public one
+    return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
+            and torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -15,6 +15,7 @@ import torch
 from lib.config import load_config
 from lib.models.mstgt import MSTGT, HiViTSpec
 from lib.models.mstgt.checkpoint import load_network
+from lib.train import build
 from lib.train.actors.mstgt import MSTGTActor
 from lib.train.build import choose_precision
 from lib.train.data.loader import EpochOrder, Samples, make_loader
@@ -300,3 +301,14 @@ def test_the_backbone_has_its_own_rate():
     assert (head["scale"], rest["scale"]) == (1.0, 0.1)
     assert len(head["params"]) + len(rest["params"]) == len(list(network.parameters()))
     assert {id(p) for p in head["params"]} == {id(p) for p in network.head.parameters()}
+
+
+def test_a_cpu_that_is_slow_in_a_precision_says_so(monkeypatch, caplog):
+    cpu = torch.device("cpu")
+    for has_it, said in ((True, False), (False, True)):
+        monkeypatch.setattr(build, "is_fast_in", lambda dtype, device, has_it=has_it: has_it)
+        caplog.clear()
+        assert choose_precision("bf16", cpu) == torch.bfloat16
+        assert ("TRAIN.PRECISION=bf16: this CPU has no instructions for bf16" in caplog.text) == said
+    caplog.clear()
+    assert choose_precision("auto", cpu) is None and choose_precision("fp32", cpu) is None and not caplog.text

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import platform
 
 import torch
@@ -22,6 +23,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lib.models.mstgt import MSTGT
 from lib.utils.errors import UserError, unknown_name
+from lib.utils.machine import SLOW, is_fast_in
+
+_log = logging.getLogger(__name__)
 
 PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,6 +37,8 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
     if precision == "fp16" and device.type == "cpu":
         raise UserError("no CPU is fast in fp16: take bf16, or a GPU")
     dtype = PRECISIONS[precision]
+    if not is_fast_in(dtype, device):
+        _log.warning("precision %s: %s", precision, SLOW.format(precision))
     fast = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norm(fast)
     fast = fast.to(device, dtype).to(memory_format=torch.channels_last)
@@ -57,7 +63,7 @@ def can_pack(dtype: torch.dtype) -> bool:
     operators = torch.ops.mkldnn
     if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
         return False
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and operators._is_mkldnn_bf16_supported())
+    return dtype in (torch.float32, torch.bfloat16) and is_fast_in(dtype, torch.device("cpu"))
 
 
 class PackedLinear(nn.Module):

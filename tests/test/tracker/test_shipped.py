@@ -11,6 +11,7 @@ from lib.data.synthetic import live_synthetic
 from lib.test.analysis.metrics import iou
 from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
 from lib.utils.errors import UserError
+from lib.utils.machine import is_fast_in
 
 NAMES = "MSTGT-nano-128", "MSTGT-mini-128"
 THRESHOLDS = np.linspace(0, 1, 21)
@@ -56,7 +57,7 @@ def test_they_track_and_bf16_tracks_as_well(name, films, tmp_path):
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
     exact = success_auc(load_engine(cfg, weights, "cpu"), films)
     assert exact > success_auc(None, films) + 10
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if is_fast_in(torch.bfloat16, torch.device("cpu")):
         assert abs(success_auc(load_engine(cfg, weights, "cpu", precision="bf16"), films) - exact) <= 1.0
 
 
