@@ -1,8 +1,10 @@
 """Property tests: no deadlines (a busy machine is not a failure), and the same examples every time. Networks here are
-tiny: one thread is as fast as many, and does not wait for the others on a busy machine.
+tiny: one thread is as fast as many, and does not wait for the others on a busy machine; commands that tests start
+inherit that.
 
 Tests marked ``nightly`` take minutes; they run with ``pytest --nightly``."""
 
+import os
 import signal
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ CONFIG = "MSTGT-demo-128"
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """``python tracking/<arguments>`` with no MSTGT variable of the caller."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")} | {"OMP_NUM_THREADS": "2"} | environment
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")} | environment
     return subprocess.run([sys.executable, str(ROOT / "tracking" / arguments[0]), *arguments[1:]], cwd=cwd, env=env,
                           capture_output=True, text=True, timeout=300)
 

@@ -45,7 +45,7 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")}
-    return kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return kept | {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def start(*arguments, **options) -> subprocess.Popen[str]:

@@ -34,7 +34,7 @@ with_toolkit = pytest.mark.skipif(find_spec("vot") is None, reason="vot-toolkit 
 
 
 def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("MSTGT_", "VOT_"))} | {"OMP_NUM_THREADS": "1"}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MSTGT_", "VOT_"))}
 
 
 @pytest.fixture(scope="module")

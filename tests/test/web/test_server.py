@@ -132,7 +132,7 @@ def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, film, tm
     """While it tracks. Most of the time is the start of Python."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    environment = os.environ | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"TMPDIR": str(temporary)}
     process = subprocess.Popen([sys.executable, str(ROOT / "tracking" / "web_demo.py"), "--checkpoint", str(checkpoint),
                                 "--device", "cpu", "--port", "0"], env=environment, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
