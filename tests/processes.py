@@ -1,11 +1,18 @@
-"""Waiting, and processes as /proc shows them. One that ends while it is looked at counts as gone."""
+"""Commands that tests start: their environment, waiting, and processes as /proc shows them. One that ends while it is
+looked at counts as gone."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+
+def environment(*others: str, **more: str) -> dict[str, str]:
+    """The caller's, with ``more``, without the variables of MSTGT and those that begin with one of ``others``."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MSTGT_", *others))} | more
 
 
 def until(condition: Callable[[], object], seconds: float = 90) -> None:
@@ -33,23 +40,21 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def _stat(pid: int) -> list[str]:
+    """The fields of a process's stat from its state on; [] for one that has ended, waited for or not."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return fields if fields[0] not in ("Z", "X") else []
+
+
 def is_alive(pid: int) -> bool:
     """False for a process that has ended, waited for or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return bool(_stat(pid))
 
 
 def session_members(session: int) -> list[int]:
     """The living processes of a session: what a run has started, and what that has started."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[3]) == session and fields[0] not in ("Z", "X"):
-                members.append(int(entry.name))
-    return members
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) == session]

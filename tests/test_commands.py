@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real"
 CONFIG = "MSTGT-demo-128"
 
 
-def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
     """``python tracking/<arguments>`` with no MSTGT variable of the caller."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")} | environment
-    return subprocess.run([sys.executable, str(ROOT / "tracking" / arguments[0]), *arguments[1:]], cwd=cwd, env=env,
-                          capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, str(ROOT / "tracking" / arguments[0]), *arguments[1:]], cwd=cwd,
+                          env=environment(**variables), capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

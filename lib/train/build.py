@@ -32,7 +32,7 @@ from lib.train.trainers.state import claim, cut_metrics, list_resumable, newest_
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
-from lib.utils.machine import SLOW, is_fast_in
+from lib.utils.machine import is_fast_in, slowness
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     if dtype is not None and not is_fast_in(dtype, device):
         if device.type == "cuda":
             raise UserError(f"TRAIN.PRECISION={name}: this GPU has no {name}; take fp16 or auto")
-        _log.warning("TRAIN.PRECISION=%s: %s, which auto would choose", name, SLOW.format(name))
+        _log.warning("TRAIN.PRECISION=%s: %s, which auto would choose", name, slowness(name, device))
     return dtype
 
 

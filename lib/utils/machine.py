@@ -6,8 +6,6 @@ import contextlib
 
 import torch
 
-SLOW = "this CPU has no instructions for {}, and takes many times as long as in fp32"
-
 
 def device_name(device: str | torch.device) -> str:
     """The name of a GPU, or of the machine's processor."""
@@ -18,6 +16,13 @@ def device_name(device: str | torch.device) -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return "CPU"
+
+
+def slowness(name: str, device: torch.device) -> str:
+    """What to say of a device that is not fast in the precision ``name``."""
+    if device.type == "cuda":
+        return f"this GPU has no {name}, and takes longer than in fp32"
+    return f"this CPU has no instructions for {name}, and takes many times as long as in fp32"
 
 
 def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:

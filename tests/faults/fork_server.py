@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes import is_alive, until
+from tests.processes import environment, is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = ("lib.train.build", "lib.train.trainers.tensorboard_log", "lib.train.trainers.wandb_log", "lib.data.packing",
@@ -78,10 +78,9 @@ class ForkServer:
     """Starts commands; one at a time talks to it."""
 
     def __enter__(self) -> ForkServer:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")} | {
-            "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+        variables = environment(CUDA_VISIBLE_DEVICES="", MPLBACKEND="Agg", PYTHONPATH=str(ROOT))
         self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=environment, cwd=ROOT)
+                                        text=True, env=variables, cwd=ROOT)
         return self
 
     def __exit__(self, *_: object) -> None:

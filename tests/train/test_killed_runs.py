@@ -18,7 +18,7 @@ from lib.data.synthetic.spec import SPLITS, SetSpec
 from lib.data.synthetic.writer import write_set
 from lib.train.trainers.state import METRICS, list_resumable
 from lib.utils.runs import checkpoint_path
-from tests.processes import children, command_line
+from tests.processes import children, command_line, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "MSTGT-demo-128"
@@ -43,14 +43,14 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
             *more]
 
 
-def environment() -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")}
-    return kept | {"CUDA_VISIBLE_DEVICES": ""}
+def start(words: list[str], **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(words, env=environment(CUDA_VISIBLE_DEVICES=""), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, **options)
 
 
-def start(*arguments, **options) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, start_new_session=True, **options)
+def start_group(*arguments) -> subprocess.Popen[str]:
+    """The command, with whatever it starts, in a process group of its own."""
+    return start(command(*arguments), start_new_session=True)
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -74,7 +74,7 @@ def wait_for_step(process: subprocess.Popen[str], folder: Path, steps: int) -> N
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    process = start(data, out)
+    process = start_group(data, out)
     output = finish(process)
     assert process.returncode == 0, output
     assert "batch 2 x 2" in output and "curves: " in output and output.count("epoch 2/2: train loss") == 1
@@ -101,13 +101,13 @@ def assert_equal_runs(one: Path, other: Path) -> None:
 def test_killed_and_resumed_is_never_killed(data, undisturbed, tmp_path):
     """SIGKILL to all processes in the middle of the first epoch and of the second: bit-identical in the end."""
     for steps in (2, 6):
-        process = start(data, tmp_path)
+        process = start_group(data, tmp_path)
         wait_for_step(process, folder_of(tmp_path), steps)
         assert process.poll() is None, process.communicate()[0]
         os.killpg(process.pid, signal.SIGKILL)
         finish(process)
         assert list_resumable(folder_of(tmp_path))
-    process = start(data, tmp_path)
+    process = start_group(data, tmp_path)
     output = finish(process)
     assert process.returncode == 0 and "resuming after epoch" in output, output
     assert_equal_runs(undisturbed, folder_of(tmp_path))
@@ -115,13 +115,13 @@ def test_killed_and_resumed_is_never_killed(data, undisturbed, tmp_path):
 
 def test_sigterm_saves_and_a_dead_process_is_replaced(data, undisturbed, tmp_path):
     """SIGTERM to the launcher as a cluster sends it; then one of two processes dies and torchrun starts both again."""
-    process = start(data, tmp_path)
+    process = start_group(data, tmp_path)
     wait_for_step(process, folder_of(tmp_path), 2)
     process.send_signal(signal.SIGTERM)
     output = finish(process)
     assert process.returncode == 143, output
     assert "stopped as SIGTERM asked" in output
-    process = start(data, tmp_path, "--max-restarts", "1")
+    process = start_group(data, tmp_path, "--max-restarts", "1")
     wait_for_step(process, folder_of(tmp_path), 5)
     os.kill(workers_of(process.pid)[1], signal.SIGKILL)
     output = finish(process)
@@ -142,8 +142,7 @@ def test_two_nodes_meet_on_one_machine(data, tmp_path):
     for _ in range(2):
         words = command(data, tmp_path, "--mode", "multi_node", "--nnodes", "2", "--nproc_per_node", "1",
                         "--rdzv-endpoint", endpoint, "--set", "TRAIN.EPOCH=1")
-        nodes.append(subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                      text=True))
+        nodes.append(start(words))
     outputs = [finish(node) for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert "".join(outputs).count("epoch 1/1: train loss") == 1 and "batch 2 x 2" in "".join(outputs)

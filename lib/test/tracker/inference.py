@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lib.models.mstgt import MSTGT
 from lib.utils.errors import UserError, unknown_name
-from lib.utils.machine import SLOW, is_fast_in
+from lib.utils.machine import is_fast_in, slowness
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
         raise UserError("no CPU is fast in fp16: take bf16, or a GPU")
     dtype = PRECISIONS[precision]
     if not is_fast_in(dtype, device):
-        _log.warning("precision %s: %s", precision, SLOW.format(precision))
+        _log.warning("precision %s: %s", precision, slowness(precision, device))
     fast = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norm(fast)
     fast = fast.to(device, dtype).to(memory_format=torch.channels_last)
@@ -63,7 +63,7 @@ def can_pack(dtype: torch.dtype) -> bool:
     operators = torch.ops.mkldnn
     if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
         return False
-    return dtype in (torch.float32, torch.bfloat16) and is_fast_in(dtype, torch.device("cpu"))
+    return is_fast_in(dtype, torch.device("cpu"))
 
 
 class PackedLinear(nn.Module):

@@ -21,7 +21,7 @@ from lib.test.evaluation.benchmarks import folder_benchmark
 from lib.test.evaluation.runner import Failure, Job, run_videos
 from lib.test.tracker import load_engine
 from lib.utils.errors import UserError
-from tests.processes import children, command_line, is_alive, until
+from tests.processes import children, command_line, environment, is_alive, until
 
 
 @pytest.fixture
@@ -140,10 +140,10 @@ def servers_of(pid: int) -> list[int]:
 def test_torchrun_gives_every_process_a_share_and_waits_for_all(command, videos):
     root = videos(a=9, b=4, c=3, torn=8)
     (root / "torn/img/00000003.jpg").write_bytes(b"")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MSTGT_")} | {"CUDA_VISIBLE_DEVICES": ""}
+    variables = environment(CUDA_VISIBLE_DEVICES="")
     done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
                            command.module.__file__, *command.fixed, "--dataset_dir", str(root)],
-                          env=environment, capture_output=True, text=True, timeout=300)
+                          env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert "shard 1/2" in done.stdout and "shard 2/2" in done.stdout
     assert "FAILED torn" in done.stdout and "00000003.jpg" in done.stdout

@@ -6,7 +6,6 @@ What needs ``vot-trax`` or ``vot-toolkit`` (the extra ``vot``) is skipped where 
 from __future__ import annotations
 
 import configparser
-import os
 import runpy
 import shlex
 import subprocess
@@ -25,16 +24,13 @@ from lib.test.evaluation.vot_run import Connection
 from lib.test.evaluation.vot_workspace import add_tracker, tracker_entry
 from lib.test.tracker import load_tracker
 from lib.utils.errors import UserError
+from tests.processes import environment
 
 COMMANDS = Path(__file__).resolve().parents[3] / "tracking"
 CONFIG = "MSTGT-demo-128"
 FRAMES = 6
 with_trax = pytest.mark.skipif(find_spec("trax") is None, reason="vot-trax is not installed")
 with_toolkit = pytest.mark.skipif(find_spec("vot") is None, reason="vot-toolkit is not installed")
-
-
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("MSTGT_", "VOT_"))}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +123,7 @@ def start(checkpoint: Path, stderr: Path) -> subprocess.Popen[bytes]:
                "--device", "cpu"]
     with open(stderr, "wb") as errors:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0,
-                                env=environment())
+                                env=environment("VOT_"))
 
 
 @with_trax
@@ -201,7 +197,7 @@ def test_the_official_toolkit_evaluates_it(video, checkpoint, tmp_path, monkeypa
     run(monkeypatch, "vot_workspace.py", str(work), "--config", CONFIG.lower(), "--checkpoint", str(checkpoint),
         "--device", "cpu")
     done = subprocess.run([sys.executable, "-m", "vot", "evaluate", "--workspace", str(work), "MSTGT"], cwd=tmp_path,
-                          env=environment(), capture_output=True, text=True, timeout=400)
+                          env=environment("VOT_"), capture_output=True, text=True, timeout=400)
     assert "Evaluation concluded" in done.stdout + done.stderr
     forwards, backwards = range(FRAMES), range(FRAMES - 1, -1, -1)
     for name, order in (("once/square/square_001", forwards), ("many/square/square_00000000", forwards),

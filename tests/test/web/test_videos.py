@@ -123,4 +123,3 @@ def test_the_video_left_alone_for_longest_makes_room(strict, tmp_path):
     third = strict.upload(data)["id"]
     assert [strict.ask("GET", f"/videos/{v}/frames/0.jpg")[0] for v in (first, second, third)] == [200, 404, 200]
     assert len(list(strict.folder.iterdir())) == 2
-
