@@ -2,19 +2,22 @@
 
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --threads 2
     python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows plain fp32 bf16 --rounds 50
-    python benchmarks/tracking_speed.py --config MSTGT-full-256 --device cuda --rows plain fp32 bf16 bf16_graph
+    python benchmarks/tracking_speed.py --config MSTGT-full-256 --device cuda --rows plain fp32 bf16 bf16_graph_batch8
 
+A row is a precision and, each behind an underscore, any of ``compile``, ``graph`` (a CUDA graph) and ``batchN``.
 Random weights, a 1280 x 720 picture in memory. Every round runs all rows one after the other, so that what else the
 machine does meets all of them; figures are medians over the rounds, and a ratio is the median of the rounds' ratios.
 *Tracker* is crop, network and box; *network* the network alone. Rows of a batch give milliseconds a video's frame.
-Before anything is measured, the boxes of every fp32 row must be those of the plain tracker to 0.001 px over ten frames
-(of others it prints how far they are). Compiling takes minutes a row. The table is Markdown, for benchmarks/README.md.
+Before anything is measured, the boxes of every row are compared with those of the plain tracker over ten frames; an
+fp32 row that is further from them than 0.001 px is not measured, and the status is 1. Compiling takes minutes a row.
+The table is Markdown, for benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ from lib.models.mstgt import build_model
 from lib.test.frame_parts import main_products
 from lib.test.profiling import device_name, measure_cost, time_rounds
 from lib.test.tracker import Target, Tracker, TrackerEngine
+from lib.test.tracker.inference import PRECISIONS, set_up
 from lib.utils.errors import UserError, run_command
 from lib.utils.files import write_json
 from lib.utils.progress import progress
@@ -45,21 +49,29 @@ class Kind:
     engine: dict[str, Any]
     batch: int = 1
 
+    @classmethod
+    def named(cls, name: str) -> Kind:
+        """A precision and what ``OPTIONS`` allows, each behind an underscore: bf16_compile_graph_batch8.
+
+        Raises :class:`argparse.ArgumentTypeError` for another name.
+        """
+        precision, *others = name.split("_")
+        engine: dict[str, Any] = {"precision": precision}
+        batch = 1
+        for word in others:
+            if word in OPTIONS:
+                engine[OPTIONS[word]] = True
+            elif word.startswith("batch") and word[5:].isdecimal() and int(word[5:]):
+                batch = int(word[5:])
+            else:
+                raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of {', '.join(OPTIONS)}, batchN")
+        if precision not in PRECISIONS:
+            raise argparse.ArgumentTypeError(f"{name!r} begins with none of {', '.join((PLAIN, *PRECISIONS))}")
+        return cls(engine, batch)
+
 
 PLAIN = "plain"
-KINDS: dict[str, Kind] = {
-    "fp32": Kind({}),
-    "fp32_compile": Kind({"compile": True}),
-    "bf16": Kind({"precision": "bf16"}),
-    "bf16_compile": Kind({"precision": "bf16", "compile": True}),
-    "fp32_batch2": Kind({}, 2),
-    "fp32_batch4": Kind({}, 4),
-    "fp32_batch8": Kind({}, 8),
-    "bf16_batch8": Kind({"precision": "bf16"}, 8),
-    "fp32_graph": Kind({"cuda_graph": True}),
-    "bf16_graph": Kind({"precision": "bf16", "cuda_graph": True}),
-    "bf16_graph_batch8": Kind({"precision": "bf16", "cuda_graph": True}, 8),
-}
+OPTIONS = {"compile": "compile", "graph": "cuda_graph"}
 DEFAULT_ROWS = (PLAIN, "fp32", "fp32_compile", "bf16", "fp32_batch2", "fp32_batch4", "fp32_batch8")
 
 
@@ -72,13 +84,14 @@ class Row:
     batch: int = 1
 
 
-def main() -> None:
+def main() -> int:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     args = parse()
     if args.threads:
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
     device = torch.device(args.device)
+    set_up(device)  # for the plain tracker, too
     cfg = load_config("MSTGT", args.config)
     torch.manual_seed(0)
     network = build_model(cfg).eval()
@@ -96,12 +109,14 @@ def main() -> None:
     if args.json:
         write_json(args.json, {"config": args.config, "device": device_name(device), "torch": torch.__version__,
                                "rounds": args.rounds, "frame_gflops": gflops, "product_flops": rates, "rows": report})
+    return int(len(rows) < len({PLAIN, *args.rows}))
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="MSTGT-full-256", help="an experiment of MSTGT")
-    parser.add_argument("--rows", nargs="+", choices=[PLAIN, *KINDS], default=DEFAULT_ROWS, help="what to measure")
+    parser.add_argument("--rows", nargs="+", type=row_name, default=DEFAULT_ROWS, metavar="ROW",
+                        help=f"what to measure (default: {' '.join(DEFAULT_ROWS)})")
     parser.add_argument("--threads", type=int, help="threads of PyTorch and OpenCV")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--device", default="cpu", help="cpu or cuda; the plain tracker runs there too")
@@ -114,20 +129,27 @@ def parse() -> argparse.Namespace:
     return args
 
 
+def row_name(name: str) -> str:
+    if name != PLAIN:
+        Kind.named(name)
+    return name
+
+
 def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -> dict[str, Row]:
-    """The rows by name, the plain tracker first, all of them checked against it."""
+    """The rows by name, the plain tracker first, but for those in fp32 that do not give its boxes."""
     plain = PlainTracker(network.to(device), cfg)
     images = moving_pictures()
     expected = boxes(plain, images)
     rows = {PLAIN: plain_row(plain, images[0])}
     for name in progress([name for name in names if name != PLAIN], desc="engines"):
-        kind = KINDS[name]
+        kind = Kind.named(name)
         engine = TrackerEngine(network, cfg, device, **kind.engine)
         difference = float(np.abs(boxes(Tracker(engine), images) - expected).max())
         print(f"{name}: boxes within {difference:.2g} px of the plain tracker's", flush=True)
-        if engine.precision == "fp32" and difference > SAME_PX:
-            raise RuntimeError(f"{name} does not compute what the plain tracker does: {difference} px")
-        rows[name] = engine_row(engine, images[0], kind.batch)
+        if engine.precision == "fp32" and not difference <= SAME_PX:
+            print(f"{name} does not compute what the plain tracker does: not measured", file=sys.stderr)
+        else:
+            rows[name] = engine_row(engine, images[0], kind.batch)
     return rows
 
 

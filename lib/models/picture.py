@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
+PerChannel = Sequence[float] | torch.Tensor
 MARK = (255.0, 0.0, 255.0)  # RGB: magenta, which few pictures hold
 
 
-def to_input(pictures: torch.Tensor, mean: Sequence[float] | torch.Tensor,
-             std: Sequence[float] | torch.Tensor) -> torch.Tensor:
+def to_input(pictures: torch.Tensor, mean: PerChannel, std: PerChannel) -> torch.Tensor:
     """(..., H, W, 3) RGB in 0..255, uint8 or float -> (..., 3, H, W) float, normalised per channel.
 
     Nothing waits for the device where ``mean`` and ``std`` are tensors on it.

@@ -101,3 +101,5 @@ def test_the_benchmark_compares_and_checks(tmp_path):
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
     assert list(rows) == ["plain", "fp32", "fp32_batch2"] and rows["plain"]["tracker_ratio"] == 1
     assert "fp32: boxes within" in done.stdout and "| fp32_batch2 |" in done.stdout
+    wrong = command("benchmarks/tracking_speed.py", "--rows", "fp32_batch")
+    assert wrong.returncode == 2 and "'batch' is none of compile, graph, batchN" in wrong.stderr

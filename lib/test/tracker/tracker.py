@@ -19,9 +19,8 @@ from lib.geometry.crop import Crop
 from lib.models.mstgt import MSTGT, TrackState
 from lib.models.picture import mark_box
 from lib.test.tracker.frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
-from lib.test.tracker.inference import PRECISIONS, prepare
+from lib.test.tracker.inference import PRECISIONS, prepare, set_up
 from lib.utils.errors import UserError
-from lib.utils.machine import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ class TrackerEngine:
                             f"{(network.template_size, network.search_size)}")
         if cuda_graph and self.device.type != "cuda":
             raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        set_up(self.device)
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])

@@ -26,7 +26,8 @@ class MSTGTActor:
                  norm: str = "global", mark: float = 0.0):
         self.network, self.loss, self.precision = network, loss, precision
         self.occrate, self.norm, self.mark = occrate, norm, mark
-        self.mean, self.std, self.device = mean, std, device
+        self.mean, self.std = (torch.tensor(values, device=device) for values in (mean, std))
+        self.device = device
 
     def of(self, network: nn.Module) -> MSTGTActor:
         """The same with other weights."""

@@ -1,0 +1,111 @@
+"""What a GPU is to do without the host: no tensor on the wrong device, no wait for a value. Needs no GPU.
+
+Weights and pictures are PyTorch's fake tensors, which have a device, a shape and a type, and nothing in them. An
+operation that mixes devices is an error, as on a GPU; so is one whose result the host would have to wait for: a
+condition, a mask that picks, ``item()``.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.func import functional_call
+
+from lib.config import load_config
+from lib.models.mstgt import MSTGT, TrackState, build_model
+from lib.test.tracker.frame import FrameStep
+from lib.test.tracker.inference import PRECISIONS, fold_batch_norm
+from lib.test.tracker.tracker import hann_window
+from lib.train.actors.mstgt import MSTGTActor
+from lib.train.losses import TrackingLoss
+
+GPU = torch.device("cuda", 0)
+CFG = load_config("MSTGT", "MSTGT-nano-128")
+TEMPLATE, SEARCH = CFG.TEST.TEMPLATE_SIZE, CFG.TEST.SEARCH_SIZE
+BATCH, FRAMES = 3, 4
+
+
+class FirstFrame(nn.Module):
+    """The template and the first frame after it: all that an engine has the device do."""
+
+    def __init__(self, frame: FrameStep):
+        super().__init__()
+        self.frame = frame
+
+    def forward(self, template: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, TrackState]:
+        return self.frame(search, self.frame.network.start(self.frame.input(template)))
+
+
+def on_gpu(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Fake weights and buffers; call with the mode on."""
+    kept = {name: torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device=GPU)
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    for name, _ in module.named_parameters():
+        kept[name].requires_grad_()
+    return kept
+
+
+def pictures(*shape: int) -> torch.Tensor:
+    return torch.empty((*shape, 3), dtype=torch.uint8, device=GPU)
+
+
+@pytest.fixture(scope="module")
+def network() -> MSTGT:
+    return build_model(CFG)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_frame_is_tracked_on_the_gpu_alone(precision):
+    dtype = PRECISIONS[precision]
+    network = build_model(CFG).eval()
+    fold_batch_norm(network)
+    frame = FirstFrame(FrameStep(network.to(dtype), hann_window(network.grid), CFG.DATA.MEAN, CFG.DATA.STD, dtype))
+    with FakeTensorMode(), torch.no_grad():
+        found = functional_call(frame, on_gpu(frame), (pictures(BATCH, TEMPLATE, TEMPLATE),
+                                                       pictures(BATCH, SEARCH, SEARCH)))
+        answers, state = found
+        assert answers.shape == (BATCH, 5) and answers.dtype == torch.float32 and answers.device == GPU
+        assert all(tensor.dtype == dtype and tensor.device == GPU for tensor in state)
+        with pytest.raises(DataDependentOutputException):  # the one wait of a frame, which is the engine's
+            answers.tolist()
+
+
+@pytest.mark.parametrize("norm", ["global", "channel", "none"])
+def test_a_batch_is_trained_on_without_waiting(network, norm):
+    """From the loader's batch to the parts of the loss, with feature mixing."""
+    with FakeTensorMode():
+        weights = on_gpu(network.train())
+        actor = MSTGTActor(lambda *inputs: functional_call(network, weights, inputs), TrackingLoss(), CFG.DATA.MEAN,
+                           CFG.DATA.STD, GPU, norm=norm, mark=0.5)
+        parts = actor(loaded())
+        assert parts["total"].requires_grad
+        assert all(part.device == GPU and part.shape == () for part in parts.values())
+
+
+def loaded() -> dict[str, torch.Tensor]:
+    """A batch as the loader stacks it, on the host."""
+    yes = torch.zeros(BATCH, dtype=torch.bool)
+    search, boxes = torch.zeros(FRAMES, BATCH, SEARCH, SEARCH, 3, dtype=torch.uint8), torch.rand(FRAMES, BATCH, 4)
+    own = {"search": search, "boxes": boxes, "flip": yes, "grey": yes, "brightness": torch.rand(FRAMES + 1, BATCH),
+           "template": torch.zeros(BATCH, TEMPLATE, TEMPLATE, 3, dtype=torch.uint8),
+           "template_box": torch.rand(BATCH, 4)}
+    other = {"search": search, "boxes": boxes, "flip": yes, "grey": yes, "brightness": torch.rand(FRAMES, BATCH),
+             "active": yes}
+    return own | {f"partner_{name}": tensor for name, tensor in other.items()}
+
+
+@pytest.mark.parametrize("waits", [lambda x: x[x > 0], lambda x: x.sum().item(), lambda x: bool(x.any())])
+def test_what_waits_is_seen(waits):
+    with FakeTensorMode(), pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
+        waits(torch.empty(4, device=GPU))
+
+
+def test_what_mixes_devices_is_seen():
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
+        torch.empty(4, device=GPU) + torch.empty(4)
