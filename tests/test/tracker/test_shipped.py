@@ -20,8 +20,12 @@ THRESHOLDS = np.linspace(0, 1, 21)
 @pytest.fixture(scope="module")
 def films():
     """Pictures and boxes of a few films of the synthetic world; the training saw no film at all."""
-    videos = live_synthetic(count=8, seed=77, frames=25, difficulty=(0.1, 0.6))
-    return [([video.frames.read(t) for t in range(25)], video.boxes_xywh) for video in videos]
+    return render(count=8, seed=77, frames=25)
+
+
+def render(count: int, seed: int, frames: int) -> list[tuple[list[np.ndarray], np.ndarray]]:
+    videos = live_synthetic(count=count, seed=seed, frames=frames, difficulty=(0.1, 0.6))
+    return [([video.frames.read(t) for t in range(frames)], video.boxes_xywh) for video in videos]
 
 
 def success_auc(engine: TrackerEngine | None, films) -> float:
@@ -52,13 +56,22 @@ def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_track_and_bf16_tracks_as_well(name, films, tmp_path):
+def test_they_track(name, films, tmp_path):
     cfg = load_config("MSTGT", name)
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
     exact = success_auc(load_engine(cfg, weights, "cpu"), films)
     assert exact > success_auc(None, films) + 10
-    if is_fast_in(torch.bfloat16, torch.device("cpu")):
-        assert abs(success_auc(load_engine(cfg, weights, "cpu", precision="bf16"), films) - exact) <= 1.0
+
+
+@pytest.mark.skipif(not is_fast_in(torch.bfloat16, torch.device("cpu")), reason="no bf16 on this CPU")
+@pytest.mark.parametrize("name", NAMES)
+def test_bf16_tracks_as_well(name, tmp_path):
+    """On 1600 frames: of fewer the mean moves by more, for where two things are alike a rounding decides."""
+    cfg, films = load_config("MSTGT", name), render(count=40, seed=5, frames=40)
+    weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
+    exact, near = (success_auc(load_engine(cfg, weights, "cpu", precision=p), films) for p in ("fp32", "bf16"))
+    assert abs(near - exact) <= 0.3
+
 
 
 def test_ten_lines_are_enough(films):
