@@ -16,8 +16,11 @@ class Attention(nn.Module):
     """Multi-head self-attention over all tokens (Vaswani et al., NeurIPS 2017).
 
     (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads). With ``keep`` only these tokens ask
-    (all of them answer), and only theirs come out.
+    (all of them answer), and only theirs come out. ``attend`` is the operator: queries, keys and values, each
+    (B, heads, tokens, C / heads), -> what the queries see.
     """
+
+    attend = staticmethod(F.scaled_dot_product_attention)
 
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
@@ -30,7 +33,7 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
         b, n, c = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q[:, :, keep], k, v).transpose(1, 2).flatten(2))
+        return self.proj(self.attend(q[:, :, keep], k, v).transpose(1, 2).flatten(2))
 
 
 class GroupedAttention(Attention):

@@ -7,7 +7,7 @@
 - Convolutions keep channels last, which is how their kernels compute.
 - On an x86 CPU the weights of the linear layers lie in the blocks that oneDNN computes with, and GELU is part of the
   product before it. These are the operators that ``torch.compile`` puts in too (by their private names: there are no
-  public ones); where they are missing the layers stay as they are.
+  public ones); where they are missing the layers stay as they are. In bf16 attention is done in steps there.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ import platform
 import torch
 from timm.layers import Mlp
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lib.models.layers.attention import Attention
 from lib.models.mstgt import MSTGT
 from lib.utils.errors import UserError, unknown_name
 from lib.utils.machine import is_fast_in, keep_freed_memory, slowness
 
 _log = logging.getLogger(__name__)
 
+MANY_TOKENS = 256  # from here on attention in steps is worth its memory
 PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -53,7 +56,20 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
     fast = fast.to(device, dtype).to(memory_format=torch.channels_last)
     if device.type == "cpu" and can_pack(dtype):
         pack_linear(fast)
+        if dtype == torch.bfloat16:
+            for module in fast.modules():
+                if isinstance(module, Attention):
+                    module.attend = attend_in_steps
     return fast
+
+
+def attend_in_steps(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """What ``scaled_dot_product_attention`` computes; among many tokens with the scores written out between two
+    products, in their precision. oneDNN multiplies in bf16, which PyTorch's fused operator for CPUs does not make use
+    of."""
+    if k.shape[-2] < MANY_TOKENS:
+        return F.scaled_dot_product_attention(q, k, v)
+    return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1) @ v
 
 
 def fold_batch_norm(network: nn.Module) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from timm.layers import Mlp
 from torch import nn
+from torch.nn import functional as F
 
 from benchmarks.plain_tracker import PlainTracker
 from lib.config import load_config
@@ -20,7 +21,15 @@ from lib.models.layers.block import AttentionBlock
 from lib.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
 from lib.test.tracker import Tracker, TrackerEngine
 from lib.test.tracker.frame import FrameStep, filled_batch
-from lib.test.tracker.inference import PackedLinear, can_pack, fold_batch_norm, pack_linear, prepare
+from lib.test.tracker.inference import (
+    MANY_TOKENS,
+    PackedLinear,
+    attend_in_steps,
+    can_pack,
+    fold_batch_norm,
+    pack_linear,
+    prepare,
+)
 from lib.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
@@ -100,6 +109,14 @@ def test_packed_layers_compute_the_same(dtype):
     x = torch.randn(2, 5, 24, dtype=dtype)
     precision = 1e-5 if dtype == torch.float32 else 2e-2
     torch.testing.assert_close(packed(x), plain(x), atol=precision, rtol=precision)
+
+
+@pytest.mark.parametrize("tokens", [MANY_TOKENS - 1, MANY_TOKENS, MANY_TOKENS + 97])
+def test_attention_in_steps_computes_the_same(tokens):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, n, 48) for n in (tokens - 90, tokens, tokens))
+    torch.testing.assert_close(attend_in_steps(3 * q, k, v), F.scaled_dot_product_attention(3 * q, k, v),
+                               atol=1e-5, rtol=1e-5)
 
 
 @needs_packing
