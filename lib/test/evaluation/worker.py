@@ -55,6 +55,7 @@ def run_job(job: Job, device: str, names: Iterable[str],
     """Track the videos in ``names``; gives each with the reason why it failed, None where its result is written."""
     with _fixed_threads():
         videos, engine = job.open_benchmark().videos, job.build_engine(device)
+        engine.warm_up(job.batch)
         for name, outcome in track_videos(engine, videos.load, names, job.batch, tick):
             yield name, _save(job.folder, name, outcome)
 

@@ -197,6 +197,7 @@ class OnnxEngine(TrackerEngine):
         self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
         self.mark = cfg.MODEL.TEMPLATE_MARK
         self.device = torch.device("cpu")  # where pictures and states are
+        self.fixed_shapes = False  # files of a fixed batch are filled here
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:
         count = len(pictures)

@@ -103,6 +103,16 @@ class TrackerEngine:
             found.append((Target(box, own, (old.mean_score + score) / 2), score))
         return found
 
+    def warm_up(self, batch: int = 1) -> None:
+        """Track nothing in a black picture, in ``batch`` videos: so what only a first step takes (memory, kernels to be
+        chosen, compiled or recorded) is in no frame's time. Where shapes are fixed, in fewer videos, too."""
+        image, box = np.zeros((64, 64, 3), np.uint8), np.array([16.0, 16, 32, 32])
+        target, counts = self.start(image, box), [batch]
+        while self.fixed_shapes and counts[-1] > 1:
+            counts.append((counts[-1] + 1) // 2)
+        for count in counts:
+            self.step([image] * count, [target] * count)
+
     def search_crop(self, target: Target) -> Crop:
         """Where the next step looks for ``target``: in a wider region where its last scores were low."""
         test = self.settings
@@ -111,7 +121,8 @@ class TrackerEngine:
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
-        return self.network.start(self.frame.input(torch.from_numpy(pictures).to(self.device)))
+        state = self.network.start(self.frame.input(torch.from_numpy(pictures).to(self.device)))
+        return state._replace(guidance=state.guidance.clone())  # no longer the template itself: nor is it later
 
     def step_batch(self, pictures: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:
         """Search crops (B, S, S, 3) uint8 and the state before -> B rows of box and score, the state after.

@@ -128,6 +128,16 @@ def test_every_size_of_batch_has_its_graph(network):
         assert [shape[0] for shape in graphs.run_frame.records] == sizes
 
 
+@pytest.mark.parametrize(("batch", "sizes"), [(1, {1}), (4, {4, 2, 1}), (6, {8, 4, 2, 1})])
+def test_after_the_warm_up_nothing_is_left_to_record(network, batch, sizes):
+    engine = engine_of_graphs(network)
+    engine.warm_up(batch)
+    images, box = clip(0)
+    for count in range(1, batch + 1):
+        engine.step(images[1:2] * count, [engine.start(images[0], box)] * count)
+    assert {shape[0] for shape in engine.run_frame.records} == sizes
+
+
 def test_the_step_runs_in_python_only_to_be_recorded(network):
     runs = []
     engine = engine_of_graphs(network)

@@ -149,15 +149,27 @@ def test_bf16_is_near(network):
         assert b.dtype == torch.float32 and 0 < (a - b).abs().max() < 0.05 * a.abs().max()
 
 
-def test_compiling_traces_the_whole_step_and_keeps_the_boxes(monkeypatch):
+def test_compiling_traces_the_whole_step_once_for_every_size_of_batch_and_keeps_the_boxes(monkeypatch):
     """As far as tracing: what inductor makes of it takes minutes, and benchmarks/tracking_speed.py asserts it."""
-    compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda step, **options: compiler(step, backend="eager", **options))
+    compiler, traced = torch.compile, []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]):
+        traced.append([len(tensor) for tensor in inputs if tensor.dtype == torch.uint8])
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: compiler(step, backend=backend, **options))
     torch.manual_seed(0)
     small = MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8)
     video = synthetic_sequence(3, frames=4)
     clip = [video.frames.read(i) for i in range(4)], video.boxes_xywh[0]
-    found = boxes(Tracker(TrackerEngine(small, CFG, compile=True)), clip)
+    engine = TrackerEngine(small, CFG, compile=True)
+    engine.warm_up(4)
+    assert traced == [[4], [2], [1]]
+    found = boxes(Tracker(engine), clip)
+    targets = [engine.start(clip[0][0], clip[1])] * 3
+    for image in clip[0][1:]:
+        targets = [target for target, _ in engine.step([image] * len(targets), targets)]
+    assert len(traced) == 3
     assert np.abs(found - boxes(Tracker(TrackerEngine(small, CFG)), clip)).max() <= 1e-4
 
 
