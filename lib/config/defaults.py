@@ -56,7 +56,7 @@ DEFAULTS: dict[str, Any] = {
         "L1_WEIGHT": 5.0,  # weight of the L1 loss on normalised cx, cy, w, h
         "FOCAL_WEIGHT": 1.0,  # weight of the Gaussian focal loss on the centre score
         "GRAD_CLIP_NORM": 0.1,  # highest gradient norm; 0: no clipping
-        "PRECISION": "auto",  # of the network: fp32, bf16, fp16, or auto: bf16 on GPUs that have it, else fp32
+        "PRECISION": "auto",  # of the network: fp32, bf16, fp16, or auto: bf16 on GPUs and CPUs that have it, else fp32
         "TF32": True,  # fp32 matrix products in TF32 on GPUs that have it
         "ACCUMULATE": 1,  # batches per optimizer step: the gradient is the mean over them
         "EMA_DECAY": 0.0,  # per step, of the moving average of the weights that is validated and tested; 0: none

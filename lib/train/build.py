@@ -98,7 +98,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     """The type that autocast takes for TRAIN.PRECISION; None: fp32 throughout. Raises :class:`UserError` where the
     GPU has no bf16 and it was asked for by name; a CPU that is slow in what was asked for is told of."""
     if name == "auto":
-        name = "bf16" if device.type == "cuda" and is_fast_in(torch.bfloat16, device) else "fp32"
+        name = "bf16" if is_fast_in(torch.bfloat16, device) else "fp32"
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
     if dtype is not None and not is_fast_in(dtype, device):
         if device.type == "cuda":
