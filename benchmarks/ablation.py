@@ -42,7 +42,8 @@ from lib.utils.progress import progress
 from lib.utils.runs import run_folder
 
 SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-demo-128", "synthetic"
-BASE = ("DATA.SEARCH.NUMBER=4", "TRAIN.NUM_WORKER=0")  # four frames: what the state is for shows over time
+# four frames: what the state is for shows over time; fp32: the same on every machine
+BASE = ("DATA.SEARCH.NUMBER=4", "TRAIN.NUM_WORKER=0", "TRAIN.PRECISION=fp32")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "grouped": ("MODEL.GUIDANCE.ATTENTION=grouped", "DA.imix=false"),
     "global": ("MODEL.GUIDANCE.ATTENTION=global", "DA.imix=false"),
