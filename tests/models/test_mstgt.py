@@ -53,6 +53,20 @@ def test_full_size_parameters():
 
 
 @pytest.mark.parametrize("attention", ["grouped", "global"])
+def test_compiled_training_has_the_same_gradients(attention):
+    """As far as tracing, which is where versions of PyTorch differ."""
+    model, template, searches = tiny(attention=attention), torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
+
+    def gradients(network) -> list[torch.Tensor]:
+        prediction = network(template, searches)
+        return list(torch.autograd.grad(sum(part.sum() for part in prediction), list(model.parameters())))
+
+    plain = gradients(model)
+    for one, other in zip(plain, gradients(torch.compile(model, backend="eager", fullgraph=True)), strict=True):
+        torch.testing.assert_close(other, one)
+
+
+@pytest.mark.parametrize("attention", ["grouped", "global"])
 def test_training_is_the_fold_of_the_tracking_step(attention):
     model = tiny(attention=attention).eval()
     template, searches = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)

@@ -42,6 +42,8 @@ class TrackState(NamedTuple):
     template  (B, Nz, C) template tokens, position included; constant
     cue       (B, Nc, C) multi-scale visual cues; constant
     guidance  (B, Nz, C) the spatio-temporal guidance, renewed by every frame
+
+    What is compiled makes a new one by its name: of ``_replace`` torch.compile of PyTorch 2.11 makes an empty tuple.
     """
 
     template: torch.Tensor
@@ -110,7 +112,7 @@ class MSTGT(nn.Module):
 
     def advance(self, x: torch.Tensor, state: TrackState) -> TrackState:
         """The state after the frame whose search tokens are x."""
-        return state._replace(guidance=self.guidance.update(state.template, x, state.guidance))
+        return TrackState(state.template, state.cue, self.guidance.update(state.template, x, state.guidance))
 
     def unroll(self, state: TrackState, x: torch.Tensor) -> Prediction:
         """Search tokens (T, B, Nx, C) of consecutive frames -> frame-major prediction (T * B, ...)."""
@@ -120,7 +122,7 @@ class MSTGT(nn.Module):
             prompts.append(self.guidance.prompt(state.guidance))
             if t + 1 < frames:  # nobody reads the state after the last frame
                 state = self.advance(x[t], state)
-        constant = state._replace(template=state.template.repeat(frames, 1, 1), cue=state.cue.repeat(frames, 1, 1))
+        constant = TrackState(state.template.repeat(frames, 1, 1), state.cue.repeat(frames, 1, 1), state.guidance)
         return self.read(constant, torch.cat(prompts), x.flatten(0, 1))
 
     def read(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
