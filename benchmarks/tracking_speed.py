@@ -33,9 +33,10 @@ from lib.models.mstgt import build_model
 from lib.test.frame_parts import main_products
 from lib.test.profiling import device_name, measure_cost, time_rounds
 from lib.test.tracker import Target, Tracker, TrackerEngine
-from lib.test.tracker.inference import PRECISIONS, set_up
+from lib.test.tracker.inference import PRECISIONS
 from lib.utils.errors import UserError, run_command
 from lib.utils.files import write_json
+from lib.utils.machine import set_up
 from lib.utils.progress import progress
 
 PICTURE, BOX = (720, 1280), np.array([600.0, 300, 80, 100])

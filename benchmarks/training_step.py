@@ -32,7 +32,7 @@ from lib.models.mstgt import build_model
 from lib.train.losses import TrackingLoss
 from lib.train.optim import make_optimizer
 from lib.utils.errors import UserError, run_command
-from lib.utils.machine import device_name, keep_freed_memory
+from lib.utils.machine import device_name, set_up
 from lib.utils.progress import progress
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
@@ -87,10 +87,7 @@ def make_step(cfg: Any, batch: int, frames: int, precision: str, compiled: bool,
               device: torch.device) -> Callable[[Clock], list[Any]]:
     """A training step as the trainer does it; it returns the moments between its parts."""
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("high" if cfg.TRAIN.TF32 else "highest")
-    torch.backends.cudnn.allow_tf32 = cfg.TRAIN.TF32
-    if device.type == "cpu":
-        keep_freed_memory()
+    set_up(device, cfg.TRAIN.TF32)
     network = build_model(cfg).to(device).train()
     optimizer = make_optimizer(network, cfg)
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)

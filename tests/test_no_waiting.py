@@ -69,9 +69,8 @@ def test_a_frame_is_tracked_on_the_gpu_alone(precision):
     fold_batch_norm(network)
     frame = FirstFrame(FrameStep(network.to(dtype), hann_window(network.grid), CFG.DATA.MEAN, CFG.DATA.STD, dtype))
     with FakeTensorMode(), torch.no_grad():
-        found = functional_call(frame, on_gpu(frame), (pictures(BATCH, TEMPLATE, TEMPLATE),
-                                                       pictures(BATCH, SEARCH, SEARCH)))
-        answers, state = found
+        inputs = pictures(BATCH, TEMPLATE, TEMPLATE), pictures(BATCH, SEARCH, SEARCH)
+        answers, state = functional_call(frame, on_gpu(frame), inputs)
         assert answers.shape == (BATCH, 5) and answers.dtype == torch.float32 and answers.device == GPU
         assert all(tensor.dtype == dtype and tensor.device == GPU for tensor in state)
         with pytest.raises(DataDependentOutputException):  # the one wait of a frame, which is the engine's

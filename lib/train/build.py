@@ -32,7 +32,7 @@ from lib.train.trainers.state import claim, cut_metrics, list_resumable, newest_
 from lib.train.trainers.trainer import Trainer
 from lib.utils.errors import UserError
 from lib.utils.files import write_text
-from lib.utils.machine import is_fast_in, keep_freed_memory, slowness
+from lib.utils.machine import is_fast_in, set_up, slowness
 
 _log = logging.getLogger(__name__)
 
@@ -78,10 +78,7 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
 def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: Sequence[Listener] = (),
                  every: Every | None = None) -> Trainer:
     """A trainer at its first step; see :class:`Trainer` for ``listeners`` and ``every``."""
-    torch.set_float32_matmul_precision("high" if cfg.TRAIN.TF32 else "highest")
-    torch.backends.cudnn.allow_tf32 = cfg.TRAIN.TF32
-    if group.device.type == "cpu":
-        keep_freed_memory()
+    set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
     network.backbone.recompute = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
     loaders = [_make_loader(cfg, paths, half, group) for half in ("TRAIN", "VAL")]

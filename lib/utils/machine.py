@@ -1,4 +1,4 @@
-"""The machine: what to call it, what it is fast in, and how its memory is kept."""
+"""The machine: what to call it, what it is fast in, and how a process sets it up."""
 
 from __future__ import annotations
 
@@ -42,6 +42,18 @@ def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
     # by its private name: there is no public one
     return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
             and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def set_up(device: torch.device, tf32: bool = False) -> None:
+    """Settings of this process, from now on, for networks on ``device``.
+
+    fp32 is fp32 on a GPU, in convolutions too, which cuDNN by itself rounds to TF32; or with ``tf32`` it is TF32 in
+    both. On a CPU freed memory is kept.
+    """
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    if device.type == "cpu":
+        keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

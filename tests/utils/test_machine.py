@@ -1,4 +1,4 @@
-"""What a process does with its memory."""
+"""How a process is set up for networks: what fp32 means on a GPU, and what becomes of freed memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from lib.utils.machine import set_up
 
 CODE = """
 import resource, torch
@@ -22,6 +25,18 @@ def page_faults():
 page_faults()
 print(page_faults())
 """
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_fp32_is_fp32_in_products_and_convolutions_unless_tf32_is_asked_for(tf32, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not tf32)
+    before = torch.get_float32_matmul_precision()
+    try:
+        set_up(torch.device("cuda"), tf32)
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+        assert torch.backends.cudnn.allow_tf32 is tf32
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc alone")

@@ -25,21 +25,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from lib.models.layers.attention import Attention
 from lib.models.mstgt import MSTGT
 from lib.utils.errors import UserError, unknown_name
-from lib.utils.machine import is_fast_in, keep_freed_memory, slowness
+from lib.utils.machine import is_fast_in, slowness
 
 _log = logging.getLogger(__name__)
 
 MANY_TOKENS = 256  # from here on attention in steps is worth its memory
 PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def set_up(device: torch.device) -> None:
-    """Settings of this process, from now on, for networks on ``device``: a CPU's memory is kept, and on a GPU fp32 is
-    fp32 in convolutions, too, where cuDNN by itself rounds to TF32."""
-    if device.type == "cpu":
-        keep_freed_memory()
-    else:
-        torch.backends.cudnn.allow_tf32 = False
 
 
 def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MSTGT:

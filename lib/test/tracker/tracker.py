@@ -19,8 +19,9 @@ from lib.geometry.crop import Crop
 from lib.models.mstgt import MSTGT, TrackState
 from lib.models.picture import mark_box
 from lib.test.tracker.frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
-from lib.test.tracker.inference import PRECISIONS, prepare, set_up
+from lib.test.tracker.inference import PRECISIONS, prepare
 from lib.utils.errors import UserError
+from lib.utils.machine import set_up
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,6 @@ def test_bf16_tracks_as_well(name, tmp_path):
     assert abs(near - exact) <= 0.3
 
 
-
 def test_ten_lines_are_enough(films):
     tracker = load_tracker(NAMES[0], device="cpu")
     pictures, boxes = films[0]
