@@ -31,15 +31,15 @@ from typing import Any
 
 import torch
 
-from lib.config import PROJECT_ROOT, dump_config, load_config, load_paths, script_name
-from lib.data.readers import read_training_set
-from lib.test.profiling import device_name
-from lib.train.trainers.curves import read_lines
-from lib.train.trainers.state import METRICS
-from lib.utils.errors import UserError, run_command, unknown_name
-from lib.utils.files import write_json, write_text
-from lib.utils.progress import progress
-from lib.utils.runs import run_folder
+from mstgt.config import PROJECT_ROOT, dump_config, load_config, load_paths, script_name
+from mstgt.data.readers import read_training_set
+from mstgt.profiling.profile import device_name
+from mstgt.train.trainers.state import METRICS
+from mstgt.utils.checkpoint_paths import run_folder
+from mstgt.utils.errors import UserError, run_command, unknown_name
+from mstgt.utils.files import write_json, write_text
+from mstgt.utils.progress import progress
+from mstgt.visualize.training_curves import read_lines
 
 SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-demo-128", "synthetic"
 # four frames: what the state is for shows over time; fp32: the same on every machine

@@ -47,28 +47,26 @@ import cv2
 import numpy as np
 import torch
 
-import lib
-from lib.config import PROJECT_ROOT, find_experiment, flatten, load_config, load_paths
-from lib.data.readers.folder import absolute
-from lib.data.sequence import Sequence as Video
-from lib.data.sequence import StoredFrames, VideoSet
-from lib.data.store import FolderStore
-from lib.test.analysis.looks import looks
-from lib.test.analysis.plots import SUFFIXES, draw_plot
-from lib.test.analysis.report import Report, make_report
-from lib.test.analysis.runs import mean_of_runs
-from lib.test.analysis.score import Score
-from lib.test.analysis.strips import draw_strips
-from lib.test.analysis.table import ranked, text_table
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.test.evaluation.nested import nested_benchmark
-from lib.test.evaluation.results import has_result, read_boxes, read_scores, remove_results, write_result
-from lib.test.evaluation.runner import Failure, Job, frame_counts, run_videos
-from lib.test.tracker import find_checkpoint, load_engine
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import atomic_path, file_sha256, locked, write_json, write_text
-from lib.utils.machine import device_name
-from lib.utils.progress import progress
+from benchmarks.nested_videos import nested_benchmark
+from benchmarks.random_runs import mean_of_runs
+from benchmarks.strips import draw_strips
+from mstgt.config import PROJECT_ROOT, find_experiment, flatten, load_config, load_paths
+from mstgt.data.readers.folder import absolute
+from mstgt.data.store import FolderStore
+from mstgt.data.video import StoredFrames, Video, VideoSet
+from mstgt.test.analysis.report import Report, make_report
+from mstgt.test.analysis.score import Score
+from mstgt.test.analysis.table import ranked, text_table
+from mstgt.test.evaluation.benchmarks import Benchmark
+from mstgt.test.evaluation.results import has_result, read_boxes, read_scores, remove_results, write_result
+from mstgt.test.evaluation.runner import Failure, Job, frame_counts, run_videos
+from mstgt.test.tracker import find_checkpoint, load_engine
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import atomic_path, file_sha256, locked, write_json, write_text
+from mstgt.utils.machine import device_name
+from mstgt.utils.progress import progress
+from mstgt.visualize.plot_style import looks
+from mstgt.visualize.plots import SUFFIXES, draw_plot
 
 OPENCV_TRACKERS = ("csrt", "kcf", "mil")
 RUNS = {"mil": 3}  # of trackers that draw random numbers
@@ -165,7 +163,7 @@ def mstgt(args: argparse.Namespace, benchmark: Benchmark) -> Contestant:
 
 
 def _code_digest() -> str:
-    root = Path(lib.__file__).parent
+    root = Path(mstgt.__file__).parent
     paths = [path for part in NETWORK_CODE for path in ([root / part] if part.endswith(".py")
                                                        else sorted((root / part).rglob("*.py")))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.data.sequence import Sequence, StoredFrames, VideoSet
-from lib.data.store import FolderStore
-from lib.train.data.loader import Samples
-from lib.train.data.processing import CropSettings, Processing
-from lib.train.data.sampler import CausalSampler
-from lib.utils.errors import run_command
-from lib.utils.machine import device_name
+from mstgt.data.store import FolderStore
+from mstgt.data.video import StoredFrames, Video, VideoSet
+from mstgt.train.data.loader import Samples
+from mstgt.train.data.processing import CropSettings, Processing
+from mstgt.train.data.sampler import CausalSampler
+from mstgt.utils.errors import run_command
+from mstgt.utils.machine import device_name
 
 WIDTH, HEIGHT, FRAME_BYTES = 1280, 720, 390_000
 VIDEOS, FRAMES = 6, 24
@@ -62,7 +62,7 @@ def write_videos(root: Path, rng: np.random.Generator) -> VideoSet:
         start, end = (rng.uniform(0, 1, 2) * (np.array([WIDTH, HEIGHT]) - size) for _ in range(2))
         corner = start + (end - start) * np.linspace(0, 1, FRAMES)[:, None]
         boxes = np.concatenate([corner, np.tile(size, (FRAMES, 1))], axis=1)
-        videos.append(Sequence(f"{v}", StoredFrames(store, keys), boxes, np.ones(FRAMES, bool)))
+        videos.append(Video(f"{v}", StoredFrames(store, keys), boxes, np.ones(FRAMES, bool)))
     table = {video.name: video for video in videos}
     return VideoSet("benchmark", tuple(table), table.__getitem__)
 

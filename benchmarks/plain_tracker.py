@@ -6,7 +6,7 @@
 
 Written as the paper's figures read. Every frame pads the picture where the crop reaches past it, runs the template
 through the network again, writes the attention's softmax out, and computes every token of every block; batch norm is a
-layer of its own. ``benchmarks/tracking_speed.py`` asserts that the boxes are those of ``lib.test.tracker``.
+layer of its own. ``benchmarks/tracking_speed.py`` asserts that the boxes are those of ``mstgt.test.tracker``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 
-from lib.geometry.boxes import clip_box
-from lib.models.layers.attention import Attention, GroupedAttention
-from lib.models.layers.block import AttentionBlock
-from lib.models.mstgt import MSTGT
-from lib.models.picture import mark_box
+from mstgt.geometry.boxes import clip_box
+from mstgt.models.layers.attention import Attention, GroupedAttention
+from mstgt.models.layers.block import AttentionBlock
+from mstgt.models.mstgt import MSTGT
+from mstgt.models.picture import mark_box
 
 
 def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config.paths import load_paths
-from lib.test.analysis.jobs import add_arguments, chosen_benchmark, foreign_folder, load_near
-from lib.test.analysis.report import make_report
-from lib.test.evaluation.benchmarks import Benchmark, folder_benchmark
-from lib.utils.errors import UserError, run_command
-from lib.utils.machine import device_name
-from lib.utils.progress import progress
+from mstgt.config.paths import load_paths
+from mstgt.test.analysis.report import make_report
+from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, foreign_folder, load_near
+from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.machine import device_name
+from mstgt.utils.progress import progress
 
 VIDEOS, FRAMES = 280, 2448  # LaSOT's test set: the number of videos and their mean length
 CACHE = "cache"

@@ -28,16 +28,16 @@ import numpy as np
 import torch
 from plain_tracker import PlainTracker
 
-from lib.config import load_config
-from lib.models.mstgt import build_model
-from lib.test.frame_parts import main_products
-from lib.test.profiling import device_name, measure_cost, time_rounds
-from lib.test.tracker import Target, Tracker, TrackerEngine
-from lib.test.tracker.inference import PRECISIONS
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import write_json
-from lib.utils.machine import set_up
-from lib.utils.progress import progress
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.profiling.frame_parts import main_products
+from mstgt.profiling.profile import device_name, measure_cost, time_rounds
+from mstgt.test.tracker import Target, Tracker, TrackerEngine
+from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import write_json
+from mstgt.utils.machine import set_up
+from mstgt.utils.progress import progress
 
 PICTURE, BOX = (720, 1280), np.array([600.0, 300, 80, 100])
 SAME_PX, CHECKED_FRAMES = 1e-3, 10

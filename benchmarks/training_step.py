@@ -27,13 +27,13 @@ from typing import Any
 
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import build_model
-from lib.train.losses import TrackingLoss
-from lib.train.optim import make_optimizer
-from lib.utils.errors import UserError, run_command
-from lib.utils.machine import device_name, set_up
-from lib.utils.progress import progress
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.train.losses import TrackingLoss
+from mstgt.train.optim import make_optimizer
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.machine import device_name, set_up
+from mstgt.utils.progress import progress
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 COMPILE = {"off": (False,), "on": (True,), "both": (False, True)}

@@ -1,10 +1,37 @@
 """MSTGT: single-object visual tracking with multi-scale spatio-temporal guidance.
 
-    config    settings of an experiment, and where things lie on this machine
-    geometry  boxes and the one crop that training and tracking share
-    data      what a video is, who reads it from disk, and the synthetic world
-    models    the network; knows nothing of files
-    train     samples, losses, the loop
-    test      the tracker, the benchmarks, the scores
-    utils     errors, files, progress
+    from mstgt import load_tracker
+
+    tracker = load_tracker("MSTGT-nano-128")
+    tracker.init(image_rgb, (x, y, w, h))
+    box_xywh, score = tracker.update(image_rgb)
+
+    apps       programs for people: video_demo, web_demo
+    config     settings of an experiment, and where data and results lie on this machine
+    data       videos, and the readers of every dataset
+    export     ONNX files and the runtimes that execute them
+    geometry   boxes, and the crop that training and tracking share
+    models     the network; knows nothing of files
+    profiling  parameters, FLOPs, time per frame
+    synthetic  rendered training videos
+    test       the tracker, the benchmarks, the scores
+    train      samples, losses, the training loop
+    utils      errors, files, progress
+    visualize  everything that draws
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .test.tracker import Tracker, load_tracker
+
+__all__ = ["Tracker", "load_tracker"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: the command line must answer --help and check its arguments without loading PyTorch.
+    if name in __all__:
+        from .test import tracker
+
+        return getattr(tracker, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

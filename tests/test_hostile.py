@@ -18,23 +18,23 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import config_from_text, load_config
-from lib.config.yaml_text import MOST_TEXT, parse_yaml, parse_yaml_mapping
-from lib.data import index
-from lib.data.readers.coco import coco
-from lib.data.readers.folder import folder
-from lib.data.sequence import VideoSet
-from lib.data.store import FolderStore
-from lib.models.mstgt import build_model
-from lib.models.mstgt.checkpoint import load_file, load_network
-from lib.models.mstgt.reference import read_reference
-from lib.test.demo.rows import Row, read_rows, rows_before, write_rows
-from lib.test.demo.video_file import VideoFile
-from lib.test.evaluation import vot_run
-from lib.test.evaluation.results import MANIFEST, find_results, read_boxes, read_manifest, read_scores, run_name
-from lib.test.tracker.onnx_engine import STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxPair
-from lib.utils.errors import UserError, one_line, run_command
-from lib.utils.names import MOST_BYTES, check_names, fault_in_name
+from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
+from mstgt.apps.video_demo.video_file import VideoFile
+from mstgt.config import config_from_text, load_config
+from mstgt.config.yaml_text import MOST_TEXT, parse_yaml, parse_yaml_mapping
+from mstgt.data import index
+from mstgt.data.readers.coco import coco
+from mstgt.data.readers.folder import folder
+from mstgt.data.store import FolderStore
+from mstgt.data.video import VideoSet
+from mstgt.export.onnx_engine import STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxPair
+from mstgt.models.mstgt import build_model
+from mstgt.models.mstgt.checkpoint import load_file, load_network
+from mstgt.models.mstgt.reference import read_reference
+from mstgt.test.evaluation import vot_run
+from mstgt.test.evaluation.results import MANIFEST, find_results, read_boxes, read_manifest, read_scores, run_name
+from mstgt.utils.errors import UserError, one_line, run_command
+from mstgt.utils.names import MOST_BYTES, check_names, fault_in_name
 from tests.fuzz.bounded import bounded
 from tests.fuzz.datasets import COCO
 from tests.fuzz.networks import onnx_file, tiny

@@ -17,13 +17,13 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.func import functional_call
 
-from lib.config import load_config
-from lib.models.mstgt import MSTGT, TrackState, build_model
-from lib.test.tracker.frame import FrameStep
-from lib.test.tracker.inference import PRECISIONS, fold_batch_norm
-from lib.test.tracker.tracker import hann_window
-from lib.train.actors.mstgt import MSTGTActor
-from lib.train.losses import TrackingLoss
+from mstgt.config import load_config
+from mstgt.models.mstgt import MSTGT, TrackState, build_model
+from mstgt.test.tracker.frame import FrameStep
+from mstgt.test.tracker.inference import PRECISIONS, fold_batch_norm
+from mstgt.test.tracker.tracker import hann_window
+from mstgt.train.actors.mstgt import MSTGTActor
+from mstgt.train.losses import TrackingLoss
 
 pytestmark = pytest.mark.skipif(torch.__version__ < (2, 10), reason="fake tensors of a GPU needed one in torch 2.6")
 

@@ -17,14 +17,22 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from lib.config.paths import load_paths
-from lib.test.analysis.attributes import read_attributes
-from lib.test.analysis.html import write_report
-from lib.test.analysis.jobs import Job, add_arguments, chosen_benchmark, found_jobs, load_near, named_job, score_cache
-from lib.test.analysis.plots import draw_plots
-from lib.test.analysis.report import Report, make_report
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import write_json
+from mstgt.config.paths import load_paths
+from mstgt.test.analysis.attributes import read_attributes
+from mstgt.test.analysis.report import Report, make_report
+from mstgt.test.analysis.result_folders import (
+    Job,
+    add_arguments,
+    chosen_benchmark,
+    found_jobs,
+    load_near,
+    named_job,
+    score_cache,
+)
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import write_json
+from mstgt.visualize.html_report import write_report
+from mstgt.visualize.plots import draw_plots
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,14 +17,14 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from lib.config.paths import load_paths
-from lib.test.analysis.bootstrap import RESAMPLES
-from lib.test.analysis.comparison import compare
-from lib.test.analysis.jobs import add_arguments, chosen_benchmark, load_near, named_job, score_cache
-from lib.test.analysis.report import Report, make_report
-from lib.test.analysis.score import Score
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import write_json
+from mstgt.config.paths import load_paths
+from mstgt.test.analysis.bootstrap import RESAMPLES
+from mstgt.test.analysis.comparison import compare
+from mstgt.test.analysis.report import Report, make_report
+from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, load_near, named_job, score_cache
+from mstgt.test.analysis.score import Score
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import write_json
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 
-from lib.config.local_file import write_local_file
-from lib.config.paths import LOCAL_FILES, local_values
-from lib.utils.errors import run_command
+from mstgt.config.local_file import write_local_file
+from mstgt.config.paths import LOCAL_FILES, local_values
+from mstgt.utils.errors import run_command
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from lib.config import load_paths
-from lib.utils.errors import UserError, run_command
+from mstgt.config import load_paths
+from mstgt.utils.errors import UserError, run_command
 
 HERE = Path(__file__).resolve().parent
 CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano-128"

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config import load_paths
-from lib.data.sequence import Sequence
-from lib.test.analysis.film import write_film, write_sheet
-from lib.test.evaluation.benchmarks import folder_benchmark, load_benchmark
-from lib.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
-from lib.utils.errors import UserError, run_command
+from mstgt.config import load_paths
+from mstgt.data.video import Video
+from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
+from mstgt.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
+from mstgt.utils.errors import UserError, run_command
+from mstgt.visualize.result_video import write_film, write_sheet
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def spread(names: list[str], most: int) -> list[str]:
     return [names[i] for i in places]
 
 
-def draw(results: ResultSet, video: Sequence, out: Path) -> None:
+def draw(results: ResultSet, video: Video, out: Path) -> None:
     """One video's film and sheet."""
     boxes = read_boxes(results.folder, video.name)
     write_film(out / f"{video.name}.mp4", video, boxes, read_scores(results.folder, video.name))

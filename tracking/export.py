@@ -19,16 +19,16 @@ from pathlib import Path
 
 import torch
 
-from lib.config import find_experiment, load_config, load_paths
-from lib.models.mstgt import build_model
-from lib.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_weights
-from lib.test.tracker import find_checkpoint
-from lib.test.tracker.export import Report, about, export_network
-from lib.test.tracker.onnx_engine import OnnxFiles, export_folder
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import file_sha256
-from lib.utils.machine import device_name
-from lib.utils.progress import progress
+from mstgt.config import find_experiment, load_config, load_paths
+from mstgt.export.onnx_engine import OnnxFiles, export_folder
+from mstgt.export.onnx_export import Report, about, export_network
+from mstgt.models.mstgt import build_model
+from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_weights
+from mstgt.test.tracker import find_checkpoint
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import file_sha256
+from mstgt.utils.machine import device_name
+from mstgt.utils.progress import progress
 
 
 def parse() -> argparse.Namespace:

@@ -19,10 +19,10 @@ import os
 import re
 from pathlib import Path
 
-from lib.config import load_paths
-from lib.data.synthetic.spec import SPLITS, STYLES, SetSpec
-from lib.data.synthetic.writer import write_set
-from lib.utils.errors import UserError, run_command
+from mstgt.config import load_paths
+from mstgt.synthetic.spec import SPLITS, STYLES, SetSpec
+from mstgt.synthetic.writer import write_set
+from mstgt.utils.errors import UserError, run_command
 
 DEFAULT_FRAMES = {"train": 36, "val": 60, "test": 60}
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lib.data.packing import pack
-from lib.utils.errors import run_command
+from mstgt.data.packing import pack
+from mstgt.utils.errors import run_command
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lib.config import find_experiment, load_paths, script_name
-from lib.test.analysis.jobs import foreign_folder
-from lib.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
-from lib.test.evaluation.results import read_manifest, result_folder, run_name
-from lib.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
-from lib.utils.errors import UserError, run_command
+from mstgt.config import find_experiment, load_paths, script_name
+from mstgt.test.analysis.result_folders import foreign_folder
+from mstgt.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
+from mstgt.test.evaluation.results import read_manifest, result_folder, run_name
+from mstgt.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
+from mstgt.utils.errors import UserError, run_command
 
 
 def parse_args() -> argparse.Namespace:

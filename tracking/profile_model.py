@@ -19,14 +19,14 @@ from typing import Any
 
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import MSTGT, build_model
-from lib.test.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
-from lib.test.profiling import Cost, device_name, measure_cost, network_fps, tracker_fps
-from lib.test.tracker import TrackerEngine
-from lib.test.tracker.inference import PRECISIONS
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import write_json
+from mstgt.config import load_config
+from mstgt.models.mstgt import MSTGT, build_model
+from mstgt.profiling.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
+from mstgt.profiling.profile import Cost, device_name, measure_cost, network_fps, tracker_fps
+from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import write_json
 
 
 def main() -> None:

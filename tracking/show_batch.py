@@ -16,12 +16,12 @@ from pathlib import Path
 
 import cv2
 
-from lib.config import load_config, load_paths
-from lib.train.build import make_samples
-from lib.train.data.loader import collate, mixing_active
-from lib.train.data.sheet import draw_sheet
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import write_bytes
+from mstgt.config import load_config, load_paths
+from mstgt.train.build import make_samples
+from mstgt.train.data.loader import collate, mixing_active
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import write_bytes
+from mstgt.visualize.batch_sheet import draw_sheet
 
 LEAST_TILE = 192  # px; smaller crops are enlarged by a whole factor
 

@@ -24,18 +24,18 @@ from typing import Any
 
 import torch
 
-from lib.config import dump_config, find_experiment, load_config, load_paths, script_name
-from lib.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
-from lib.test.evaluation.origin import Origin, claim
-from lib.test.evaluation.results import result_folder, run_name
-from lib.test.evaluation.runner import Failure, Job, frame_counts, run_videos
-from lib.test.evaluation.shard import Shard, choose_shard
-from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine
-from lib.test.tracker.inference import PRECISIONS
-from lib.test.tracker.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
-from lib.utils.errors import UserError, run_command
-from lib.utils.files import file_sha256
-from lib.utils.machine import device_name
+from mstgt.config import dump_config, find_experiment, load_config, load_paths, script_name
+from mstgt.export.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
+from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
+from mstgt.test.evaluation.provenance import Origin, claim
+from mstgt.test.evaluation.results import result_folder, run_name
+from mstgt.test.evaluation.runner import Failure, Job, frame_counts, run_videos
+from mstgt.test.evaluation.shard import Shard, choose_shard
+from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine
+from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import file_sha256
+from mstgt.utils.machine import device_name
 
 _log = logging.getLogger(__name__)
 BACKENDS = ("torch", "onnx", "onnx_int8")

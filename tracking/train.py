@@ -19,15 +19,15 @@ import logging
 import os
 import sys
 
-from lib.config import find_experiment, load_config, load_paths, script_name
-from lib.train.build import make_network, make_samples, run_training
-from lib.train.distributed import Launch, launch, launched, process_group, restarted
-from lib.train.trainers.interruption import Every, Stopped
-from lib.train.trainers.state import list_resumable
-from lib.train.trainers.tensorboard_log import tensorboard_listener
-from lib.train.trainers.wandb_log import wandb_listener
-from lib.utils.errors import UserError, run_command
-from lib.utils.runs import run_folder
+from mstgt.config import find_experiment, load_config, load_paths, script_name
+from mstgt.train.build import make_network, make_samples, run_training
+from mstgt.train.distributed import Launch, launch, launched, process_group, restarted
+from mstgt.train.trainers.interruption import Every, Stopped
+from mstgt.train.trainers.state import list_resumable
+from mstgt.train.trainers.tensorboard_log import tensorboard_listener
+from mstgt.train.trainers.wandb_log import wandb_listener
+from mstgt.utils.checkpoint_paths import run_folder
+from mstgt.utils.errors import UserError, run_command
 
 STOPPED = 143  # 128 + SIGTERM
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from lib.models.mstgt.reference import build_reference_model, read_reference, replay
-from lib.utils.errors import run_command
+from mstgt.models.mstgt.reference import build_reference_model, read_reference, replay
+from mstgt.utils.errors import run_command
 
 TOLERANCE = 1e-4
 

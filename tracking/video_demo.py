@@ -24,16 +24,16 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from lib.config import load_paths
-from lib.test.demo.record import ROWS, Recording, record, spans
-from lib.test.demo.rows import replay, rows_before
-from lib.test.demo.source import Source, open_source
-from lib.test.demo.track import LOST_SCORE, Tracked, track
-from lib.test.demo.webcam import Webcam
-from lib.test.demo.window import draw_box, has_display, watched
-from lib.test.tracker import load_tracker
-from lib.test.tracker.inference import PRECISIONS
-from lib.utils.errors import UserError, run_command
+from mstgt.apps.video_demo.record import ROWS, Recording, record, spans
+from mstgt.apps.video_demo.rows import replay, rows_before
+from mstgt.apps.video_demo.source import Source, open_source
+from mstgt.apps.video_demo.track import LOST_SCORE, Tracked, track
+from mstgt.apps.video_demo.webcam import Webcam
+from mstgt.apps.video_demo.window import draw_box, has_display, watched
+from mstgt.config import load_paths
+from mstgt.test.tracker import load_tracker
+from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.utils.errors import UserError, run_command
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 
-from lib.test.evaluation.vot_run import Connection
-from lib.test.tracker import load_tracker
-from lib.utils.errors import run_command
+from mstgt.test.evaluation.vot_run import Connection
+from mstgt.test.tracker import load_tracker
+from mstgt.utils.errors import run_command
 
 
 def main() -> None:

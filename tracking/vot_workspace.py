@@ -14,12 +14,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from lib.config import find_experiment, load_config, load_paths
-from lib.config.paths import PROJECT_ROOT
-from lib.test.evaluation.vot_run import import_trax
-from lib.test.evaluation.vot_workspace import add_tracker, tracker_entry
-from lib.test.tracker import find_checkpoint
-from lib.utils.errors import UserError, run_command
+from mstgt.config import find_experiment, load_config, load_paths
+from mstgt.config.paths import PROJECT_ROOT
+from mstgt.test.evaluation.vot_run import import_trax
+from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
+from mstgt.test.tracker import find_checkpoint
+from mstgt.utils.errors import UserError, run_command
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import logging
 
-from lib.test.tracker import Tracker, load_tracker
-from lib.test.web import load_server
-from lib.utils.errors import UserError, run_command
+from mstgt.apps.web_demo import load_server
+from mstgt.test.tracker import Tracker, load_tracker
+from mstgt.utils.errors import UserError, run_command
 
 
 def parse() -> argparse.Namespace:

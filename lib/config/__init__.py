@@ -1,8 +1,8 @@
 """Configuration (defaults, YAML, ``--set``) and paths (``local.py``, environment, flags)."""
 
-from lib.config.experiments import find_experiment, script_name
-from lib.config.load import config_from_text, dump_config, flatten, load_config
-from lib.config.paths import PROJECT_ROOT, SHIPPED, Paths, load_paths
+from .experiments import find_experiment, script_name
+from .load import config_from_text, dump_config, flatten, load_config
+from .paths import PROJECT_ROOT, SHIPPED, Paths, load_paths
 
 __all__ = ["PROJECT_ROOT", "SHIPPED", "Paths", "config_from_text", "dump_config", "find_experiment", "flatten",
            "load_config", "load_paths", "script_name"]

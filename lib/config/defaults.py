@@ -1,7 +1,8 @@
 """Every configuration key with its default, its meaning and its unit.
 
 ``DEFAULTS`` is never handed out: ``load_config`` copies it. The type of a default is the type that a value of that
-key must have (a list: the type of its elements); further rules (ranges, choices, lengths) are in ``lib.config.rules``.
+key must have (a list: the type of its elements); further rules (ranges, choices, lengths) are in
+``mstgt.config.validation``.
 ``UNUSED_KEYS`` belong to the published configuration files and have no effect here: they are accepted and dropped.
 """
 

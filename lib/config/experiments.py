@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.config.paths import PROJECT_ROOT
-from lib.utils.errors import UserError, unknown_name
+from ..utils.errors import UserError, unknown_name
+from .paths import PROJECT_ROOT
 
 EXPERIMENTS_DIR = PROJECT_ROOT / "experiments"
 

@@ -20,11 +20,11 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from lib.config.defaults import DEFAULTS, UNUSED_KEYS
-from lib.config.experiments import EXPERIMENTS_DIR, find_experiment
-from lib.config.rules import check_together, check_value
-from lib.config.yaml_text import parse_yaml, parse_yaml_mapping
-from lib.utils.errors import UserError, one_line
+from ..utils.errors import UserError, one_line
+from .defaults import DEFAULTS, UNUSED_KEYS
+from .experiments import EXPERIMENTS_DIR, find_experiment
+from .validation import check_together, check_value
+from .yaml_text import parse_yaml, parse_yaml_mapping
 
 _log = logging.getLogger(__name__)
 MOST_KEYS = 500  # and sections; there are some 90

@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from lib.utils.errors import UserError, unknown_name
-from lib.utils.files import write_bytes, write_text
+from ..utils.errors import UserError, unknown_name
+from ..utils.files import write_bytes, write_text
 
 
 def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:

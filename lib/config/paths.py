@@ -4,7 +4,8 @@
     paths.dataset("lasot")            # /home/me/data/lasot
     paths.save_dir / "checkpoints"    # /home/me/output/checkpoints
 
-Weakest first: ``./data``, ``./output`` and ``./pretrained_networks`` in the project; the ``local.py`` of the half
+Weakest first: ``data``, ``output`` and ``pretrained_networks`` in the clone (of an installed package:
+in the current folder); the ``local.py`` of the half
 (``python tracking/create_default_local_file.py`` writes both); the environment variables ``MSTGT_DATA_DIR``,
 ``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag moves every
 dataset with it.
@@ -18,18 +19,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import lib
-from lib.config.local_file import read_local_file
-from lib.utils.errors import unknown_name
+from ..utils.errors import unknown_name
+from .local_file import read_local_file
 
-PROJECT_ROOT = Path(lib.__file__).resolve().parent.parent
-SHIPPED = PROJECT_ROOT / "pretrained_networks"  # where the weights lie that come with the project
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A clone keeps experiments/, pretrained_networks/ and tracking/ beside lib/; a wheel carries them inside the package.
+IS_CLONE = (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent / "experiments").is_dir()
+PROJECT_ROOT = _PACKAGE.parent if IS_CLONE else _PACKAGE
+SHIPPED = PROJECT_ROOT / "pretrained_networks"  # the weights that come with the project
 
 Half = Literal["train", "test"]
 
+# An installed package is not written to: there, the files lie in the current folder.
 LOCAL_FILES: dict[Half, Path] = {
-    "train": PROJECT_ROOT / "lib" / "train" / "admin" / "local.py",
-    "test": PROJECT_ROOT / "lib" / "test" / "evaluation" / "local.py",
+    "train": PROJECT_ROOT / "lib" / "train" / "admin" / "local.py" if IS_CLONE else Path("local_train.py"),
+    "test": PROJECT_ROOT / "lib" / "test" / "evaluation" / "local.py" if IS_CLONE else Path("local_test.py"),
 }
 
 # Dataset name: its folder under data_dir.
@@ -78,8 +82,9 @@ def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None =
     ``workspace_dir``. Raises :class:`UserError` for a broken ``local.py``.
     """
     local = read_local_file(local_file or LOCAL_FILES[half], LOCAL_NAMES)
-    workspace = _absolute(local.get("workspace_dir", "."), PROJECT_ROOT)
-    folders = {name: PROJECT_ROOT / folder for name, folder in DEFAULT_FOLDERS.items()}
+    default = PROJECT_ROOT if IS_CLONE else Path.cwd()
+    workspace = _absolute(local.get("workspace_dir", "."), default)
+    folders = {name: default / folder for name, folder in DEFAULT_FOLDERS.items()}
     if "workspace_dir" in local:
         folders = {name: workspace / folder for name, folder in DEFAULT_FOLDERS.items()}
     folders |= {name: _absolute(local[name], workspace) for name in folders if name in local}

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lib.utils.errors import UserError, one_line
+from ..utils.errors import UserError, one_line
 
 MOST_TEXT = 1 << 18  # characters; all settings have 4000
 

@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from lib.data.image_header import picture_size
-from lib.utils.errors import UserError
+from ..utils.errors import UserError
+from .image_header import picture_size
 
 MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, twice 8K; 0.2 GB decoded
 MOST_SIDE = 32_766  # px, what OpenCV can warp

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.sequence import VideoSet
-from lib.utils.arrays import Arrays, ArraysError, check_arrays, load_arrays
-from lib.utils.errors import UserError
-from lib.utils.files import atomic_path, locked
-from lib.utils.progress import progress
+from ..utils.arrays import Arrays, ArraysError, check_arrays, load_arrays
+from ..utils.errors import UserError
+from ..utils.files import atomic_path, locked
+from ..utils.progress import progress
+from .video import VideoSet
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Ar
     """What ``build`` gives, from the cache when it was kept under the same ``states``.
 
     build   is given the arrays kept under other states, or None
-    kinds   the arrays that a cached file must hold (:func:`lib.utils.arrays.check_arrays`)
+    kinds   the arrays that a cached file must hold (:func:`mstgt.utils.arrays.check_arrays`)
     fits    whether they fit together: nothing that would be an index error or a name of somewhere else. A cached file
             comes with the dataset, perhaps from somebody else; one that does not fit counts as damaged
     """

@@ -23,13 +23,13 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
-from lib.data.store import FolderStore
-from lib.data.stores.directory import Directory, fault_in_key
-from lib.data.stores.lmdb_store import DIRECTORY_KEY, MAX_KEY_BYTES, read_directory, write_directory
-from lib.data.stores.zip_store import mark_of, read_contents
-from lib.utils.errors import UserError
-from lib.utils.files import atomic_path
-from lib.utils.progress import progress
+from ..utils.errors import UserError
+from ..utils.files import atomic_path
+from ..utils.progress import progress
+from .store import FolderStore
+from .stores.directory import Directory, fault_in_key
+from .stores.lmdb_store import DIRECTORY_KEY, MAX_KEY_BYTES, read_directory, write_directory
+from .stores.zip_store import mark_of, read_contents
 
 TEXTS = (".txt", ".label", ".ini", ".xml", ".json", ".csv")  # worth compressing; images are not
 _BATCH_BYTES = 64 << 20  # written to an LMDB in one transaction

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from lib.data.sequence import Frames
+from .video import Frames
 
 AHEAD = 2  # frames of a video that wait, decoded, for their turn
 

@@ -1,7 +1,7 @@
 """Where the bytes of a dataset come from. Readers ask a store for keys and never touch paths themselves.
 
 A key is a relative path with forward slashes, ``GOT-10k_Train_000001/00000001.jpg``. A folder on disk is here; archives
-are in ``lib.data.stores`` and serve the same keys. Every store is safe to use in worker processes: it can be pickled,
+are in ``mstgt.data.stores`` and serve the same keys. Every store is safe to use in worker processes: it can be pickled,
 and it opens what it reads from again in each process.
 
 No key leads out of the root. Links in a folder are followed wherever they lead, for people keep frames on other disks;
@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from lib.utils.errors import UserError
+from ..utils.errors import UserError
 
 Stamp = tuple[int, int]  # size in bytes and time of the last change in ns
 

@@ -12,7 +12,7 @@ import reprlib
 
 import numpy as np
 
-from lib.utils.errors import UserError
+from ..utils.errors import UserError
 
 CLIP_MARGIN = 10.0
 MOST_PX, LEAST_PX = 1e6, 1e-3

@@ -24,8 +24,8 @@ def mark_box(pictures: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float
     """Template crops (..., S, S, 3) in 0..255 with all that lies outside the target's box mixed with magenta.
 
     A square crop does not say how high and how wide the target in it is, nor what belongs to it; this does, at no cost
-    per frame. boxes (..., 4) as shares of the crop (:meth:`lib.geometry.crop.Crop.to_crop`); a pixel whose centre lies
-    outside is ``strength`` parts of magenta. -> the same shape, float.
+    per frame. boxes (..., 4) as shares of the crop (:meth:`mstgt.geometry.crop.Crop.to_crop`); a pixel whose centre
+    lies outside is ``strength`` parts of magenta. -> the same shape, float.
     """
     size = pictures.shape[-2]
     places = torch.arange(size, device=pictures.device) / size  # a pixel u lies at u / S, a centre at (S - 1) / 2S

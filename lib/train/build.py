@@ -15,24 +15,24 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from lib.config import SHIPPED, Paths, config_from_text, dump_config, flatten
-from lib.data.readers import read_training_set
-from lib.models.mstgt import MSTGT, build_model
-from lib.models.mstgt.checkpoint import load_pretrained
-from lib.train.actors.mstgt import MSTGTActor
-from lib.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
-from lib.train.data.processing import CropSettings, Processing
-from lib.train.data.sampler import CausalSampler
-from lib.train.distributed import Group
-from lib.train.losses import TrackingLoss
-from lib.train.optim import make_optimizer
-from lib.train.trainers.curves import PICTURE
-from lib.train.trainers.interruption import Every
-from lib.train.trainers.state import claim, cut_metrics, list_resumable, newest_checkpoint, read_checkpoint
-from lib.train.trainers.trainer import Trainer
-from lib.utils.errors import UserError
-from lib.utils.files import write_text
-from lib.utils.machine import is_fast_in, set_up, slowness
+from ..config import SHIPPED, Paths, config_from_text, dump_config, flatten
+from ..data.readers import read_training_set
+from ..models.mstgt import MSTGT, build_model
+from ..models.mstgt.checkpoint import load_pretrained
+from ..utils.errors import UserError
+from ..utils.files import write_text
+from ..utils.machine import is_fast_in, set_up, slowness
+from ..visualize.training_curves import PICTURE
+from .actors.mstgt import MSTGTActor
+from .data.loader import EpochOrder, Samples, make_loader, mixing_active
+from .data.processing import CropSettings, Processing
+from .data.sampler import CausalSampler
+from .distributed import Group
+from .losses import TrackingLoss
+from .optim import make_optimizer
+from .trainers.interruption import Every
+from .trainers.state import claim, cut_metrics, list_resumable, newest_checkpoint, read_checkpoint
+from .trainers.trainer import Trainer
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from lib.utils.errors import UserError
+from ..utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
-from lib.models.mstgt.head import Prediction
+from ..models.mstgt.head import Prediction
 
 MIN_OVERLAP = 0.7
 ALPHA, BETA = 2, 4

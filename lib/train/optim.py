@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib.utils.errors import UserError
+from ..utils.errors import UserError
 
 
 def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lib.utils.errors import UserError
+from .errors import UserError
 
 _PART = re.compile(r"\..+\.part-[a-z0-9_]{8}(\..*)?")
 

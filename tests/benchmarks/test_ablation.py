@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.ablation import VARIANTS, main, run_logged, summarise
-from lib.config import load_config
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.utils.errors import UserError
 
 
 class Commands:

@@ -14,12 +14,12 @@ import torch
 
 from benchmarks import opencv_trackers
 from benchmarks.compare_opencv import OPENCV_TRACKERS, OpenCvEnvironment, main
+from benchmarks.nested_videos import nested_benchmark
 from benchmarks.opencv_trackers import run_job, track
-from lib.config import load_config
-from lib.models.mstgt import build_model
-from lib.test.evaluation.nested import nested_benchmark
-from lib.utils.errors import UserError
-from lib.utils.runs import checkpoint_path, run_folder
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.utils.checkpoint_paths import checkpoint_path, run_folder
+from mstgt.utils.errors import UserError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 CONFIG, FRAMES, SIZE_WH = "MSTGT-nano-128", 5, (160, 120)

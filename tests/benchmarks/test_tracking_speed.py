@@ -1,4 +1,4 @@
-"""The rows of the benchmark of tracking; what it measures is in tests/test/test_frame_parts.py."""
+"""The rows of the benchmark of tracking; what it measures is in tests/profiling/test_frame_parts.py."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import torch
 
 from benchmarks import training_step
 from benchmarks.training_step import Clock, Row, main, make_step, measure, measure_apart
-from lib.config import load_config
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.utils.errors import UserError
 
 CPU = torch.device("cpu")
 

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
-from lib.config.defaults import DEFAULTS, UNUSED_KEYS
-from lib.config.rules import CHOICES, LENGTHS, RULES
-from lib.utils.errors import UserError
+from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
+from mstgt.config.defaults import DEFAULTS, UNUSED_KEYS
+from mstgt.config.validation import CHOICES, LENGTHS, RULES
+from mstgt.utils.errors import UserError
 
 TABLE = Path(__file__).parents[1] / "data" / "published_config.csv"
 PUBLISHED = ("MSTGT-full-256", "MSTGT-got-256")

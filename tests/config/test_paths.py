@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import PROJECT_ROOT, load_paths
-from lib.config.local_file import read_local_file, write_local_file
-from lib.config.paths import DATASET_FOLDERS, ENVIRONMENT, LOCAL_FILES, LOCAL_NAMES, local_values
-from lib.utils.errors import UserError
+from mstgt.config import PROJECT_ROOT, load_paths
+from mstgt.config.local_file import read_local_file, write_local_file
+from mstgt.config.paths import DATASET_FOLDERS, ENVIRONMENT, LOCAL_FILES, LOCAL_NAMES, local_values
+from mstgt.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.data.image_header import picture_size
-from lib.data.images import MOST_PIXELS, MOST_SIDE, decode_image
-from lib.utils.errors import UserError
+from mstgt.data.image_header import picture_size
+from mstgt.data.images import MOST_PIXELS, MOST_SIDE, decode_image
+from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 
 FORMATS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "BMP": {}, "WEBP": {"lossless": True}, "TIFF": {}}

@@ -11,9 +11,9 @@ import simplejpeg
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.data import images
-from lib.data.images import decode_image
-from lib.utils.errors import UserError
+from mstgt.data import images
+from mstgt.data.images import decode_image
+from mstgt.utils.errors import UserError
 
 SAMPLINGS = ("444", "422", "420", "440", "411")
 

@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.data import index
-from lib.data.index import FOLDER, indexed
-from lib.data.packing import pack
-from lib.data.readers import read_training_set
-from lib.data.readers.coco import coco
-from lib.data.readers.common import open_store
-from lib.data.readers.got10k import got10k_folder
-from lib.data.readers.imagenet_vid import imagenet_vid
-from lib.utils.errors import UserError
+from mstgt.data import index
+from mstgt.data.index import FOLDER, indexed
+from mstgt.data.packing import pack
+from mstgt.data.readers import read_training_set
+from mstgt.data.readers.coco import coco
+from mstgt.data.readers.common import open_store
+from mstgt.data.readers.got10k import got10k_folder
+from mstgt.data.readers.imagenet_vid import imagenet_vid
+from mstgt.utils.errors import UserError
 
 IMAGE = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.data.packing import pack
-from lib.data.stores import LmdbStore
-from lib.data.stores.lmdb_pages import PagesError, check_pages
-from lib.utils.errors import UserError
+from mstgt.data.packing import pack
+from mstgt.data.stores import LmdbStore
+from mstgt.data.stores.lmdb_pages import PagesError, check_pages
+from mstgt.utils.errors import UserError
 
 PAGE = 4096  # bytes, on the machines that tests run on; others skip
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.data import packing
-from lib.data.packing import pack
-from lib.data.readers.common import open_store
-from lib.utils.errors import UserError
+from mstgt.data import packing
+from mstgt.data.packing import pack
+from mstgt.data.readers.common import open_store
+from mstgt.utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 kinds = pytest.mark.parametrize("suffix", ["zip", "lmdb"])

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from lib.data.read_ahead import AHEAD, ReadAhead
-from lib.utils.errors import UserError
+from mstgt.data.read_ahead import AHEAD, ReadAhead
+from mstgt.utils.errors import UserError
 
 
 class Frames:

@@ -6,19 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.data.readers import TRAINING_SETS, read_training_set
-from lib.data.readers.folder import folder
-from lib.data.readers.got10k import got10k_folder, got10k_train
-from lib.data.readers.lasot import lasot_test
-from lib.data.readers.nfs import nfs
-from lib.data.readers.otb import otb
-from lib.data.readers.spec import read_frame_ranges, read_index_ranges, read_names
-from lib.data.readers.tnl2k import tnl2k
-from lib.data.readers.trackingnet import trackingnet_test
-from lib.data.readers.uav123 import uav123
-from lib.data.readers.vot import vot
-from lib.data.store import FolderStore
-from lib.utils.errors import UserError
+from mstgt.data.readers import TRAINING_SETS, read_training_set
+from mstgt.data.readers.folder import folder
+from mstgt.data.readers.got10k import got10k_folder, got10k_train
+from mstgt.data.readers.lasot import lasot_test
+from mstgt.data.readers.nfs import nfs
+from mstgt.data.readers.otb import otb
+from mstgt.data.readers.spec import read_frame_ranges, read_index_ranges, read_names
+from mstgt.data.readers.tnl2k import tnl2k
+from mstgt.data.readers.trackingnet import trackingnet_test
+from mstgt.data.readers.uav123 import uav123
+from mstgt.data.readers.vot import vot
+from mstgt.data.store import FolderStore
+from mstgt.utils.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 real = pytest.mark.skipif(not (SHARED / "real").is_dir(), reason="no shared/real beside the checkout")
@@ -60,8 +60,8 @@ def test_the_lists_are_complete_and_unique():
 @pytest.mark.parametrize("file", ["lasot_test.txt", "uav123.csv", "nfs30.csv", "got10k_splits.txt"])
 @pytest.mark.skipif(not (SHARED / "facts").is_dir(), reason="no shared/facts beside the checkout")
 def test_the_lists_are_the_facts(file):
-    import lib.data.specs
-    assert (Path(lib.data.specs.__path__[0]) / file).read_text() == (SHARED / "facts" / file).read_text()
+    import mstgt.data.specs
+    assert (Path(mstgt.data.specs.__path__[0]) / file).read_text() == (SHARED / "facts" / file).read_text()
 
 
 # --- GOT-10k layout

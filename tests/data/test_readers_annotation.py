@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.data.readers.annotation import boxes_from_rows, fit_rows, parse_flags, parse_rows
-from lib.utils.errors import UserError
+from mstgt.data.readers.annotation import boxes_from_rows, fit_rows, parse_flags, parse_rows
+from mstgt.utils.errors import UserError
 
 numbers = st.floats(-1e6, 1e6).map(lambda v: round(v, 4))
 

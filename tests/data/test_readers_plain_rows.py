@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.data.readers.annotation import _careful_rows
-from lib.data.readers.plain_rows import plain_digits, plain_rows
-from lib.utils.errors import UserError
+from mstgt.data.readers.annotation import _careful_rows
+from mstgt.data.readers.plain_rows import plain_digits, plain_rows
+from mstgt.utils.errors import UserError
 
 texts = st.lists(st.sampled_from([*"0123456789", "1", "2.5", ".", "-", "+", "e", ",", ",", ",", " ", "\t", "\n", "\n",
                                   ", ", "\r\n", "nan", "inf", "_", "x", "9007199254740993", "1e5", "0.1"]),

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.data.packing import pack
-from lib.data.readers import TRAINING_SETS, read_training_set
-from lib.data.readers.common import REMEMBERED
-from lib.utils.errors import UserError
+from mstgt.data.packing import pack
+from mstgt.data.readers import TRAINING_SETS, read_training_set
+from mstgt.data.readers.common import REMEMBERED
+from mstgt.utils.errors import UserError
 
 IMAGE = cv2.imencode(".jpg", np.full((80, 100, 3), 90, np.uint8))[1].tobytes()
 ROWS = "10,11,12,13\n20,21,22,23\n30,31,0,0\n"

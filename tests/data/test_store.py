@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.data.packing import pack
-from lib.data.readers.common import open_store
-from lib.data.store import FolderStore
-from lib.data.stores import LmdbStore, ZipStore, zip_store
-from lib.data.stores.directory import Directory, fault_in_key
-from lib.utils.errors import UserError
+from mstgt.data.packing import pack
+from mstgt.data.readers.common import open_store
+from mstgt.data.store import FolderStore
+from mstgt.data.stores import LmdbStore, ZipStore, zip_store
+from mstgt.data.stores.directory import Directory, fault_in_key
+from mstgt.utils.errors import UserError
 
 FILES = {"list.txt": b"a\nb\n", "train/a/00000001.jpg": bytes(range(256)) * 40, "train/a/groundtruth.txt": b"1,2,3,4\n",
          "train/b/00000001.jpg": b"", "train/b/\u00e9t\u00e9.txt": b"x", "val/readme": b"no suffix"}

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.config import flatten, load_config
-from lib.config.defaults import DEFAULTS
-from lib.config.paths import DATASET_FOLDERS
-from lib.data.index import indexed
-from lib.data.readers import TRAINING_SETS
-from lib.data.store import FolderStore
-from lib.train.build import FREE
+from mstgt.config import flatten, load_config
+from mstgt.config.defaults import DEFAULTS
+from mstgt.config.paths import DATASET_FOLDERS
+from mstgt.data.index import indexed
+from mstgt.data.readers import TRAINING_SETS
+from mstgt.data.store import FolderStore
+from mstgt.train.build import FREE
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

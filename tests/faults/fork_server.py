@@ -34,9 +34,10 @@ from typing import Any
 from tests.processes import environment, is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
-WANTED = ("lib.train.build", "lib.train.trainers.tensorboard_log", "lib.train.trainers.wandb_log", "lib.data.packing",
-          "lib.test.evaluation.runner", "lib.test.evaluation.submission", "lib.test.tracker.onnx_engine",
-          "lib.data.synthetic.writer", "lib.test.analysis.comparison")
+WANTED = ("mstgt.train.build", "mstgt.train.trainers.tensorboard_log", "mstgt.train.trainers.wandb_log",
+          "mstgt.data.packing",
+          "mstgt.test.evaluation.runner", "mstgt.test.evaluation.submission", "mstgt.export.onnx_engine",
+          "mstgt.synthetic.writer", "mstgt.test.analysis.comparison")
 DEADLINE_S = 300
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "shutil.rmtree")
 
@@ -108,7 +109,7 @@ def _serve() -> None:
     """Answer orders until there are no more. In a child it returns never: it runs the command."""
     for name in WANTED:
         importlib.import_module(name)
-    from lib.models.mstgt import HIVIT, HiViTSpec
+    from mstgt.models.mstgt import HIVIT, HiViTSpec
 
     HIVIT["hivit_nano"] = HiViTSpec(32, (1, 1, 2), 2)
     gc.collect()

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data import index
-from lib.data.packing import pack
-from lib.data.stores import LmdbStore, ZipStore, lmdb_store
-from lib.data.stores.directory import Directory, DirectoryStore
-from lib.data.stores.lmdb_store import read_directory, write_directory
-from lib.test.analysis import cache
-from lib.test.analysis.score import VideoScore
-from lib.utils.arrays import ArraysError, load_arrays
-from lib.utils.errors import UserError
+from mstgt.data import index
+from mstgt.data.packing import pack
+from mstgt.data.stores import LmdbStore, ZipStore, lmdb_store
+from mstgt.data.stores.directory import Directory, DirectoryStore
+from mstgt.data.stores.lmdb_store import read_directory, write_directory
+from mstgt.test.analysis import cache
+from mstgt.test.analysis.score import VideoScore
+from mstgt.utils.arrays import ArraysError, load_arrays
+from mstgt.utils.errors import UserError
 from tests.fuzz.target import ROWS, Target, jpeg, put
 
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.readers import annotation
-from lib.data.readers.coco import coco
-from lib.data.readers.folder import folder
-from lib.data.readers.got10k import got10k_folder, read_meta
-from lib.data.readers.imagenet_vid import imagenet_vid
-from lib.data.readers.plain_rows import plain_digits, plain_rows
-from lib.data.readers.trackingnet import trackingnet_train
-from lib.data.readers.vot import vot
-from lib.data.sequence import Sequence
-from lib.data.store import FolderStore
-from lib.geometry.crop import Crop
-from lib.test.analysis.score import score_video
-from lib.test.evaluation import rules
-from lib.test.evaluation.results import read_boxes, read_seconds
-from lib.utils.errors import UserError
+from mstgt.data.readers import annotation
+from mstgt.data.readers.coco import coco
+from mstgt.data.readers.folder import folder
+from mstgt.data.readers.got10k import got10k_folder, read_meta
+from mstgt.data.readers.imagenet_vid import imagenet_vid
+from mstgt.data.readers.plain_rows import plain_digits, plain_rows
+from mstgt.data.readers.trackingnet import trackingnet_train
+from mstgt.data.readers.vot import vot
+from mstgt.data.store import FolderStore
+from mstgt.data.video import Video
+from mstgt.geometry.crop import Crop
+from mstgt.test.analysis.score import score_video
+from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation.results import read_boxes, read_seconds
+from mstgt.utils.errors import UserError
 from tests.fuzz.mutate import as_json, mutate_tree
 from tests.fuzz.target import ROWS, Target, jpeg, put
 
@@ -47,7 +47,7 @@ def _flags(data: bytes, _folder: Path) -> None:
     assert digits is None or np.array_equal(digits, values)
 
 
-def use_video(video: Sequence) -> None:
+def use_video(video: Video) -> None:
     """What training, tracking and scoring do with boxes, without a network and without a warning of NumPy."""
     with np.errstate(all="raise", under="ignore"):
         for frame in np.flatnonzero(video.visible)[:5]:
@@ -79,7 +79,7 @@ def _result(data: bytes, at: Path) -> None:
     if not len(boxes):
         return
     truth = np.tile([5.0, 5, 20, 20], (len(boxes), 1))
-    video = Sequence("v", range(len(boxes)), truth, np.ones(len(boxes), bool), size_wh=(64, 48))
+    video = Video("v", range(len(boxes)), truth, np.ones(len(boxes), bool), size_wh=(64, 48))
     for rule in (rules.OTB, rules.GOT10K):
         scored = score_video(boxes, video, rule, None if seconds is None or len(seconds) != len(boxes) else seconds)
         assert np.isfinite(scored.auc) and np.isfinite(scored.norm_precision)

@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lib.test.demo.draw import annotate
-from lib.test.demo.rows import Row, read_rows, rows_before, write_rows
-from lib.test.demo.video_file import VideoFile
+from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
+from mstgt.apps.video_demo.video_file import VideoFile
+from mstgt.visualize.draw import annotate
 from tests.fuzz.target import Target, picture
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.utils.errors import UserError
+from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 from tests.fuzz.mutate import mutate
 from tests.fuzz.targets import TARGETS, Target

@@ -15,12 +15,12 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.checkpoint import load_network, load_pretrained
-from lib.models.mstgt.reference import read_reference
-from lib.test.tracker.onnx_engine import FORMAT, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxEngine, OnnxPair
-from lib.train.trainers.state import read_checkpoint
+from mstgt.config import load_config
+from mstgt.export.onnx_engine import FORMAT, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxEngine, OnnxPair
+from mstgt.models.mstgt import MSTGT, HiViTSpec
+from mstgt.models.mstgt.checkpoint import load_network, load_pretrained
+from mstgt.models.mstgt.reference import read_reference
+from mstgt.train.trainers.state import read_checkpoint
 from tests.fuzz.mutate import as_json, mutate, mutate_tree
 from tests.fuzz.target import CONFIG, Target
 

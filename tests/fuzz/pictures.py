@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.data.image_header import picture_size
-from lib.data.images import MOST_PIXELS, decode_image
+from mstgt.data.image_header import picture_size
+from mstgt.data.images import MOST_PIXELS, decode_image
 from tests.fuzz.mutate import mutate
 from tests.fuzz.target import Target, picture
 

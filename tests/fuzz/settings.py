@@ -8,15 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from lib.config import config_from_text, dump_config, load_config
-from lib.config.local_file import read_local_file
-from lib.config.yaml_text import parse_yaml_mapping
-from lib.test.analysis.attributes import read_attributes
-from lib.test.evaluation import origin
-from lib.test.evaluation.results import MANIFEST, read_manifest
-from lib.test.evaluation.vot_workspace import add_tracker, tracker_entry
-from lib.train.trainers.curves import curve, read_lines
-from lib.train.trainers.state import cut_metrics
+from mstgt.config import config_from_text, dump_config, load_config
+from mstgt.config.local_file import read_local_file
+from mstgt.config.yaml_text import parse_yaml_mapping
+from mstgt.test.analysis.attributes import read_attributes
+from mstgt.test.evaluation import provenance as origin
+from mstgt.test.evaluation.results import MANIFEST, read_manifest
+from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
+from mstgt.train.trainers.state import cut_metrics
+from mstgt.visualize.training_curves import curve, read_lines
 from tests.fuzz.mutate import as_json, mutate_tree
 from tests.fuzz.target import CONFIG, Target
 

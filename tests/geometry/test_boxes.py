@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.data.readers.common import make_sequence
-from lib.geometry.boxes import LEAST_PX, MOST_PX, check_box, clip_box, usable_boxes
-from lib.geometry.crop import FAR, Crop
-from lib.test.analysis.score import score_video
-from lib.test.evaluation import rules
-from lib.utils.errors import UserError
+from mstgt.data.readers.common import make_sequence
+from mstgt.geometry.boxes import LEAST_PX, MOST_PX, check_box, clip_box, usable_boxes
+from mstgt.geometry.crop import FAR, Crop
+from mstgt.test.analysis.score import score_video
+from mstgt.test.evaluation import absent_frames as rules
+from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 
 IMAGE = np.random.default_rng(0).integers(1, 256, (48, 64, 3), np.uint8)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.geometry.boxes import check_box, clip_box, cxcywh_to_xywh, overlaps_image, xywh_to_cxcywh
-from lib.geometry.crop import Crop
-from lib.utils.errors import UserError
+from mstgt.geometry.boxes import check_box, clip_box, cxcywh_to_xywh, overlaps_image, xywh_to_cxcywh
+from mstgt.geometry.crop import Crop
+from mstgt.utils.errors import UserError
 
 coordinates = st.floats(-500, 1500, allow_nan=False)
 sides = st.floats(1, 800, allow_nan=False)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.geometry.crop import Crop
+from mstgt.geometry.crop import Crop
 
 PICTURES = {"720p": (720, 1280), "4K": (2160, 3840)}
 BOXES = {  # as shares of the picture's sides: x, y, w, h

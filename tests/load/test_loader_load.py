@@ -7,11 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from lib.data.sequence import Sequence, StoredFrames, VideoSet
-from lib.data.store import FolderStore
-from lib.train.data.loader import EpochOrder, Samples, make_loader
-from lib.train.data.processing import CropSettings, Processing
-from lib.train.data.sampler import CausalSampler
+from mstgt.data.store import FolderStore
+from mstgt.data.video import StoredFrames, Video, VideoSet
+from mstgt.train.data.loader import EpochOrder, Samples, make_loader
+from mstgt.train.data.processing import CropSettings, Processing
+from mstgt.train.data.sampler import CausalSampler
 from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import write_videos
 from tests.processes import children
@@ -24,7 +24,7 @@ def videos(root) -> VideoSet:
     names = write_videos(root, 8, frames=6)
     boxes = np.tile([20.0, 14, 12, 10], (6, 1))
     keys = {name: tuple(f"{name}/img/{frame:04d}.jpg" for frame in range(1, 7)) for name in names}
-    table = {name: Sequence(name, StoredFrames(FolderStore(root), keys[name]), boxes, np.ones(6, bool))
+    table = {name: Video(name, StoredFrames(FolderStore(root), keys[name]), boxes, np.ones(6, bool))
              for name in names}
     return VideoSet("tiny", tuple(names), table.__getitem__)
 

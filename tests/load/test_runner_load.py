@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from lib.test.evaluation.benchmarks import folder_benchmark
-from lib.test.evaluation.runner import Job, run_videos
+from mstgt.test.evaluation.benchmarks import folder_benchmark
+from mstgt.test.evaluation.runner import Job, run_videos
 from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import tiny_engine, write_videos
 from tests.processes import children, command_line

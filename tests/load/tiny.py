@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.config import load_config
-from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.test.tracker import TrackerEngine
+from mstgt.config import load_config
+from mstgt.models.mstgt import MSTGT, HiViTSpec
+from mstgt.test.tracker import TrackerEngine
 
 
 def tiny_engine(device: str) -> TrackerEngine:

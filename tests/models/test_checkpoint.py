@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.checkpoint import load_file, load_network, load_pretrained, resize_positions, save_weights
-from lib.models.mstgt.reference import build_reference_model, read_reference
-from lib.utils.errors import UserError
+from mstgt.models.mstgt import MSTGT, HiViTSpec
+from mstgt.models.mstgt.checkpoint import load_file, load_network, load_pretrained, resize_positions, save_weights
+from mstgt.models.mstgt.reference import build_reference_model, read_reference
+from mstgt.utils.errors import UserError
 
 REFERENCE = Path(__file__).parents[1] / "data" / "mstgt_small.npz"
 SPEC = HiViTSpec(32, (1, 1, 2), 2)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.mixing import Partner, hidden_share, mix, pasted_cells, target_cells
+from mstgt.models.mstgt import MSTGT, HiViTSpec
+from mstgt.models.mstgt.mixing import Partner, hidden_share, mix, pasted_cells, target_cells
 
 GRID = 4
 OWN = (0.125, 0.25, 0.25, 0.5)  # column 0, rows 0 and 1

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.config.experiments import EXPERIMENTS_DIR
-from lib.models.layers.attention import Attention, GroupedAttention
-from lib.models.mstgt import HIVIT, MSTGT, HiViTSpec, build_model
-from lib.models.mstgt.checkpoint import unused_published_parameters
-from lib.models.mstgt.reference import build_reference_model, read_reference, replay
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.config.experiments import EXPERIMENTS_DIR
+from mstgt.models.layers.attention import Attention, GroupedAttention
+from mstgt.models.mstgt import HIVIT, MSTGT, HiViTSpec, build_model
+from mstgt.models.mstgt.checkpoint import unused_published_parameters
+from mstgt.models.mstgt.reference import build_reference_model, read_reference, replay
+from mstgt.utils.errors import UserError
 
 REFERENCE = Path(__file__).parents[1] / "data" / "mstgt_small.npz"
 TINY = HiViTSpec(32, (1, 1, 2), 2)

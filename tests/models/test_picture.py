@@ -7,8 +7,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.geometry.crop import Crop
-from lib.models.picture import MARK, mark_box
+from mstgt.geometry.crop import Crop
+from mstgt.models.picture import MARK, mark_box
 
 SIZE = 32
 PICTURE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))

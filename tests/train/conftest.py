@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.data.sequence import Sequence, StoredFrames, VideoSet
-from lib.data.store import FolderStore
+from mstgt.data.store import FolderStore
+from mstgt.data.video import StoredFrames, Video, VideoSet
 
 
 class MemoryFrames:
@@ -26,14 +26,14 @@ class MemoryFrames:
         return f"memory {index}"
 
 
-def memory_video(name: str, count: int, hidden: tuple[int, ...] = ()) -> Sequence:
+def memory_video(name: str, count: int, hidden: tuple[int, ...] = ()) -> Video:
     boxes = np.tile([40.0, 30, 30, 24], (count, 1)) + np.arange(count)[:, None] * [0.5, 0.2, 0, 0]
     visible = np.ones(count, bool)
     visible[list(hidden)] = False
-    return Sequence(name, MemoryFrames(count), boxes, visible)
+    return Video(name, MemoryFrames(count), boxes, visible)
 
 
-def memory_set(*videos: Sequence, name: str = "memory", **options) -> VideoSet:
+def memory_set(*videos: Video, name: str = "memory", **options) -> VideoSet:
     table = {v.name: v for v in videos}
     return VideoSet(name, tuple(table), table.__getitem__, **options)
 
@@ -54,6 +54,6 @@ def disk_set(tmp_path) -> VideoSet:
             (tmp_path / key).parent.mkdir(exist_ok=True)
             cv2.imwrite(str(tmp_path / key), image)
             keys.append(key)
-        videos.append(Sequence(f"video{v}", StoredFrames(FolderStore(tmp_path), tuple(keys)), boxes, np.ones(8, bool)))
+        videos.append(Video(f"video{v}", StoredFrames(FolderStore(tmp_path), tuple(keys)), boxes, np.ones(8, bool)))
     (tmp_path / "video3" / "00000003.jpg").write_bytes(b"torn")
     return memory_set(*videos, name="disk")

@@ -13,19 +13,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import load_config
-from lib.data.images import decode_image
-from lib.data.sequence import Sequence
-from lib.geometry.boxes import xywh_to_cxcywh
-from lib.geometry.crop import Crop
-from lib.models.mstgt import build_model
-from lib.models.picture import to_input
-from lib.test.tracker import TrackerEngine
-from lib.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
-from lib.train.data.processing import CropSettings, Processing, across_the_edge, jitter, least_factor
-from lib.train.data.sampler import CausalSampler, Draw
-from lib.train.data.transforms import finish, finish_partner, flip_boxes
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.data.images import decode_image
+from mstgt.data.video import Video
+from mstgt.geometry.boxes import xywh_to_cxcywh
+from mstgt.geometry.crop import Crop
+from mstgt.models.mstgt import build_model
+from mstgt.models.picture import to_input
+from mstgt.test.tracker import TrackerEngine
+from mstgt.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
+from mstgt.train.data.processing import CropSettings, Processing, across_the_edge, jitter, least_factor
+from mstgt.train.data.sampler import CausalSampler, Draw
+from mstgt.train.data.transforms import finish, finish_partner, flip_boxes
+from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set, memory_video
 
 PROCESSING = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 3.5, 0.5), (2.0, 6.0), border_prob=0.05)
@@ -112,7 +112,7 @@ def test_the_box_of_a_sample_frames_the_target():
             return ""
 
     truth = np.array([[150.0 + i, 100, 50, 40] for i in range(30)])
-    video = Sequence("painted", Painted(), truth, np.ones(30, bool))
+    video = Video("painted", Painted(), truth, np.ones(30, bool))
     sampler = CausalSampler([memory_set(video)], [1], 2, 200)
     seen = 0
     for seed in range(40):
@@ -313,7 +313,7 @@ def test_a_still_image_is_decoded_once():
         def where(self, index):
             return ""
 
-    still = Sequence("still", Counted(), np.array([[40.0, 30, 30, 24]]), np.ones(1, bool))
+    still = Video("still", Counted(), np.array([[40.0, 30, 30, 24]]), np.ones(1, bool))
     sampler = CausalSampler([memory_set(still)], [1], 3, 200)
     rng = np.random.default_rng(0)
     sample = PROCESSING(sampler.draw(rng), rng)

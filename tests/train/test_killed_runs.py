@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.data.synthetic.spec import SPLITS, SetSpec
-from lib.data.synthetic.writer import write_set
-from lib.train.trainers.state import METRICS, list_resumable
-from lib.utils.runs import checkpoint_path
+from mstgt.synthetic.spec import SPLITS, SetSpec
+from mstgt.synthetic.writer import write_set
+from mstgt.train.trainers.state import METRICS, list_resumable
+from mstgt.utils.checkpoint_paths import checkpoint_path
 from tests.processes import children, command_line, environment
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.models.mstgt import Prediction
-from lib.train.losses import TrackingLoss, center_heatmap, focal_loss, gaussian_radius
+from mstgt.models.mstgt import Prediction
+from mstgt.train.losses import TrackingLoss, center_heatmap, focal_loss, gaussian_radius
 
 
 def radius_by_hand(w: float, h: float, o: float = 0.7) -> int:

@@ -12,20 +12,20 @@ import time
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import MSTGT, HiViTSpec
-from lib.models.mstgt.checkpoint import load_network
-from lib.train import build
-from lib.train.actors.mstgt import MSTGTActor
-from lib.train.build import choose_precision
-from lib.train.data.loader import EpochOrder, Samples, make_loader
-from lib.train.data.processing import CropSettings, Processing
-from lib.train.data.sampler import CausalSampler
-from lib.train.distributed import Group
-from lib.train.losses import TrackingLoss
-from lib.train.optim import make_optimizer, rate_factor
-from lib.train.trainers.interruption import Every, Stopped
-from lib.train.trainers.state import (
+from mstgt.config import load_config
+from mstgt.models.mstgt import MSTGT, HiViTSpec
+from mstgt.models.mstgt.checkpoint import load_network
+from mstgt.train import build
+from mstgt.train.actors.mstgt import MSTGTActor
+from mstgt.train.build import choose_precision
+from mstgt.train.data.loader import EpochOrder, Samples, make_loader
+from mstgt.train.data.processing import CropSettings, Processing
+from mstgt.train.data.sampler import CausalSampler
+from mstgt.train.distributed import Group
+from mstgt.train.losses import TrackingLoss
+from mstgt.train.optim import make_optimizer, rate_factor
+from mstgt.train.trainers.interruption import Every, Stopped
+from mstgt.train.trainers.state import (
     BEST,
     METRICS,
     claim,
@@ -34,9 +34,9 @@ from lib.train.trainers.state import (
     read_checkpoint,
     save_checkpoint,
 )
-from lib.train.trainers.trainer import Trainer
-from lib.utils.errors import UserError
-from lib.utils.runs import checkpoint_path, list_checkpoints
+from mstgt.train.trainers.trainer import Trainer
+from mstgt.utils.checkpoint_paths import checkpoint_path, list_checkpoints
+from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -248,7 +248,7 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path,
 
 
 def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path, monkeypatch):
-    monkeypatch.setattr("lib.train.trainers.state.PATIENCE_S", 0.2)
+    monkeypatch.setattr("mstgt.train.trainers.state.PATIENCE_S", 0.2)
     run = tmp_path / "run"
     (run / ".best.x").mkdir(parents=True)
     (run / ".MSTGT_ep0001.pth.abc.tar").write_bytes(b"half")

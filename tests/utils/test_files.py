@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lib.utils.errors import UserError
-from lib.utils.files import _parts, atomic_path, locked, write_text
+from mstgt.utils.errors import UserError
+from mstgt.utils.files import _parts, atomic_path, locked, write_text
 
 
 @pytest.mark.parametrize("name", ["", "file.lock"])

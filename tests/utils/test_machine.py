@@ -9,11 +9,11 @@ import sys
 import pytest
 import torch
 
-from lib.utils.machine import set_up
+from mstgt.utils.machine import set_up
 
 CODE = """
 import resource, torch
-from lib.utils.machine import keep_freed_memory
+from mstgt.utils.machine import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 torch.ones(1)

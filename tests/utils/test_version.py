@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lib.utils import version
+from mstgt.utils import version
 
 
 @pytest.fixture(autouse=True)

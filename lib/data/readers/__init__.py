@@ -4,8 +4,8 @@
     videos = read_training_set("FOLDER:/data/my_videos", paths.dataset)
 
 ``TRAINING_SETS`` is the table of the names that configs use under DATA.TRAIN.DATASETS_NAME; the test sets are in
-``lib.test.evaluation.benchmarks``. Training sets come with an index of their facts (``lib.data.index``) and remember
-the videos they parsed last.
+``mstgt.test.evaluation.benchmarks``. Training sets come with an index of their facts (``mstgt.data.index``) and
+remember the videos they parsed last.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lib.data.index import indexed
-from lib.data.readers.coco import coco
-from lib.data.readers.common import Remembered, open_store
-from lib.data.readers.folder import absolute, folder
-from lib.data.readers.got10k import got10k_folder, got10k_train
-from lib.data.readers.imagenet_vid import imagenet_vid
-from lib.data.readers.lasot import lasot_train
-from lib.data.readers.trackingnet import trackingnet_train
-from lib.data.sequence import VideoSet
-from lib.data.store import FrameStore
-from lib.utils.errors import unknown_name
+from ...utils.errors import unknown_name
+from ..index import indexed
+from ..store import FrameStore
+from ..video import VideoSet
+from .coco import coco
+from .common import Remembered, open_store
+from .folder import absolute, folder
+from .got10k import got10k_folder, got10k_train
+from .imagenet_vid import imagenet_vid
+from .lasot import lasot_train
+from .trackingnet import trackingnet_train
 
 FOLDER_PREFIX = "FOLDER:"
 

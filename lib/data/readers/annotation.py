@@ -15,9 +15,9 @@ import math
 
 import numpy as np
 
-from lib.data.readers.plain_rows import plain_digits, plain_rows
-from lib.data.store import refuse_size
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import refuse_size
+from .plain_rows import plain_digits, plain_rows
 
 MOST_BYTES = 32 << 20  # some 800 000 frames
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from lib.data.index import Arrays, cached_arrays, digests
-from lib.data.readers.common import make_sequence, require_videos
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
-from lib.utils.errors import UserError
-from lib.utils.progress import progress
+from ...utils.errors import UserError
+from ...utils.progress import progress
+from ..index import Arrays, cached_arrays, digests
+from ..store import FrameStore
+from ..video import Video, VideoSet
+from .common import make_sequence, require_videos
 
 ANNOTATION = "annotations/instances_train2017.json"
 IMAGE_FOLDERS = ("images/train2017", "train2017")
@@ -69,7 +69,7 @@ def _class_of(kept: Arrays, video: str) -> str:
     return str(kept["category_names"][kept["categories"][_row(kept, video)]])
 
 
-def _read_object(store: FrameStore, folder: str, kept: Arrays, video: str) -> Sequence:
+def _read_object(store: FrameStore, folder: str, kept: Arrays, video: str) -> Video:
     row = _row(kept, video)
     image = kept["images"][row]
     width, height = kept["image_wh"][image].tolist()

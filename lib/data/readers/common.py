@@ -1,12 +1,12 @@
-"""What the readers share: opening a root, finding the frames of a video, and putting a ``Sequence`` together.
+"""What the readers share: opening a root, finding the frames of a video, and putting a ``Video`` together.
 
 The rule for an annotation that is not as long as its video: rows beyond the last frame are ignored, frames beyond the
-last row have NaN boxes and are invisible. Both are said in ``Sequence.notes``, and ``Sequence.annotated`` holds how
+last row have NaN boxes and are invisible. Both are said in ``Video.notes``, and ``Video.annotated`` holds how
 many frames the annotation covers, so that an evaluation leaves the others out. A video without any image on disk (an
 annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
 
 The rule for boxes: NaN, sides of zero or below, and boxes outside the picture are taken as they are; the first two are
-invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, becomes NaN, which ``Sequence.notes`` say.
+invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, becomes NaN, which ``Video.notes`` say.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from lib.data.readers.annotation import fit_rows
-from lib.data.sequence import Sequence, StoredFrames, VideoSet
-from lib.data.store import FolderStore, FrameStore, Stamp
-from lib.data.stores import LmdbStore, ZipStore
-from lib.geometry.boxes import LEAST_PX, MOST_PX, usable_boxes
-from lib.utils.errors import UserError
+from ...geometry.boxes import LEAST_PX, MOST_PX, usable_boxes
+from ...utils.errors import UserError
+from ..store import FolderStore, FrameStore, Stamp
+from ..stores import LmdbStore, ZipStore
+from ..video import StoredFrames, Video, VideoSet
+from .annotation import fit_rows
 
 _NUMBERED = re.compile(r"([0-9]+)\.[^.]+$")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -68,17 +68,17 @@ OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": L
 class Remembered:
     """A set's ``load`` that keeps the last videos it parsed, in each process by itself. Their arrays are read-only."""
 
-    def __init__(self, load: Callable[[str], Sequence]):
+    def __init__(self, load: Callable[[str], Video]):
         self.load = load
         self._kept = lru_cache(REMEMBERED)(self._load)
 
-    def __call__(self, name: str) -> Sequence:
+    def __call__(self, name: str) -> Video:
         return self._kept(name)
 
     def __reduce__(self) -> tuple:
         return Remembered, (self.load,)
 
-    def _load(self, name: str) -> Sequence:
+    def _load(self, name: str) -> Video:
         video = self.load(name)
         for array in (video.boxes_xywh, video.visible, video.visible_ratio):
             if array is not None:
@@ -140,8 +140,8 @@ def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
 
 def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
                   absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
-                  notes: tuple[str, ...] = (), **known: Any) -> Sequence:
-    """A ``Sequence`` from what was read, fitted to its number of frames by the rule of this module.
+                  notes: tuple[str, ...] = (), **known: Any) -> Video:
+    """A ``Video`` from what was read, fitted to its number of frames by the rule of this module.
 
     absent         (rows,) flags, non-zero where the target is out of view or fully hidden
     visible_ratio  (rows,) share of the target that is not occluded
@@ -167,5 +167,5 @@ def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xyw
         visible &= ~(np.nan_to_num(fit_rows(absent, frames)) > 0)
     if visible_ratio is not None:
         visible_ratio = np.nan_to_num(fit_rows(visible_ratio, frames))
-    return Sequence(name=name, frames=StoredFrames(store, keys), boxes_xywh=boxes, visible=visible,
+    return Video(name=name, frames=StoredFrames(store, keys), boxes_xywh=boxes, visible=visible,
                     visible_ratio=visible_ratio, annotated=rows if rows < frames else None, notes=notes, **known)

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import OPENERS, frame_keys, image_keys, join, make_sequence, open_store, state_of
-from lib.data.readers.got10k import ANNOTATION, read_meta
-from lib.data.readers.lasot import ABSENCE, read_absence
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, Stamp
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import FrameStore, Stamp
+from ..video import Video, VideoSet
+from .annotation import boxes_from_rows, parse_flags, parse_rows
+from .common import OPENERS, frame_keys, image_keys, join, make_sequence, open_store, state_of
+from .got10k import ANNOTATION, read_meta
+from .lasot import ABSENCE, read_absence
 
 FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
 _TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.txt")
@@ -82,11 +82,11 @@ def _state(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> t
     return state_of(store, *(join(video_folder, file) for file in files))
 
 
-def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Sequence:
+def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Video:
     return read_video_folder(store, *found[name], name)
 
 
-def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, name: str) -> Sequence:
+def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, name: str) -> Video:
     """One target of one video folder, in any of the layouts of this module."""
     truth = join(video_folder, truth_file)
     where = store.where(truth)

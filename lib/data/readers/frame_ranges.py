@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from lib.data.readers.annotation import boxes_from_rows, parse_rows
-from lib.data.readers.common import image_keys, make_sequence, require_videos, split_present
-from lib.data.readers.spec import FrameRange, read_frame_ranges
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import FrameStore
+from ..video import Video, VideoSet
+from .annotation import boxes_from_rows, parse_rows
+from .common import image_keys, make_sequence, require_videos, split_present
+from .spec import FrameRange, read_frame_ranges
 
 
 def read_frame_range_set(name: str, store: FrameStore, spec_file: str, looked_for: str) -> VideoSet:
@@ -20,7 +20,7 @@ def read_frame_range_set(name: str, store: FrameStore, spec_file: str, looked_fo
     return require_videos(videos, store, looked_for)
 
 
-def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) -> Sequence:
+def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) -> Video:
     spec = ranges[video]
     rows = parse_rows(store.read(spec.annotation), store.where(spec.annotation), columns=(4,))
     keys, notes = spec.keys(), ()

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Sequence as Sequential
+from collections.abc import Sequence
 from functools import partial
 
-from lib.data.readers.annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present, state_of
-from lib.data.readers.spec import read_index_ranges
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, Stamp, refuse_size
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import FrameStore, Stamp, refuse_size
+from ..video import Video, VideoSet
+from .annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
+from .common import frame_keys, join, make_sequence, require_videos, split_present, state_of
+from .spec import read_index_ranges
 
 TRAIN_VIDEOS = 9335
 ANNOTATION = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
@@ -68,7 +68,7 @@ def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
         raise UserError(f"{store.where(key)}: not a list of names ({error.reason})") from error
 
 
-def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str], folders: Sequential[str],
+def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], folders: Sequence[str],
                looked_for: str, hidden_truth: bool = False, with_difficulty: bool = False) -> VideoSet:
     here, missing = split_present(names, folders)
     videos = VideoSet(
@@ -78,7 +78,7 @@ def _video_set(name: str, store: FrameStore, prefix: str, names: Sequential[str]
     return require_videos(videos, store, looked_for)
 
 
-def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video: str) -> Sequence:
+def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video: str) -> Video:
     return read_got10k_video(store, join(prefix, video), video, hidden_truth)
 
 
@@ -91,7 +91,7 @@ def _state(store: FrameStore, prefix: str, video: str) -> tuple[Stamp | None, ..
     return state_of(store, folder, *(join(folder, file) for file in ANNOTATION))
 
 
-def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Sequence:
+def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Video:
     """One video folder in the layout of this module; all files but ``groundtruth.txt`` may be absent."""
     truth = join(folder, "groundtruth.txt")
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))

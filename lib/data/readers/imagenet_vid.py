@@ -6,7 +6,7 @@
 The root may also hold both in ``ILSVRC2015/``. A frame in which the track is not annotated, or flagged as occluded, is
 not ``visible``. The class is a WordNet synset (``n02084071``).
 
-The million XML files are parsed once and kept (``lib.data.index``) until the names in an annotation folder change. An
+The million XML files are parsed once and kept (``mstgt.data.index``) until the names in an annotation folder change. An
 XML file that is edited in place is not noticed: delete the cache then.
 """
 
@@ -17,13 +17,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from lib.data.index import Arrays, cached_arrays, digests
-from lib.data.readers.common import join, make_sequence, require_videos
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, refuse_size
-from lib.geometry.boxes import MOST_PX, usable_boxes
-from lib.utils.errors import UserError
-from lib.utils.progress import progress
+from ...geometry.boxes import MOST_PX, usable_boxes
+from ...utils.errors import UserError
+from ...utils.progress import progress
+from ..index import Arrays, cached_arrays, digests
+from ..store import FrameStore, refuse_size
+from ..video import Video, VideoSet
+from .common import join, make_sequence, require_videos
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -72,7 +72,7 @@ def _class_of(kept: Arrays, rows: dict[str, int], video: str) -> str:
     return str(kept["classes"][rows[video]])
 
 
-def _read_track(store: FrameStore, frames: str, kept: Arrays, rows: dict[str, int], video: str) -> Sequence:
+def _read_track(store: FrameStore, frames: str, kept: Arrays, rows: dict[str, int], video: str) -> Video:
     row = rows[video]
     first, count, folder = kept["starts"][row], int(kept["lengths"][row]), str(kept["folders"][row])
     here = slice(first, first + count)

@@ -10,12 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from lib.data.readers.annotation import boxes_from_rows, parse_flags, parse_rows
-from lib.data.readers.common import frame_keys, make_sequence, require_videos, split_present, state_of
-from lib.data.readers.spec import read_names
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, Stamp
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import FrameStore, Stamp
+from ..video import Video, VideoSet
+from .annotation import boxes_from_rows, parse_flags, parse_rows
+from .common import frame_keys, make_sequence, require_videos, split_present, state_of
+from .spec import read_names
 
 ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
 
@@ -58,7 +58,7 @@ def _state(store: FrameStore, folders: dict[str, str], video: str) -> tuple[Stam
     return state_of(store, *(f"{folders[video]}/{file}" for file in files))
 
 
-def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Sequence:
+def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Video:
     folder = folders[video]
     truth = f"{folder}/groundtruth.txt"
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))

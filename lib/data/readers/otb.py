@@ -6,9 +6,9 @@ and gives the names of videos with several targets (``Jogging_1``, ``Jogging_2``
 
 from __future__ import annotations
 
-from lib.data.readers.frame_ranges import read_frame_range_set
-from lib.data.sequence import VideoSet
-from lib.data.store import FrameStore
+from ..store import FrameStore
+from ..video import VideoSet
+from .frame_ranges import read_frame_range_set
 
 
 def otb(store: FrameStore) -> VideoSet:

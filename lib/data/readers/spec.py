@@ -36,7 +36,7 @@ class FrameRange:
 
 
 def _text(file: str) -> str:
-    return resources.files("lib.data.specs").joinpath(file).read_text(encoding="utf-8")
+    return resources.files("mstgt.data.specs").joinpath(file).read_text(encoding="utf-8")
 
 
 @cache

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from lib.data.readers.annotation import parse_rows
-from lib.data.readers.common import frame_keys, make_sequence, require_videos
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from ..store import FrameStore
+from ..video import Video, VideoSet
+from .annotation import parse_rows
+from .common import frame_keys, make_sequence, require_videos
 
 
 def tnl2k(store: FrameStore) -> VideoSet:
@@ -20,7 +20,7 @@ def tnl2k(store: FrameStore) -> VideoSet:
     return require_videos(videos, store, "<video>/groundtruth.txt with <video>/imgs/")
 
 
-def _read_video(store: FrameStore, video: str) -> Sequence:
+def _read_video(store: FrameStore, video: str) -> Video:
     truth = f"{video}/groundtruth.txt"
     boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
     return make_sequence(video, store, frame_keys(store, f"{video}/imgs", len(boxes_xywh), digits=5), boxes_xywh)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from lib.data.readers.annotation import parse_rows
-from lib.data.readers.common import frame_keys, join, make_sequence, require_videos, split_present, state_of
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore, Stamp
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..store import FrameStore, Stamp
+from ..video import Video, VideoSet
+from .annotation import parse_rows
+from .common import frame_keys, join, make_sequence, require_videos, split_present, state_of
 
 CLASS_MAP = "trackingnet_classmap.txt"
 _PARTS = tuple(f"TRAIN_{k}" for k in range(12))
@@ -71,16 +71,16 @@ def _state(store: FrameStore, class_map: Stamp | None, name: str) -> tuple[Stamp
     return class_map, *state_of(store, f"{part}/anno/{video}.txt", f"{part}/frames/{video}")
 
 
-def _read_training_video(store: FrameStore, classes: dict[str, str], name: str) -> Sequence:
+def _read_training_video(store: FrameStore, classes: dict[str, str], name: str) -> Video:
     part, _, video = name.partition("/")
     return _read(store, part, video, name, object_class=_class_of(classes, name))
 
 
-def _read_video(store: FrameStore, prefix: str, video: str) -> Sequence:
+def _read_video(store: FrameStore, prefix: str, video: str) -> Video:
     return _read(store, prefix, video, video, first_only=True)
 
 
-def _read(store: FrameStore, prefix: str, video: str, name: str, **known: Any) -> Sequence:
+def _read(store: FrameStore, prefix: str, video: str, name: str, **known: Any) -> Video:
     truth = join(prefix, f"anno/{video}.txt")
     boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
     keys = frame_keys(store, join(prefix, "frames", video), len(boxes_xywh), digits=1, first=0)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from lib.data.readers.common import require_videos, split_present
-from lib.data.readers.folder import read_video_folder
-from lib.data.readers.got10k import read_list
-from lib.data.sequence import Sequence, VideoSet
-from lib.data.store import FrameStore
+from ..store import FrameStore
+from ..video import Video, VideoSet
+from .common import require_videos, split_present
+from .folder import read_video_folder
+from .got10k import read_list
 
 
 def vot(store: FrameStore) -> VideoSet:
@@ -25,5 +25,5 @@ def vot(store: FrameStore) -> VideoSet:
     return require_videos(videos, store, "<video>/groundtruth.txt")
 
 
-def _read_video(store: FrameStore, video: str) -> Sequence:
+def _read_video(store: FrameStore, video: str) -> Video:
     return read_video_folder(store, video, "groundtruth.txt", video)

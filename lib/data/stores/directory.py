@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lib.utils.arrays import Arrays, ArraysError, check_arrays
+from ...utils.arrays import Arrays, ArraysError, check_arrays
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

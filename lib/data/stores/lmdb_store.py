@@ -15,11 +15,11 @@ from threading import Lock
 import lmdb
 import numpy as np
 
-from lib.data.store import Stamp, file_stamp
-from lib.data.stores.directory import Directory, DirectoryStore
-from lib.data.stores.lmdb_pages import PagesError, check_pages
-from lib.utils.arrays import ArraysError, check_arrays, load_arrays
-from lib.utils.errors import UserError
+from ...utils.arrays import ArraysError, check_arrays, load_arrays
+from ...utils.errors import UserError
+from ..store import Stamp, file_stamp
+from .directory import Directory, DirectoryStore
+from .lmdb_pages import PagesError, check_pages
 
 DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
 MAX_KEY_BYTES = 511

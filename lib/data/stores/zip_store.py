@@ -1,6 +1,6 @@
 """A dataset in one zip archive or several.
 
-The archives' tables of contents are read once, and kept for the next start where they are big (``lib.data.index``: a
+The archives' tables of contents are read once, and kept for the next start where they are big (``mstgt.data.index``: a
 million entries take some ten seconds and a gigabyte to read in). A member is then one positioned read, so that threads
 and forked processes share nothing but the file. Members are stored or deflated; their checksums are checked on every
 read.
@@ -23,11 +23,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lib.data.index import FOLDER, cached_arrays, digests
-from lib.data.store import MOST_BYTES, Stamp, file_stamp
-from lib.data.stores.directory import Directory, DirectoryStore, fault_in_key
-from lib.utils.arrays import Arrays, ArraysError
-from lib.utils.errors import UserError
+from ...utils.arrays import Arrays, ArraysError
+from ...utils.errors import UserError
+from ..index import FOLDER, cached_arrays, digests
+from ..store import MOST_BYTES, Stamp, file_stamp
+from .directory import Directory, DirectoryStore, fault_in_key
 
 _MARK = b"contents sha256 "
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field

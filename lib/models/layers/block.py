@@ -6,7 +6,7 @@ import torch
 from timm.layers import DropPath, Mlp
 from torch import nn
 
-from lib.models.layers.attention import ALL, Attention
+from .attention import ALL, Attention
 
 NORM_EPS = 1e-6
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from lib.models.layers.block import NORM_EPS
+from .block import NORM_EPS
 
 
 class PatchEmbed(nn.Module):

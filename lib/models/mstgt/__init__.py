@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lib.models.mstgt.head import Prediction
-from lib.models.mstgt.hivit import HIVIT, HiViTSpec
-from lib.models.mstgt.mstgt import MSTGT, TrackState
-from lib.utils.errors import UserError, unknown_name
+from ...utils.errors import UserError, unknown_name
+from .head import Prediction
+from .hivit import HIVIT, HiViTSpec
+from .mstgt import MSTGT, TrackState
 
 __all__ = ["HIVIT", "MSTGT", "HiViTSpec", "Prediction", "TrackState", "build_model"]
 

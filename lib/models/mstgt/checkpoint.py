@@ -29,9 +29,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lib.models.mstgt.mstgt import MSTGT
-from lib.utils.errors import UserError, one_line
-from lib.utils.files import write_bytes
+from ...utils.errors import UserError, one_line
+from ...utils.files import write_bytes
+from .mstgt import MSTGT
 
 WEIGHTS_SUFFIX = ".safetensors"
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lib.models.layers.attention import ATTENTIONS
-from lib.models.layers.block import NORM_EPS, AttentionBlock
+from ..layers.attention import ATTENTIONS
+from ..layers.block import NORM_EPS, AttentionBlock
 
 
 class GuidanceEncoder(nn.Module):

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lib.models.layers.attention import ALL
-from lib.models.layers.block import AttentionBlock, MlpBlock
-from lib.models.layers.patch import PatchEmbed, PatchMerge
+from ..layers.attention import ALL
+from ..layers.block import AttentionBlock, MlpBlock
+from ..layers.patch import PatchEmbed, PatchMerge
 
 STRIDE = 16
 

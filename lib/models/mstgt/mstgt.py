@@ -23,12 +23,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from lib.models.layers.block import NORM_EPS
-from lib.models.mstgt.guidance import GuidanceEncoder
-from lib.models.mstgt.head import CenterHead, Prediction
-from lib.models.mstgt.hivit import STRIDE, HiViT, HiViTSpec
-from lib.models.mstgt.mixing import Partner, mix
-from lib.models.mstgt.visual_cue import VisualCueEncoder
+from ..layers.block import NORM_EPS
+from .guidance import GuidanceEncoder
+from .head import CenterHead, Prediction
+from .hivit import STRIDE, HiViT, HiViTSpec
+from .mixing import Partner, mix
+from .visual_cue import VisualCueEncoder
 
 INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "published": partial(nn.init.trunc_normal_, std=0.02),
@@ -52,7 +52,7 @@ class TrackState(NamedTuple):
 
 
 class MSTGT(nn.Module):
-    """Sizes in px, multiples of 16 with search = 2 x template; see :mod:`lib.models.mstgt.hivit` for ``spec``.
+    """Sizes in px, multiples of 16 with search = 2 x template; see :mod:`mstgt.models.mstgt.hivit` for ``spec``.
 
     Pictures are (B, 3, S, S), RGB, ImageNet-normalised. ``init`` names the linear layers' initialisation:
     ``published``, or ``xavier``, which learns far faster from scratch in narrow networks.

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib.models.mstgt.checkpoint import convert_published, load_strict
-from lib.models.mstgt.head import Prediction
-from lib.models.mstgt.hivit import HiViTSpec
-from lib.models.mstgt.mstgt import MSTGT
-from lib.utils.arrays import ArraysError, load_arrays
-from lib.utils.errors import UserError
+from ...utils.arrays import ArraysError, load_arrays
+from ...utils.errors import UserError
+from .checkpoint import convert_published, load_strict
+from .head import Prediction
+from .hivit import HiViTSpec
+from .mstgt import MSTGT
 
 MOST = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB
 Arrays = Mapping[str, np.ndarray]

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.sequence import Sequence
-from lib.data.store import refuse_size
-from lib.utils.errors import UserError
+from ...data.store import refuse_size
+from ...data.video import Video
+from ...utils.errors import UserError
 
 SMALL_AREA = 1000  # px²
 MOST_BYTES = 16 << 20  # of a table
@@ -56,8 +56,8 @@ def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def with_attributes(sequences: Mapping[str, Sequence],
-                    table: Mapping[str, tuple[str, ...]] | None = None) -> tuple[dict[str, Sequence], bool]:
+def with_attributes(sequences: Mapping[str, Video],
+                    table: Mapping[str, tuple[str, ...]] | None = None) -> tuple[dict[str, Video], bool]:
     """The sequences with attributes, and whether these were measured because no video is annotated with any.
 
     ``table`` stands above what the dataset says. Raises :class:`UserError` where it lacks a video.
@@ -73,7 +73,7 @@ def with_attributes(sequences: Mapping[str, Sequence],
     return {name: replace(s, attributes=measured_attributes(s)) for name, s in sequences.items()}, True
 
 
-def measured_attributes(sequence: Sequence) -> tuple[str, ...]:
+def measured_attributes(sequence: Video) -> tuple[str, ...]:
     """The names of ``MEASURED`` that hold for a video."""
     visible = sequence.visible[:sequence.annotated]
     if not visible.any():

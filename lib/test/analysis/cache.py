@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.index import digests
-from lib.data.readers import annotation, plain_rows
-from lib.data.sequence import Sequence
-from lib.test.analysis import metrics, score
-from lib.test.analysis.score import VideoScore
-from lib.test.evaluation import results
-from lib.test.evaluation.rules import Rule
-from lib.utils.arrays import ArraysError, check_arrays, load_arrays
-from lib.utils.errors import UserError
-from lib.utils.files import atomic_path
+from ...data.index import digests
+from ...data.readers import annotation, plain_rows
+from ...data.video import Video
+from ...utils.arrays import ArraysError, check_arrays, load_arrays
+from ...utils.errors import UserError
+from ...utils.files import atomic_path
+from ..evaluation import results
+from ..evaluation.absent_frames import Rule
+from . import metrics, score
+from .score import VideoScore
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "o
 class ScoreCache:
     """The kept scores of one benchmark. With ``folder`` None nothing is kept and nothing found."""
 
-    def __init__(self, folder: Path | None, rule: Rule, sequences: Mapping[str, Sequence]):
+    def __init__(self, folder: Path | None, rule: Rule, sequences: Mapping[str, Video]):
         self.folder, self.rule, self.sequences = folder, rule, sequences
         self._annotations: dict[str, str] = {}
         self._states: dict[Path, dict[str, int]] = {}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.test.analysis.bootstrap import LEVEL, RESAMPLES, Bootstrap, paired_bootstrap
-from lib.test.analysis.score import Score
-from lib.test.analysis.table import text_table
+from .bootstrap import LEVEL, RESAMPLES, Bootstrap, paired_bootstrap
+from .score import Score
+from .table import text_table
 
 FIGURES = {"success_auc": ("AUC", "auc"), "precision": ("Prec", "precision"),
            "norm_precision": ("NormPrec", "norm_precision")}  # key: title, attribute of a score

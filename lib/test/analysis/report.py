@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.data.sequence import Sequence
-from lib.test.analysis.attributes import MEASURED, with_attributes
-from lib.test.analysis.folders import Problem, score_folders
-from lib.test.analysis.score import Score, score_by_attribute, score_trivial
-from lib.test.analysis.table import format_attributes, format_table, ranked
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.utils.errors import UserError
+from ...data.video import Video
+from ...utils.errors import UserError
+from ..evaluation.benchmarks import Benchmark
+from .attributes import MEASURED, with_attributes
+from .score import Score, score_by_attribute, score_trivial
+from .scoring import Problem, score_folders
+from .table import format_attributes, format_table, ranked
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Report:
     """``scores`` leaves out trackers without a single usable result; ``trivial`` is None when not asked for.
 
     ``sequences`` are the benchmark's videos whose annotation could be read, by name; where none of them is annotated
-    with attributes, they carry measured ones (``measured``, see ``lib.test.analysis.attributes``).
+    with attributes, they carry measured ones (``measured``, see ``mstgt.test.analysis.attributes``).
     """
 
     benchmark: str
@@ -33,7 +33,7 @@ class Report:
     trivial: Score | None
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
-    sequences: dict[str, Sequence] = field(default_factory=dict, repr=False)
+    sequences: dict[str, Video] = field(default_factory=dict, repr=False)
     measured: bool = False
 
     @property
@@ -94,7 +94,7 @@ def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial:
                   tuple(problems), notes, sequences, measured)
 
 
-def _load(benchmark: Benchmark) -> tuple[dict[str, Sequence], list[Problem]]:
+def _load(benchmark: Benchmark) -> tuple[dict[str, Video], list[Problem]]:
     """The annotations that can be read, by video, and what is wrong with the others."""
     sequences, problems = {}, []
     for name in benchmark.videos.video_names:

@@ -2,9 +2,9 @@
 
 Curves are made a video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean
 overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos but each video's first.
-What a frame without ground truth counts as is the benchmark's rule (``lib.test.evaluation.rules``).
+What a frame without ground truth counts as is the benchmark's rule (``mstgt.test.evaluation.absent_frames``).
 
-A result that cannot be scored is no part of any mean (``lib.test.analysis.folders``); the score's ``label`` then says
+A result that cannot be scored is no part of any mean (``mstgt.test.analysis.scoring``); the score's ``label`` then says
 how many videos it stands on.
 """
 
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.data.sequence import Sequence
-from lib.test.analysis import metrics
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.test.evaluation.rules import Rule, Treatment
-from lib.utils.errors import UserError
+from ...data.video import Video
+from ...utils.errors import UserError
+from ..evaluation.absent_frames import Rule, Treatment
+from ..evaluation.benchmarks import Benchmark
+from . import metrics
 
 TRIVIAL = "first box kept (trivial)"
 
@@ -95,7 +95,7 @@ class Score(Curves):
             else f"{self.tracker} ({self.videos} of {self.expected} videos)"
 
 
-def score_video(boxes_xywh: np.ndarray, sequence: Sequence, rule: Rule,
+def score_video(boxes_xywh: np.ndarray, sequence: Video, rule: Rule,
                 seconds: np.ndarray | None = None) -> VideoScore:
     """Score the boxes of one video, one a frame. Raises :class:`UserError` when no frame of it can be judged."""
     count = len(sequence) if sequence.annotated is None else sequence.annotated
@@ -129,7 +129,7 @@ def score_video(boxes_xywh: np.ndarray, sequence: Sequence, rule: Rule,
         seconds=0.0 if seconds is None else float(seconds[1:].sum()))
 
 
-def _usable(sequence: Sequence, rule: Rule) -> np.ndarray:
+def _usable(sequence: Video, rule: Rule) -> np.ndarray:
     """(N,) whether a frame has a ground truth to compare with."""
     if sequence.visible_ratio is None:
         return sequence.visible
@@ -152,7 +152,7 @@ def _treat(values: np.ndarray, usable: np.ndarray, treatment: Treatment, hit: fl
     return np.where(usable, values, {"hit": hit, "miss": miss}[treatment])
 
 
-def score_trivial(benchmark: Benchmark, sequences: Mapping[str, Sequence]) -> Score | None:
+def score_trivial(benchmark: Benchmark, sequences: Mapping[str, Video]) -> Score | None:
     """The score of the tracker that keeps the first box for ever: what every other one has to beat."""
     scores = []
     for sequence in sequences.values():
@@ -179,7 +179,7 @@ def average(tracker: str, videos: Iterable[VideoScore], expected: int) -> Score 
         fps=sum(v.timed_frames for v in videos) / seconds if seconds > 0 else None, video_scores=videos)
 
 
-def score_by_attribute(score: Score, sequences: Mapping[str, Sequence]) -> dict[str, Score]:
+def score_by_attribute(score: Score, sequences: Mapping[str, Video]) -> dict[str, Score]:
     """The score on the videos of each attribute that ``sequences`` (by name) have, as far as they are in ``score``."""
     videos: dict[str, list[str]] = {}
     for name, sequence in sequences.items():

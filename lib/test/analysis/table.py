@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lib.test.analysis.score import Score
+from .score import Score
 
 COLUMNS: dict[str, Callable[[Score], str]] = {
     "tracker": lambda s: s.label,

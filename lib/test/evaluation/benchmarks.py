@@ -1,7 +1,7 @@
 """Benchmarks by name.
 
     benchmark = load_benchmark("lasot", paths.dataset)      # a name of BENCHMARKS or ALIASES
-    benchmark = folder_benchmark("/data/my_videos")         # any folder of videos (lib.data.readers.folder)
+    benchmark = folder_benchmark("/data/my_videos")         # any folder of videos (mstgt.data.readers.folder)
     for sequence in benchmark.videos: ...
 """
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lib.data.readers.common import open_store
-from lib.data.readers.folder import absolute, folder
-from lib.data.readers.got10k import got10k_folder
-from lib.data.readers.lasot import lasot_extension_subset, lasot_test
-from lib.data.readers.nfs import nfs
-from lib.data.readers.otb import otb
-from lib.data.readers.tnl2k import tnl2k
-from lib.data.readers.trackingnet import trackingnet_test
-from lib.data.readers.uav123 import uav123
-from lib.data.readers.vot import vot
-from lib.data.sequence import VideoSet
-from lib.data.store import FrameStore
-from lib.test.evaluation import rules
-from lib.test.evaluation.rules import Rule
-from lib.utils.errors import unknown_name
+from ...data.readers.common import open_store
+from ...data.readers.folder import absolute, folder
+from ...data.readers.got10k import got10k_folder
+from ...data.readers.lasot import lasot_extension_subset, lasot_test
+from ...data.readers.nfs import nfs
+from ...data.readers.otb import otb
+from ...data.readers.tnl2k import tnl2k
+from ...data.readers.trackingnet import trackingnet_test
+from ...data.readers.uav123 import uav123
+from ...data.readers.vot import vot
+from ...data.store import FrameStore
+from ...data.video import VideoSet
+from ...utils.errors import unknown_name
+from . import absent_frames as rules
+from .absent_frames import Rule
 
 
 @dataclass(frozen=True)

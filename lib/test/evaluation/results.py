@@ -2,7 +2,7 @@
 
     <save_dir>/test/tracking_results/<tracker>/<config>/<dataset>/
         benchmark.json        the manifest: which benchmark, its folder where it is a folder benchmark, and the
-                              origin of the results (lib.test.evaluation.origin)
+                              origin of the results (mstgt.test.evaluation.provenance)
         <video>.txt           one box a frame: x,y,w,h in pixels
         <video>_time.txt      seconds a frame
         <video>_score.txt     the tracker's confidence a frame, in [0, 1]
@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from lib.data.readers.annotation import MOST_BYTES, parse_rows
-from lib.data.store import refuse_size
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.utils.errors import UserError
-from lib.utils.files import write_json, write_text
-from lib.utils.names import check_name
+from ...data.readers.annotation import MOST_BYTES, parse_rows
+from ...data.store import refuse_size
+from ...utils.errors import UserError
+from ...utils.files import write_json, write_text
+from ...utils.names import check_name
+from .benchmarks import Benchmark
 
 MANIFEST = "benchmark.json"
 _COMPANIONS = ("_time.txt", "_score.txt")

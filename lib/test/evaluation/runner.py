@@ -19,10 +19,10 @@ from multiprocessing.connection import Connection, wait
 
 from tqdm import tqdm
 
-from lib.data.sequence import VideoSet
-from lib.test.evaluation.worker import GRACE, Job, run_job, worker_process
-from lib.utils.errors import UserError
-from lib.utils.progress import progress
+from ...data.video import VideoSet
+from ...utils.errors import UserError
+from ...utils.progress import progress
+from .worker import GRACE, Job, run_job, worker_process
 
 
 @dataclass(frozen=True)

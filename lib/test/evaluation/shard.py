@@ -16,7 +16,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.readers.annotation import parse_rows
-from lib.data.sequence import Sequence
-from lib.test.evaluation.benchmarks import ALIASES, Benchmark
-from lib.test.evaluation.results import read_result_file
-from lib.utils.errors import UserError, unknown_name
-from lib.utils.files import atomic_path
-from lib.utils.progress import progress
+from ...data.readers.annotation import parse_rows
+from ...data.video import Video
+from ...utils.errors import UserError, unknown_name
+from ...utils.files import atomic_path
+from ...utils.progress import progress
+from .benchmarks import ALIASES, Benchmark
+from .results import read_result_file
 
 FIRST_BOX_PX = 1.0  # how far each number of the first box may be from the given one
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
-Check = Callable[[np.ndarray, Sequence], Iterable[tuple[int, str]]]  # rows, video -> line numbers and what is wrong
+Check = Callable[[np.ndarray, Video], Iterable[tuple[int, str]]]  # rows, video -> line numbers and what is wrong
 
 BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt", "{0}_001.txt")
 TIME_SOURCES = ("{0}_time.txt", "{0}/{0}_time.txt")
@@ -116,7 +116,7 @@ def _find(folder: Path, sources: tuple[str, ...], video: str) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
-def _checked(path: Path, columns: int, video: Sequence, check: Check) -> tuple[bytes, list[str]]:
+def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[bytes, list[str]]:
     """The file's rows as the server takes them, and what is wrong with it."""
     if not path.exists():
         return b"", [f"{path}: {video.name} has no such file"]
@@ -155,7 +155,7 @@ def _read_each(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, st
     return rows, faults
 
 
-def _box_problems(rows: np.ndarray, video: Sequence) -> Iterator[tuple[int, str]]:
+def _box_problems(rows: np.ndarray, video: Video) -> Iterator[tuple[int, str]]:
     for index in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
         yield index + 1, f"not finite: {_shown(rows[index])}"
     for index in np.flatnonzero((rows[:, 2:] < 0).any(axis=1)):
@@ -165,7 +165,7 @@ def _box_problems(rows: np.ndarray, video: Sequence) -> Iterator[tuple[int, str]
         yield 1, f"the first box is {_shown(rows[0])}, but the one given with the video is {_shown(given)}"
 
 
-def _time_problems(rows: np.ndarray, _video: Sequence) -> Iterator[tuple[int, str]]:
+def _time_problems(rows: np.ndarray, _video: Video) -> Iterator[tuple[int, str]]:
     for index in np.flatnonzero(~(np.isfinite(rows[:, 0]) & (rows[:, 0] >= 0))):
         yield index + 1, f"not a time in seconds: {_shown(rows[index])}"
 

@@ -19,15 +19,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lib.data.sequence import decode_image
-from lib.data.store import FolderStore
-from lib.utils.errors import UserError
+from ...data.store import FolderStore
+from ...data.video import decode_image
+from ...utils.errors import UserError
 
 CHANNEL = "color"
 
 
 class SingleTracker(Protocol):
-    """What is driven; ``lib.test.tracker.Tracker`` is one."""
+    """What is driven; ``mstgt.test.tracker.Tracker`` is one."""
 
     def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None: ...
 

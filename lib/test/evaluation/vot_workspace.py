@@ -14,8 +14,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.utils.errors import UserError
-from lib.utils.files import write_text
+from ...utils.errors import UserError
+from ...utils.files import write_text
 
 ANSWER_WITHIN_S = 300  # the toolkit's own 30 s may be short for loading a network from a cold disk
 _NAME = re.compile(r"[A-Za-z0-9_-]+")  # the toolkit skips other names with a warning

@@ -25,11 +25,11 @@ from typing import NoReturn
 import cv2
 import torch
 
-from lib.test.evaluation.benchmarks import Benchmark
-from lib.test.evaluation.lockstep import Track, track_videos
-from lib.test.evaluation.results import write_result
-from lib.test.tracker import TrackerEngine
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from ..tracker import TrackerEngine
+from .batched import Track, track_videos
+from .benchmarks import Benchmark
+from .results import write_result
 
 SAY_EVERY = 0.5  # seconds between two messages about frames
 GRACE = 10.0  # seconds that a worker without a parent has to end in good order

@@ -5,7 +5,7 @@
     box_xywh, score = tracker.update(image_rgb)
 """
 
-from lib.test.tracker.load import find_checkpoint, load_engine, load_tracker
-from lib.test.tracker.tracker import Target, Tracker, TrackerEngine
+from .load import find_checkpoint, load_engine, load_tracker
+from .tracker import Target, Tracker, TrackerEngine
 
 __all__ = ["Target", "Tracker", "TrackerEngine", "find_checkpoint", "load_engine", "load_tracker"]

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from lib.models.mstgt import MSTGT, TrackState
-from lib.models.picture import to_input
+from ...models.mstgt import MSTGT, TrackState
+from ...models.picture import to_input
 
 Step = Callable[[torch.Tensor, TrackState], tuple[torch.Tensor, TrackState]]
 WARM_UP = 3  # runs before a recording, in which libraries choose their kernels and get their memory

@@ -22,10 +22,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lib.models.layers.attention import Attention
-from lib.models.mstgt import MSTGT
-from lib.utils.errors import UserError, unknown_name
-from lib.utils.machine import is_fast_in, slowness
+from ...models.layers.attention import Attention
+from ...models.mstgt import MSTGT
+from ...utils.errors import UserError, unknown_name
+from ...utils.machine import is_fast_in, slowness
 
 _log = logging.getLogger(__name__)
 

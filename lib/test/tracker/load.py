@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from lib.config import SHIPPED, find_experiment, load_config, load_paths, script_name
-from lib.models.mstgt import build_model
-from lib.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
-from lib.test.tracker.tracker import Tracker, TrackerEngine
-from lib.utils.errors import UserError
-from lib.utils.runs import checkpoint_path, list_checkpoints, run_folder
+from ...config import SHIPPED, find_experiment, load_config, load_paths, script_name
+from ...models.mstgt import build_model
+from ...models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
+from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints, run_folder
+from ...utils.errors import UserError
+from .tracker import Tracker, TrackerEngine
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,

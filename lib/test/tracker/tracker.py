@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from lib.geometry.boxes import check_box, clip_box, overlaps_image
-from lib.geometry.crop import Crop
-from lib.models.mstgt import MSTGT, TrackState
-from lib.models.picture import mark_box
-from lib.test.tracker.frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
-from lib.test.tracker.inference import PRECISIONS, prepare
-from lib.utils.errors import UserError
-from lib.utils.machine import set_up
+from ...geometry.boxes import check_box, clip_box, overlaps_image
+from ...geometry.crop import Crop
+from ...models.mstgt import MSTGT, TrackState
+from ...models.picture import mark_box
+from ...utils.errors import UserError
+from ...utils.machine import set_up
+from .frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
+from .inference import PRECISIONS, prepare
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def hann_window(grid: int) -> torch.Tensor:
 class TrackerEngine:
     """Maps pictures and targets to the next targets. ``cfg`` gives TEST.* and the normalisation.
 
-    network     is copied and made ready for inference (:mod:`lib.test.tracker.inference`)
+    network     is copied and made ready for inference (:mod:`mstgt.test.tracker.inference`)
     precision   what it computes in: fp32, bf16 or fp16
     compile     compile a frame's step, which takes minutes for every size of batch (powers of two)
     cuda_graph  record a frame's step as a CUDA graph; needs a GPU
@@ -129,7 +129,7 @@ class TrackerEngine:
         """Search crops (B, S, S, 3) uint8 and the state before -> B rows of box and score, the state after.
 
         Boxes are cx, cy, w, h as shares of the crop. What is below this is all that an engine of another kind
-        (:mod:`lib.test.tracker.onnx_engine`) does in its own way.
+        (:mod:`mstgt.export.onnx_engine`) does in its own way.
         """
         count, batch = len(pictures), torch.from_numpy(pictures).to(self.device, non_blocking=True)
         if self.fixed_shapes:

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from lib.train.data.loader import Batch
-from lib.train.data.transforms import finish, finish_partner, finish_template, flip_boxes
-from lib.train.losses import TrackingLoss
+from ..data.loader import Batch
+from ..data.transforms import finish, finish_partner, finish_template, flip_boxes
+from ..losses import TrackingLoss
 
 
 class MSTGTActor:
     """Runs ``network`` (an MSTGT, or a wrapper with its call) on batches of the loader.
 
     precision      run the network in bf16 or fp16 where that is safe (autocast); None: fp32. Losses stay in fp32
-    occrate, norm  of feature mixing (:mod:`lib.models.mstgt.mixing`), which batches with partners get
+    occrate, norm  of feature mixing (:mod:`mstgt.models.mstgt.mixing`), which batches with partners get
     mark           how strongly the target is marked in the template (MODEL.TEMPLATE_MARK)
     """
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lib.train.data.processing import Processing
-from lib.train.data.sampler import CausalSampler, Draw
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
+from .processing import Processing
+from .sampler import CausalSampler, Draw
 
 REDRAWS = 10  # unreadable draws in a row before a sample is given up
 PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key

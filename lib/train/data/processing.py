@@ -7,16 +7,16 @@ crop's edge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lib.data.sequence import Sequence
-from lib.geometry.boxes import xywh_to_cxcywh
-from lib.geometry.crop import Crop
-from lib.train.data.sampler import Draw
+from ...data.video import Video
+from ...geometry.boxes import xywh_to_cxcywh
+from ...geometry.crop import Crop
+from .sampler import Draw
 
 MIN_VISIBLE_SIDE = 1e-3  # least side of a target, as a share of the crop
 
@@ -107,7 +107,7 @@ class Processing:
         return [Crop.around(j, factor, self.search.size) for j in jittered]
 
 
-def cut_all(video: Sequence, frames: Seq[int], crops: Seq[Crop], out: Seq[np.ndarray]) -> None:
+def cut_all(video: Video, frames: Sequence[int], crops: Sequence[Crop], out: Sequence[np.ndarray]) -> None:
     """Cut one crop of each frame into ``out``.
 
     A frame is read once, however often it occurs, and no more of it than its crops need.

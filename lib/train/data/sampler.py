@@ -8,14 +8,13 @@ workers.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from collections.abc import Sequence as Seq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.data.sequence import Sequence, VideoSet
-from lib.utils.errors import UserError
+from ...data.video import Video, VideoSet
+from ...utils.errors import UserError
 
 ATTEMPTS = 200  # draws of a video before the sets are declared unfit
 PARTNER_ATTEMPTS = 20  # draws of a partner of the same class, and then of any, before a sample goes without
@@ -29,7 +28,7 @@ class Draw:
     ``place`` says which of the sampler's sets the video is from, and which video of it.
     """
 
-    video: Sequence
+    video: Video
     template: int
     searches: tuple[int, ...]
     place: tuple[int, int] = (0, 0)
@@ -43,7 +42,7 @@ class CausalSampler:
     partners      be ready for :meth:`draw_partner`
     """
 
-    def __init__(self, sets: Seq[VideoSet], ratios: Seq[float], num_searches: int, max_interval: int,
+    def __init__(self, sets: Sequence[VideoSet], ratios: Sequence[float], num_searches: int, max_interval: int,
                  partners: bool = False):
         empty = [s.name for s in sets if not len(s)]
         if empty or not sets:
@@ -119,14 +118,14 @@ class _Classes:
         for index, name in enumerate(self.names or ()):
             self.members.setdefault(name, []).append(index)
 
-    def pools(self, index: int) -> Iterator[Seq[int]]:
+    def pools(self, index: int) -> Iterator[Sequence[int]]:
         """Where to look for a partner of a video, first choice first; rising indices that hold the video's own."""
         if self.names is not None and self.names[index] is not None:
             yield self.members[self.names[index]]
         yield self.everything
 
 
-def _another(pool: Seq[int], index: int, rng: np.random.Generator) -> int:
+def _another(pool: Sequence[int], index: int, rng: np.random.Generator) -> int:
     """A random element of the rising ``pool`` that is not ``index``, which is one of them."""
     chosen = int(rng.integers(len(pool) - 1))
     return pool[chosen + (pool[chosen] >= index)]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import torch
 
-from lib.models.mstgt.mixing import Partner
-from lib.models.picture import PerChannel, mark_box, to_input
+from ...models.mstgt.mixing import Partner
+from ...models.picture import PerChannel, mark_box, to_input
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
 

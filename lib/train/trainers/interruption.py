@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

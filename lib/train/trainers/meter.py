@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lib.train.distributed import Group
+from ..distributed import Group
 
 
 class Meter:

@@ -37,11 +37,11 @@ from typing import Any
 
 import torch
 
-from lib.config.rules import MOST
-from lib.models.mstgt.checkpoint import load_file
-from lib.utils.errors import UserError
-from lib.utils.files import atomic_path, locked, write_text
-from lib.utils.runs import checkpoint_path, list_checkpoints
+from ...config.validation import MOST
+from ...models.mstgt.checkpoint import load_file
+from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints
+from ...utils.errors import UserError
+from ...utils.files import atomic_path, locked, write_text
 
 PATIENCE_S = 15.0  # for as long the loaders of a killed run, which find out within seconds, may hold its folder
 METRICS = "metrics.jsonl"

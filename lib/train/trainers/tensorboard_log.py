@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lib.utils.errors import UserError
+from ...utils.errors import UserError
 
 _PLACE = ("epoch", "step", "at", "global_step")  # where a line belongs: no figures
 

@@ -22,20 +22,20 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from lib.config import dump_config
-from lib.models.mstgt.checkpoint import load_strict
-from lib.train.actors.mstgt import MSTGTActor
-from lib.train.data.loader import Batch, mixing_active
-from lib.train.distributed import Group
-from lib.train.optim import load_optimizer, rate_factor, set_rate
-from lib.train.trainers import state as run_state
-from lib.train.trainers.curves import draw_curves
-from lib.train.trainers.interruption import Every, Stopped, sigterm_asks
-from lib.train.trainers.meter import Meter, means_of
-from lib.utils.errors import UserError
-from lib.utils.progress import progress
-from lib.utils.runs import checkpoint_path
-from lib.utils.version import code_version
+from ...config import dump_config
+from ...models.mstgt.checkpoint import load_strict
+from ...utils.checkpoint_paths import checkpoint_path
+from ...utils.errors import UserError
+from ...utils.progress import progress
+from ...utils.version import code_version
+from ...visualize.training_curves import draw_curves
+from ..actors.mstgt import MSTGTActor
+from ..data.loader import Batch, mixing_active
+from ..distributed import Group
+from ..optim import load_optimizer, rate_factor, set_rate
+from . import state as run_state
+from .interruption import Every, Stopped, sigterm_asks
+from .meter import Meter, means_of
 
 _log = logging.getLogger(__name__)
 UNREADABLE_LIMIT = 0.01  # share of an epoch's samples that may meet an unreadable frame

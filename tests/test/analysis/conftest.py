@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lib.data.sequence import Sequence
-from lib.test.analysis.folders import Problem
-from lib.test.analysis.report import Report
-from lib.test.analysis.score import TRIVIAL, average, score_video
-from lib.test.evaluation.results import write_result
-from lib.test.evaluation.rules import DROP
-from lib.utils.errors import UserError
+from mstgt.data.video import Video
+from mstgt.test.analysis.report import Report
+from mstgt.test.analysis.score import TRIVIAL, average, score_video
+from mstgt.test.analysis.scoring import Problem
+from mstgt.test.evaluation.absent_frames import DROP
+from mstgt.test.evaluation.results import write_result
+from mstgt.utils.errors import UserError
 
 HOSTILE = "</script><script>window.harmed=1</script>\"'&\u2028 Ж追 $data"
 FRAMES = 40
@@ -39,7 +39,7 @@ def make_sequence(number, attributes=(), there=True):
     visible = np.ones(FRAMES, bool)
     visible[20:25] = False
     name = HOSTILE if number == 0 else f"video {number}"
-    return Sequence(name, Painted(there), boxes, visible, attributes=tuple(attributes))
+    return Video(name, Painted(there), boxes, visible, attributes=tuple(attributes))
 
 
 def tracked(sequence, quality, lost_from=FRAMES):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lib.data.sequence import Sequence, VideoSet
-from lib.test.evaluation import rules
-from lib.test.evaluation.benchmarks import Benchmark
+from mstgt.data.video import Video, VideoSet
+from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation.benchmarks import Benchmark
 
 BOX = [10.0, 10.0, 10.0, 10.0]
 NAN = [np.nan] * 4
@@ -13,7 +13,7 @@ NAN = [np.nan] * 4
 def sequence(boxes, name="v", **known):
     boxes = np.array(boxes, float)
     visible = known.pop("visible", np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1))
-    return Sequence(name, range(len(boxes)), boxes, np.array(visible), **known)
+    return Video(name, range(len(boxes)), boxes, np.array(visible), **known)
 
 
 def benchmark(*sequences, rule=rules.DROP, expected=None):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.test.analysis.attributes import measured_attributes, read_attributes, with_attributes
-from lib.utils.errors import UserError
+from mstgt.test.analysis.attributes import measured_attributes, read_attributes, with_attributes
+from mstgt.utils.errors import UserError
 from tests.test.analysis.helpers import NAN, sequence
 
 BIG = [100.0, 100.0, 50.0, 50.0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.test.analysis.bootstrap import paired_bootstrap
+from mstgt.test.analysis.bootstrap import paired_bootstrap
 
 differences = st.lists(st.floats(-100, 100), min_size=1, max_size=30).map(lambda v: np.array(v)[:, None])
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.config.paths import ENVIRONMENT
-from lib.test.analysis.comparison import compare
-from lib.test.analysis.score import average, score_video
-from lib.test.evaluation.results import write_result
-from lib.test.evaluation.rules import DROP
+from mstgt.config.paths import ENVIRONMENT
+from mstgt.test.analysis.comparison import compare
+from mstgt.test.analysis.score import average, score_video
+from mstgt.test.evaluation.absent_frames import DROP
+from mstgt.test.evaluation.results import write_result
 from tests.test.analysis.helpers import BOX, sequence
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 import pytest
 
-from lib.test.analysis.report import make_report
-from lib.test.analysis.score import average, score_video
-from lib.test.evaluation import rules
-from lib.test.evaluation.benchmarks import load_benchmark
+from mstgt.test.analysis.report import make_report
+from mstgt.test.analysis.score import average, score_video
+from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation.benchmarks import load_benchmark
 from tests.test.analysis.helpers import sequence
 
 metrics = pytest.importorskip("got10k.utils.metrics")

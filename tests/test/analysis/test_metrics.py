@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.test.analysis import metrics
+from mstgt.test.analysis import metrics
 
 side = st.floats(0, 500)
 box = st.tuples(st.floats(-500, 500), st.floats(-500, 500), side, side)

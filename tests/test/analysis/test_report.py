@@ -13,13 +13,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from lib.config.paths import ENVIRONMENT
-from lib.data.sequence import Sequence
-from lib.test.analysis.score import average, score_video
-from lib.test.analysis.table import format_table
-from lib.test.evaluation.benchmarks import folder_benchmark
-from lib.test.evaluation.results import result_folder, write_manifest, write_result
-from lib.test.evaluation.rules import DROP
+from mstgt.config.paths import ENVIRONMENT
+from mstgt.data.video import Video
+from mstgt.test.analysis.score import average, score_video
+from mstgt.test.analysis.table import format_table
+from mstgt.test.evaluation.absent_frames import DROP
+from mstgt.test.evaluation.benchmarks import folder_benchmark
+from mstgt.test.evaluation.results import result_folder, write_manifest, write_result
 
 ROOT = Path(__file__).resolve().parents[3]
 LASOT = ROOT.parent / "shared" / "real" / "lasot_ope"
@@ -44,7 +44,7 @@ def run(*args, plots=False):
     argv, sys.argv = sys.argv, ["analysis_results.py", *map(str, args)]
     try:
         with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop,
-              contextlib.nullcontext() if plots else patch("lib.test.analysis.plots.draw_plots")):
+              contextlib.nullcontext() if plots else patch("mstgt.visualize.plots.draw_plots")):
             runpy.run_path(str(ROOT / "tracking" / "analysis_results.py"), run_name="__main__")
     finally:
         sys.argv = argv
@@ -189,7 +189,7 @@ def test_a_benchmark_that_went_away_is_a_problem(world):
 
 def test_a_label_says_how_many_videos_there_are():
     boxes = np.array([[0, 0, 10, 10]] * 3, float)
-    video = score_video(boxes, Sequence("v", range(3), boxes, np.ones(3, bool)), DROP)
+    video = score_video(boxes, Video("v", range(3), boxes, np.ones(3, bool)), DROP)
     scores = [average(f"{'very_' * 20}long_{i}", [video], 2) for i in range(12)]
     assert "(1 of 2 videos)" in format_table("b", scores)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lib.test.analysis.score import TRIVIAL, average, score_by_attribute, score_trivial, score_video
-from lib.test.evaluation import rules
-from lib.utils.errors import UserError
+from mstgt.test.analysis.score import TRIVIAL, average, score_by_attribute, score_trivial, score_video
+from mstgt.test.evaluation import absent_frames as rules
+from mstgt.utils.errors import UserError
 from tests.test.analysis.helpers import BOX, NAN, benchmark, sequence
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import build_model
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = "MSTGT-demo-128"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.test.evaluation.benchmarks import BENCHMARKS, folder_benchmark, load_benchmark
-from lib.utils.errors import UserError
+from mstgt.test.evaluation.benchmarks import BENCHMARKS, folder_benchmark, load_benchmark
+from mstgt.utils.errors import UserError
 
 
 def write(path, text):

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from lib.config import dump_config, load_config
-from lib.test.evaluation.results import read_boxes, read_scores, read_seconds
-from lib.utils.errors import UserError
-from lib.utils.files import file_sha256
+from mstgt.config import dump_config, load_config
+from mstgt.test.evaluation.results import read_boxes, read_scores, read_seconds
+from mstgt.utils.errors import UserError
+from mstgt.utils.files import file_sha256
 
 BOX = "40,30,24,20"
 ROWS = f"{BOX}\n" * 3
@@ -125,6 +125,6 @@ def test_a_result_that_cannot_be_written_is_a_failure(command, videos, monkeypat
     def full(*_):
         raise UserError("cannot write a.txt: No space left on device")
 
-    monkeypatch.setattr("lib.test.evaluation.worker.write_result", full)
+    monkeypatch.setattr("mstgt.test.evaluation.worker.write_result", full)
     assert command("--dataset_dir", videos(a=2)) == 1 and "No space left" in command.said
     assert not command.boxes()

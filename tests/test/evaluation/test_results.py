@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lib.test.evaluation import results
-from lib.test.evaluation.benchmarks import folder_benchmark
-from lib.utils.errors import UserError
+from mstgt.test.evaluation import results
+from mstgt.test.evaluation.benchmarks import folder_benchmark
+from mstgt.utils.errors import UserError
 
 BOXES = np.array([[1.23456, 2, 3, 4], [5, 6, 7.5, 8]])
 

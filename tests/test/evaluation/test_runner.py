@@ -15,12 +15,12 @@ from functools import partial
 import pytest
 from tqdm import tqdm
 
-from lib.config import load_config
-from lib.test.evaluation import runner
-from lib.test.evaluation.benchmarks import folder_benchmark
-from lib.test.evaluation.runner import Failure, Job, run_videos
-from lib.test.tracker import load_engine
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.test.evaluation import runner
+from mstgt.test.evaluation.benchmarks import folder_benchmark
+from mstgt.test.evaluation.runner import Failure, Job, run_videos
+from mstgt.test.tracker import load_engine
+from mstgt.utils.errors import UserError
 from tests.processes import children, command_line, environment, is_alive, until
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.test.evaluation import results
-from lib.test.evaluation.benchmarks import load_benchmark
-from lib.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
-from lib.utils.errors import UserError
+from mstgt.test.evaluation import results
+from mstgt.test.evaluation.benchmarks import load_benchmark
+from mstgt.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
+from mstgt.utils.errors import UserError
 
 PACK = Path(__file__).resolve().parents[3] / "tracking" / "pack_submission.py"
 GIVEN = {"a": (10, 20, 30, 40), "b": (1.5, 2, 3, 4)}

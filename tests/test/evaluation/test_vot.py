@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import build_model
-from lib.test.evaluation.vot_run import Connection
-from lib.test.evaluation.vot_workspace import add_tracker, tracker_entry
-from lib.test.tracker import load_tracker
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.test.evaluation.vot_run import Connection
+from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
+from mstgt.test.tracker import load_tracker
+from mstgt.utils.errors import UserError
 from tests.processes import environment
 
 COMMANDS = Path(__file__).resolve().parents[3] / "tracking"

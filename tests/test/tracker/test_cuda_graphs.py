@@ -16,11 +16,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lib.config import load_config
-from lib.data.synthetic import synthetic_sequence
-from lib.models.mstgt import build_model
-from lib.test.tracker import Tracker, TrackerEngine
-from lib.test.tracker.frame import WARM_UP, CudaGraphs
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.synthetic import synthetic_sequence
+from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker.frame import WARM_UP, CudaGraphs
 
 CFG = load_config("MSTGT", "MSTGT-nano-128")
 FRAMES = 6

@@ -13,15 +13,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.plain_tracker import PlainTracker
-from lib.config import load_config
-from lib.data.readers.folder import folder
-from lib.data.synthetic import synthetic_sequence
-from lib.models.layers.attention import Attention, GroupedAttention
-from lib.models.layers.block import AttentionBlock
-from lib.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
-from lib.test.tracker import Tracker, TrackerEngine
-from lib.test.tracker.frame import FrameStep, filled_batch
-from lib.test.tracker.inference import (
+from mstgt.config import load_config
+from mstgt.data.readers.folder import folder
+from mstgt.models.layers.attention import Attention, GroupedAttention
+from mstgt.models.layers.block import AttentionBlock
+from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
+from mstgt.synthetic import synthetic_sequence
+from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker.frame import FrameStep, filled_batch
+from mstgt.test.tracker.inference import (
     MANY_TOKENS,
     PackedLinear,
     attend_in_steps,
@@ -30,7 +30,7 @@ from lib.test.tracker.inference import (
     pack_linear,
     prepare,
 )
-from lib.utils.errors import UserError
+from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
 CPU = torch.device("cpu")
@@ -184,7 +184,7 @@ def test_batches_of_fixed_sizes(count, filled):
 
 def test_videos_in_a_filled_batch_keep_their_boxes(network, clip, monkeypatch):
     """An engine of fixed shapes, with the step as it is."""
-    monkeypatch.setattr("lib.test.tracker.tracker.compiled", lambda step: step)
+    monkeypatch.setattr("mstgt.test.tracker.tracker.compiled", lambda step: step)
     images, box = clip
     plain, fixed = TrackerEngine(network, CFG), TrackerEngine(network, CFG, compile=True)
     targets = [fixed.start(images[0], box + [0, 0, i, i]) for i in range(3)]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.data.synthetic import live_synthetic
-from lib.test.analysis.metrics import iou
-from lib.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
-from lib.utils.errors import UserError
-from lib.utils.machine import is_fast_in
+from mstgt.config import load_config
+from mstgt.synthetic import live_synthetic
+from mstgt.test.analysis.metrics import iou
+from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
+from mstgt.utils.errors import UserError
+from mstgt.utils.machine import is_fast_in
 
 NAMES = "MSTGT-nano-128", "MSTGT-mini-128"
 THRESHOLDS = np.linspace(0, 1, 21)

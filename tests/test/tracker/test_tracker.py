@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import load_config
-from lib.models.mstgt import Prediction, TrackState, build_model
-from lib.test.tracker import Tracker, TrackerEngine
-from lib.test.tracker.tracker import hann_window
-from lib.utils.errors import UserError
+from mstgt.config import load_config
+from mstgt.models.mstgt import Prediction, TrackState, build_model
+from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker.tracker import hann_window
+from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)

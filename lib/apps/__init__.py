@@ -1,0 +1,1 @@
+"""Programs for people: a video on the command line, a page in the browser."""

@@ -1,0 +1,123 @@
+"""A video with its boxes, as every reader gives it and as training and testing take it.
+
+    videos = read_training_set("GOT10K_votval", root)    # a VideoSet
+    video = videos[0]                                    # a Video; its annotation is parsed here, not before
+    image = video.frames.read(0)                         # (H, W, 3) uint8 RGB
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ..utils.names import check_name, check_names
+from .images import decode_image
+from .store import FrameStore
+
+
+class Frames(Protocol):
+    """The pictures of a video."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        """Frame ``index`` as (H, W, 3) uint8 RGB.
+
+        reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
+        rows    how many of the picture's first rows are wanted, in pixels before reducing; None: all. A reader may
+                leave out the others
+        """
+
+    def where(self, index: int) -> str:
+        """How to name frame ``index`` to a person."""
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """Frames kept as encoded images in a store."""
+
+    store: FrameStore
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        return decode_image(self.store.read(self.keys[index]), self.where(index), reduce, rows)
+
+    def where(self, index: int) -> str:
+        return self.store.where(self.keys[index])
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video and what is known of its target.
+
+    boxes_xywh     (N, 4) float64, pixels, x and y 0-based top-left; NaN rows where the box is not known
+                   (hidden ground truth, frames outside the annotation), as annotated elsewhere
+    visible        (N,) bool: the target is in view and its box is valid
+    visible_ratio  (N,) float in [0, 1], the unoccluded share of the target; None where the dataset has none
+    object_class   the class name; None where the dataset has none
+    attributes     the names of the challenges that the video is annotated with
+    difficulty     how hard the video is, in [0, 1]; None where the dataset does not say
+    size_wh        width and height of the frames in pixels, where the annotation gives them
+    annotated      how many leading frames the annotation covers; None = all of them
+    notes          what a reader of scores should know about the annotation, one line each
+    """
+
+    name: str
+    frames: Frames
+    boxes_xywh: np.ndarray
+    visible: np.ndarray
+    visible_ratio: np.ndarray | None = None
+    object_class: str | None = None
+    attributes: tuple[str, ...] = ()
+    difficulty: float | None = None
+    size_wh: tuple[int, int] | None = None
+    annotated: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __post_init__(self) -> None:
+        n = len(self.frames)
+        if self.boxes_xywh.shape != (n, 4) or self.visible.shape != (n,):
+            raise ValueError(f"{self.name}: {n} frames, boxes {self.boxes_xywh.shape}, visible {self.visible.shape}")
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """A dataset split: names at once, videos parsed when asked for. The names come from files and folders, and name
+    result files: :class:`UserError` for one that could not, or that would name a file somewhere else.
+
+    ``missing`` names the videos that the split should have and that are not on disk.
+    ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
+    ``class_of`` does the same for the class of its target.
+    """
+
+    name: str
+    video_names: tuple[str, ...]
+    load: Callable[[str], Video] = field(repr=False)
+    missing: tuple[str, ...] = ()
+    difficulty_of: Callable[[str], float | None] | None = field(default=None, repr=False)
+    class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
+    lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
+    visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
+    state_of: Callable[[str], Hashable] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "the dataset's name")
+        check_names(self.video_names, f"{self.name}: the video")
+
+    def __len__(self) -> int:
+        return len(self.video_names)
+
+    def __getitem__(self, index: int) -> Video:
+        return self.load(self.video_names[index])
+
+    def __iter__(self) -> Iterator[Video]:
+        return (self.load(name) for name in self.video_names)

@@ -1,0 +1,1 @@
+"""The network for other runtimes: ONNX files and engines that run them."""

@@ -1,0 +1,251 @@
+"""Track with exported ONNX files in place of PyTorch's network; crops and boxes are those of ``TrackerEngine``.
+
+    engine = load_onnx_engine(cfg, OnnxFiles(folder, "MSTGT-nano-128"), device="cpu")
+    tracker = Tracker(engine)
+
+tracking/export.py writes the files, docs/export.md says what is in them. On the CPU it computes with as many threads as
+PyTorch is set to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..models.mstgt import TrackState
+from ..test.tracker.tracker import TrackerEngine
+from ..utils.errors import UserError, one_line
+from ..utils.files import file_sha256
+
+FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
+STATE = ("template", "cue", "guidance")
+START_INPUTS = ("picture",)
+STEP_INPUTS = ("picture", *STATE)
+STEP_OUTPUTS = ("boxes", "scores", "next_guidance")
+_SAID = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
+
+
+@dataclass(frozen=True)
+class OnnxFiles:
+    """Where the files of an exported network lie."""
+
+    folder: Path
+    name: str
+
+    @property
+    def start(self) -> Path:
+        return self.folder / f"{self.name}_start.onnx"
+
+    @property
+    def step(self) -> Path:
+        return self.folder / f"{self.name}_step.onnx"
+
+    @property
+    def step_int8(self) -> Path:
+        return self.folder / f"{self.name}_step_int8.onnx"
+
+
+def export_folder(save_dir: Path, config: str) -> Path:
+    """Where the files of a configuration lie unless somebody says otherwise."""
+    return save_dir / "export" / config
+
+
+def optional_package(name: str) -> ModuleType:
+    """The module called ``name``. Raises :class:`UserError` with the command that installs it where it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"ONNX cannot be used here ({error}): run `python -m pip install onnx onnxruntime onnxscript`"
+                        ) from error
+
+
+class OnnxPair:
+    """The two steps of a network, from ONNX files. Arrays in, arrays out; it keeps no state of any video.
+
+    metadata   what the frame step says of itself
+    any_batch  whether the batch is chosen at run time; else it is ``batch``
+    """
+
+    def __init__(self, start: Path, step: Path, device: str = "cpu"):
+        self._start, self._step = _session(start, device), _session(step, device)
+        _require_ends(self._start, start, START_INPUTS, STATE)
+        _require_ends(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
+        self._where = f"{start} and {step}"
+        self.metadata, other = _metadata(self._step, step), _metadata(self._start, start)
+        for key in other:
+            if key != "precision" and other[key] != self.metadata.get(key):
+                raise UserError(f"{start} and {step} are not of one export ({key[:60]!r}: {other[key][:60]!r}, "
+                                f"{self.metadata.get(key, '')[:60]!r}); export again")
+        self.any_batch = self.metadata["batch"] == "any"
+        if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
+            raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
+        self.batch = 1 if self.any_batch else int(self.metadata["batch"])
+
+    def start(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Template pictures (B, T, T, 3) uint8 -> the state before the first frame."""
+        return tuple(self._run(self._start, STATE, {"picture": picture}))
+
+    def step(self, picture: np.ndarray, state: Sequence[np.ndarray]
+             ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+        """Search pictures (B, S, S, 3) uint8 and the state before -> boxes (B, 4), scores (B,), the state after.
+
+        Boxes are cx, cy, w, h as shares of the search region.
+        """
+        inputs = dict(zip(STEP_INPUTS, (picture, *state), strict=True))
+        boxes, scores, guidance = self._run(self._step, STEP_OUTPUTS, inputs)
+        if boxes.shape != (len(picture), 4) or scores.shape != (len(picture),):
+            raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(picture)} "
+                            "pictures; export again")
+        return boxes, scores, (*state[:-1], guidance)
+
+    def _run(self, session: Any, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return session.run(outputs, inputs)
+        except _faults() as error:
+            raise UserError(f"{self._where} cannot be run ({_first_line(error)}); export again") from error
+
+
+def _session(path: Path, device: str) -> Any:
+    """An onnxruntime session on ``device``. Raises :class:`UserError` for a file that it cannot take."""
+    runtime = optional_package("onnxruntime")
+    if not path.is_file():
+        raise UserError(f"no exported network {path}; write it with `python tracking/export.py --config NAME"
+                        f"{' --int8' if 'int8' in path.stem else ''}`, or say where it is with --onnx_dir")
+    kind, _, index = device.partition(":")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if kind == "cuda":
+        if "CUDAExecutionProvider" not in runtime.get_available_providers():
+            raise UserError("this onnxruntime has no CUDA: give --num_gpus 0, or install onnxruntime-gpu in its place")
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(index or 0)}))
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        return runtime.InferenceSession(path, options, providers=providers)
+    except _faults() as error:
+        raise UserError(f"{path} is torn, or no ONNX file that this onnxruntime {runtime.__version__} can run "
+                        f"({_first_line(error)}); export again") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file that it cannot load or run."""
+    errors = optional_package("onnxruntime").capi.onnxruntime_pybind11_state
+    names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
+             "NotImplemented", "RuntimeException")
+    return (*(getattr(errors, name) for name in names), RuntimeError, ValueError, MemoryError)
+
+
+def _first_line(error: Exception) -> str:
+    return one_line((str(error).splitlines() or [type(error).__name__])[0][:300])
+
+
+@contextlib.contextmanager
+def _texts_of(path: Path) -> Iterator[None]:
+    """onnxruntime decodes a file's texts when they are asked for, and only then finds that they are none."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} names things by what is no text; export again") from error
+
+
+def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    with _texts_of(path):
+        ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
+    if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
+        takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
+        raise UserError(f"{path} takes {takes} and gives {gives}, not {', '.join(inputs)} and {', '.join(outputs)}; "
+                        "export again")
+
+
+def _metadata(session: Any, path: Path) -> dict[str, str]:
+    with _texts_of(path):
+        metadata = session.get_modelmeta().custom_metadata_map
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path} says format {metadata.get('format', 'nothing')[:60]!r}, this code reads {FORMAT!r}; "
+                        "export again")
+    lacking = [key for key in _SAID if key not in metadata]
+    if lacking:
+        raise UserError(f"{path} does not say its {', '.join(lacking)}; export again")
+    return metadata
+
+
+class OnnxEngine(TrackerEngine):
+    """A :class:`TrackerEngine` whose network is an :class:`OnnxPair`.
+
+    ``cfg`` says how to crop. What is part of the files must agree with it: sizes and normalisation; :class:`UserError`
+    names what does not.
+    """
+
+    def __init__(self, pair: OnnxPair, cfg: Any):
+        expected = {"template_size": cfg.TEST.TEMPLATE_SIZE, "search_size": cfg.TEST.SEARCH_SIZE,
+                    "mean": list(cfg.DATA.MEAN), "std": list(cfg.DATA.STD)}
+        for key, value in expected.items():
+            if _parsed(pair.metadata[key]) != value:
+                raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
+                                f"says {value}; export it again with these settings")
+        self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
+        self.mark = cfg.MODEL.TEMPLATE_MARK
+        self.device = torch.device("cpu")  # where pictures and states are
+        self.fixed_shapes = False  # files of a fixed batch are filled here
+
+    def start_batch(self, pictures: np.ndarray) -> TrackState:
+        count = len(pictures)
+        return _state(self.pair.start(self._filled(pictures)), count)
+
+    def step_batch(self, pictures: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:
+        count = len(pictures)
+        boxes, scores, after = self.pair.step(self._filled(pictures), [self._filled(t.numpy()) for t in state])
+        return np.concatenate([boxes, scores[:, None]], axis=1)[:count].tolist(), _state(after, count)
+
+    def _filled(self, array: np.ndarray) -> np.ndarray:
+        """The rows of a batch, the last one repeated up to the files' fixed batch."""
+        lacking = 0 if self.pair.any_batch else self.pair.batch - len(array)
+        if lacking < 0:
+            raise UserError(f"the exported network takes a batch of {self.pair.batch}, not {len(array)}: give "
+                            f"--batch {self.pair.batch}, or export it without a fixed batch")
+        return np.concatenate([array, np.repeat(array[-1:], lacking, axis=0)]) if lacking else array
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value; None for what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _state(arrays: Sequence[np.ndarray], count: int) -> TrackState:
+    return TrackState(*(torch.from_numpy(array[:count]) for array in arrays))
+
+
+def exported_origin(cfg: Any, files: OnnxFiles, int8: bool, checkpoint: str | Path | None) -> dict[str, Any]:
+    """What a manifest says of exported files: ``checkpoint`` and its hash, ``precision``, the files with their hashes,
+    and which ``onnxruntime`` runs them.
+
+    Raises :class:`UserError` where they do not fit ``cfg``, or come from other weights than a given ``checkpoint``.
+    """
+    step = files.step_int8 if int8 else files.step
+    metadata = load_onnx_engine(cfg, files, int8=int8).pair.metadata
+    if checkpoint is not None and file_sha256(checkpoint) != metadata["checkpoint_sha256"]:
+        raise UserError(f"{step} was exported from other weights than {checkpoint} (SHA-256 "
+                        f"{metadata['checkpoint_sha256'][:12]}…); export it again, or do not name a checkpoint")
+    return {"checkpoint": Path(checkpoint or metadata["checkpoint"]),
+            "checkpoint_sha256": metadata["checkpoint_sha256"], "precision": metadata["precision"],
+            "exported": {path.name: file_sha256(path) for path in (files.start, step)},
+            "onnxruntime": optional_package("onnxruntime").__version__}
+
+
+def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", int8: bool = False) -> OnnxEngine:
+    """The engine of exported files. Raises :class:`UserError` where they are missing or of other settings."""
+    return OnnxEngine(OnnxPair(files.start, files.step_int8 if int8 else files.step, device), cfg)

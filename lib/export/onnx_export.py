@@ -1,0 +1,199 @@
+"""The network as ONNX files, which any ONNX runtime can track with. docs/export.md is the manual.
+
+    report = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
+
+Writes ``<name>_start.onnx`` (template picture -> state), ``<name>_step.onnx`` (search picture and state -> box, score,
+next guidance) and, when asked, ``<name>_step_int8.onnx``. Pictures are uint8 as they come from the crop: normalisation
+and window are part of the graph. Each file is run with onnxruntime beside PyTorch on short synthetic videos before any
+of them gets its name; where they disagree, nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..models.mstgt import MSTGT, TrackState
+from ..test.tracker.frame import FrameStep
+from ..test.tracker.tracker import hann_window
+from ..utils.errors import UserError
+from ..utils.files import atomic_path, file_sha256
+from ..utils.version import code_version
+from .onnx_check import differences, largest_difference, step_seconds
+from .onnx_engine import FORMAT, START_INPUTS, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxFiles, OnnxPair, optional_package
+
+OPSET = 18
+OLDEST_TORCH = (2, 10)  # the exporters of 2.6, 2.8 and 2.9 fail, or lose names and the choice of B
+TOLERANCE = 1e-3  # of a box as a share of the search region, onnxruntime against PyTorch
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an export came to. Differences are those of boxes, as shares of the search region.
+
+    difference       fp32 file against PyTorch, the greatest
+    int8_difference  int8 file against the fp32 file, greatest and mean; None without int8
+    seconds          of one step with the fp32 and the int8 file; None without int8
+    """
+
+    difference: float
+    int8_difference: tuple[float, float] | None = None
+    seconds: tuple[float, float] | None = None
+
+
+def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
+    """What the files say of themselves: metadata, as ONNX has it from text to text."""
+    return {
+        "format": FORMAT,
+        "config": config,
+        "checkpoint": Path(checkpoint).name,
+        "checkpoint_sha256": file_sha256(checkpoint),
+        "template_size": str(cfg.TEST.TEMPLATE_SIZE),
+        "search_size": str(cfg.TEST.SEARCH_SIZE),
+        "template_factor": str(cfg.TEST.TEMPLATE_FACTOR),
+        "search_factor": str(cfg.TEST.SEARCH_FACTOR),
+        "template_mark": str(cfg.MODEL.TEMPLATE_MARK),
+        "mean": json.dumps(list(cfg.DATA.MEAN)),
+        "std": json.dumps(list(cfg.DATA.STD)),
+        "code": code_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def frame_step(network: MSTGT, metadata: Mapping[str, str]) -> FrameStep:
+    """What the files compute, in PyTorch."""
+    mean, std = (json.loads(metadata[key]) for key in ("mean", "std"))
+    return FrameStep(network, hann_window(network.grid), mean, std, torch.float32).eval()
+
+
+class _Start(nn.Module):
+    """uint8 template pictures (B, T, T, 3) -> the state's tensors."""
+
+    def __init__(self, network: MSTGT, metadata: Mapping[str, str]):
+        super().__init__()
+        self.frame = frame_step(network, metadata)
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.frame.network.start(self.frame.input(picture)))
+
+
+class _Step(_Start):
+    """uint8 search pictures (B, S, S, 3) and the state -> boxes (B, 4), scores (B,), the next guidance."""
+
+    def forward(self, picture: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        answers, after = self.frame(picture, TrackState(*state))
+        return answers[:, :4], answers[:, 4], after.guidance.clone()  # an output must not be an input itself
+
+
+def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, int8: bool = False,
+                   batch: int | None = None, tick: Callable[[str], object] = lambda stage: None) -> Report:
+    """Write and check the files of ``network``.
+
+    metadata  from :func:`about`
+    batch     a fixed batch; None: any, chosen at run time
+    tick      hears what is being done
+
+    Raises :class:`UserError` where a package is missing or too old, or where onnxruntime's boxes are not PyTorch's.
+    """
+    if torch.__version__ < OLDEST_TORCH:
+        raise UserError(f"the exporter of torch {torch.__version__} cannot write this network; install a newer torch, "
+                        "as `bash install.sh locked` does")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        optional_package(package)
+    network = copy.deepcopy(network).cpu().float().eval()
+    metadata = {**metadata, "precision": "fp32", "batch": str(batch or "any")}
+    with contextlib.ExitStack() as stack:
+        start, step, quantised = (stack.enter_context(atomic_path(path)) if wanted else None for path, wanted in
+                                  ((files.start, True), (files.step, True), (files.step_int8, int8)))
+        tick("template step")
+        _write(_Start(network, metadata), _example(network, batch)[:1], START_INPUTS, STATE, metadata, batch, start)
+        tick("frame step")
+        _write(_Step(network, metadata), _example(network, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
+        tick("check")
+        pair, batches = OnnxPair(start, step), [batch] if batch else [1, 2]
+        difference = largest_difference(frame_step(network, metadata), pair, batches)
+        if not difference <= TOLERANCE:
+            raise UserError(f"onnxruntime's boxes differ from PyTorch's by {difference:.2g} of the search region, more "
+                            f"than {TOLERANCE:g}; nothing was written (an untrained network may waver between cells)")
+        if not quantised:
+            return Report(difference)
+        tick("int8")
+        _quantise(step, quantised)
+        coarse = OnnxPair(start, quantised)
+        return Report(difference, differences(pair, coarse, batches[-1]), step_seconds([pair, coarse], batches[0]))
+
+
+def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
+    """A template picture, a search picture and a state: what the graphs are traced with."""
+    count = batch or 2  # tracing takes a size of 1 for a constant
+    template, search = (torch.zeros(count, size, size, 3, dtype=torch.uint8)
+                        for size in (network.template_size, network.search_size))
+    with torch.no_grad():
+        state = network.start(torch.zeros(count, 3, network.template_size, network.template_size))
+    return template, search, *(tensor.clone() for tensor in state)
+
+
+def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[str, ...], outputs: tuple[str, ...],
+           metadata: Mapping[str, str], batch: int | None, path: Path) -> None:
+    """Trace ``module`` and write it, with torch's exporter of the torch.export kind."""
+    any_batch = {0: torch.export.Dim("batch", min=1, max=1 << 16)}
+    variable = len(inputs) > 1  # _Step takes the state as *state: its shapes are a tuple of their own
+    shapes = (any_batch, (any_batch,) * (len(inputs) - 1)) if variable else (any_batch,)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # all first axes have the same name: so be it
+        program = torch.onnx.export(module.eval(), example, dynamo=True, opset_version=OPSET, verbose=False,
+                                    input_names=list(inputs), output_names=list(outputs),
+                                    dynamic_shapes=None if batch else shapes)
+    _save(program.model_proto, metadata, path)
+
+
+def _save(model: Any, metadata: Mapping[str, str], path: Path) -> None:
+    """Check and write a model. The exporter's notes (source lines and paths of this machine) stay out."""
+    onnx = optional_package("onnx")
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _quantise(step: Path, path: Path) -> None:
+    """Write the frame step with int8 weights in its matrix products; activations are quantised as they come.
+
+    Weights take 7 of the 8 bits: an x86 CPU without VNNI adds two products of 8 bits in 16, where they would saturate.
+    """
+    onnx = optional_package("onnx")
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # optional, slow to import, only wanted here
+
+    with _without_advice():
+        quantize_dynamic(step, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
+                         weight_type=QuantType.QInt8, reduce_range=True)
+    model = onnx.load(path)
+    _save(model, {entry.key: entry.value for entry in model.metadata_props} | {"precision": "int8"}, path)
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Drop the quantiser's advice to fold and infer shapes first: torch's exporter has done so."""
+    def wanted(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    logging.getLogger().addFilter(wanted)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(wanted)

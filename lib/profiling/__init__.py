@@ -1,0 +1,1 @@
+"""What a frame costs: parameters, FLOPs, time."""

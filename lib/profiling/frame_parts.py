@@ -1,0 +1,169 @@
+"""Where the time of a frame goes: decoding, crop, the network's parts, the box; beside the machine's limit.
+
+    profile = profile_frame(engine, seconds=5)
+    profile.parts, profile.product_rates    # the latter: FLOP/s of the product that the main stage mostly consists of
+
+A frame of 1280 x 720 px is tracked again and again in steps that are timed one by one. The network runs as the engine
+prepared it, but neither compiled nor as a graph: there parts cannot be told apart. The product of matrices is timed
+in between, so that both meet the same machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..data.images import decode_image
+from ..geometry.boxes import clip_box
+from ..geometry.crop import Crop
+from ..test.tracker import TrackerEngine
+from ..test.tracker.inference import PackedLinear
+from ..utils.files import atomic_path
+from .profile import PICTURE, time_rounds
+
+BOX = np.array([600.0, 300, 80, 100])
+NETWORK = ("stem", "guidance", "main stage", "head")
+_GREY, _COLOURS = "#999999", ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a frame: seconds (the median) and floating-point operations; 0 where there are none worth counting."""
+
+    name: str
+    seconds: float
+    flops: int
+
+    @property
+    def rate(self) -> float:
+        """FLOP/s."""
+        return self.flops / self.seconds
+
+
+class _Frame:
+    """One frame of a video, in steps. Each leaves what the next one needs."""
+
+    def __init__(self, engine: TrackerEngine):
+        self.engine, self.network = engine, engine.network
+        picture = np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8)
+        self.data = cv2.imencode(".jpg", cv2.GaussianBlur(picture, (0, 0), 2))[1].tobytes()
+        self.before = engine.start(picture, BOX).state
+        self.steps: dict[str, Callable[[], None]] = {
+            "decode": self.decode, "crop": self.crop, "input": self.input, "stem": self.stem,
+            "guidance": self.guidance, "main stage": self.main, "head": self.head, "box": self.box}
+
+    def decode(self) -> None:
+        self.image = decode_image(self.data, "the picture of the profile")
+
+    def crop(self) -> None:
+        settings = self.engine.settings
+        self.region = Crop.around(BOX, settings.SEARCH_FACTOR, settings.SEARCH_SIZE)
+        self.picture = self.region.cut(self.image)
+
+    def input(self) -> None:
+        self.search = self.engine.frame.input(torch.from_numpy(self.picture)[None].to(self.engine.device))
+
+    def stem(self) -> None:
+        self.x = self.network.embed_search(self.network.backbone.stem(self.search))
+
+    def guidance(self) -> None:
+        prompt = self.network.guidance.prompt(self.before.guidance)
+        self.after = self.network.advance(self.x, self.before)
+        self.tokens = torch.cat([self.before.cue, prompt, self.before.template, self.x], dim=1)
+
+    def main(self) -> None:
+        self.seen = self.network.backbone.main(self.tokens, keep=slice(-self.x.shape[1], None))
+
+    def head(self) -> None:
+        self.prediction = self.network.locate(self.seen)
+
+    def box(self) -> None:
+        boxes, scores = self.prediction.boxes(self.engine.frame.window)
+        answer = torch.cat([boxes, scores[:, None]], dim=1).tolist()[0]
+        clip_box(self.region.from_crop(np.array(answer[:4])), PICTURE[1], PICTURE[0])
+
+
+@dataclass(frozen=True)
+class FrameProfile:
+    """parts          of a frame, in their order
+    product_rates  FLOP/s of the main stage's tokens times a C x 4 C matrix: ``plain`` as PyTorch multiplies, and on a
+                   CPU where the engine packs its weights ``packed`` as well"""
+
+    parts: list[Part]
+    product_rates: dict[str, float]
+
+
+@torch.inference_mode()
+def profile_frame(engine: TrackerEngine, seconds: float) -> FrameProfile:
+    """From about ``seconds`` of tracking (five frames at least); everything by its median."""
+    steps = _Frame(engine).steps
+    flops = {}
+    for name, step in steps.items():
+        with FlopCounterMode(display=False, custom_mapping=_flops_of_packed()) as counter:
+            step()
+        flops[name] = counter.get_total_flops()
+    ways, product_flops = main_products(engine)
+    taken = {name: float(np.median(times)) for name, times in
+             time_rounds(steps | ways, engine.device, seconds).items()}
+    return FrameProfile([Part(name, taken[name], flops[name]) for name in steps],
+                        {name: product_flops / taken[name] for name in ways})
+
+
+def main_products(engine: TrackerEngine) -> tuple[dict[str, Callable[[], torch.Tensor]], int]:
+    """The product behind ``FrameProfile.product_rates``, in each way that there is, and its FLOPs."""
+    net = engine.network
+    state = engine.start(np.zeros((*PICTURE, 3), np.uint8), BOX).state
+    with torch.inference_mode():
+        tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template], 1).shape[1] + net.grid**2
+        x = torch.randn(1, tokens, net.spec.dim).to(state.cue)
+        layer = nn.Linear(net.spec.dim, 4 * net.spec.dim).to(state.cue)
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "plain": torch.inference_mode()(lambda: F.linear(x, layer.weight, layer.bias))}
+    if any(isinstance(module, PackedLinear) for module in net.modules()):
+        packed = PackedLinear(layer)
+        ways["packed"] = torch.inference_mode()(lambda: packed(x))
+    return ways, 2 * x.numel() * layer.out_features
+
+
+def _flops_of_packed() -> dict[Any, Callable[..., int]]:
+    """The formula for the one operator of the engine that PyTorch's counter does not know."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return {}
+
+    def count(x_shape: torch.Size, weight_shape: torch.Size, *_others: Any, **_more: Any) -> int:
+        return 2 * x_shape.numel() * weight_shape[0]
+
+    return {torch.ops.mkldnn._linear_pointwise: count}
+
+
+def draw_parts(parts: list[Part], title: str, path: Path) -> None:
+    """A bar as long as a frame, cut into its parts; PNG, PDF or SVG by the ending of ``path``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    total, start = sum(part.seconds for part in parts), 0.0
+    for part in parts:
+        colour = _COLOURS[NETWORK.index(part.name)] if part.name in NETWORK else _GREY
+        share = part.seconds / total
+        axes.barh(0, part.seconds * 1e3, left=start, color=colour, edgecolor="white",
+                  label=f"{part.name}  {part.seconds * 1e3:.2f} ms, {100 * share:.1f} %")
+        if share > 0.06:
+            axes.text(start + part.seconds * 500, 0, part.name, ha="center", va="center", color="white")
+        start += part.seconds * 1e3
+    axes.set(xlim=(0, start), yticks=[], xlabel="ms", title=title)
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    figure.legend(ncols=4, loc="outside lower center", frameon=False, fontsize=8)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)

@@ -1,0 +1,145 @@
+"""What a frame costs: parameters, FLOPs, and frames a second on this machine.
+
+FLOPs are counted by ``torch.utils.flop_counter`` (2 a multiply-add; matrix products, convolutions and attention
+included); thop's multiply-adds stand beside them (it misses the products inside attention).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import thop
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..models.mstgt import MSTGT
+from ..models.mstgt.checkpoint import unused_published_parameters
+from ..test.tracker import Tracker, TrackerEngine
+from ..utils import machine
+
+PICTURE = (720, 1280)
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """parameters; FLOPs of the template (once a sequence), of a frame, and of a frame as the published code runs it
+    (template and every token of every block in every frame); thop's multiply-adds of the last."""
+
+    parameters: int
+    published_parameters: int
+    template_flops: int
+    frame_flops: int
+    published_flops: int
+    thop_macs: int
+
+
+class _PublishedFrame(nn.Module):
+    """A frame as the published code runs it: the template again, and every token of every block."""
+
+    def __init__(self, network: MSTGT):
+        super().__init__()
+        self.network = network
+
+    def forward(self, template: torch.Tensor, search: torch.Tensor) -> torch.Tensor:
+        net = self.network
+        state = net.start(template)
+        x = net.embed_search(net.backbone.stem(search))
+        guidance = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
+        if net.guidance.recurrent:
+            guidance = net.guidance.block(guidance)
+        tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template, x], dim=1)
+        seen = net.locate(net.backbone.main(tokens)[:, -x.shape[1] :])
+        return seen.score.sum() + guidance.sum()
+
+
+def measure_cost(network: MSTGT) -> Cost:
+    """Count parameters and FLOPs of a batch of one."""
+    network = copy.deepcopy(network).cpu().eval()
+    template, search = (torch.zeros(1, 3, s, s) for s in (network.template_size, network.search_size))
+    with torch.inference_mode():
+        state = network.start(template)
+        published = _PublishedFrame(network)
+        parameters = sum(p.numel() for p in network.parameters())
+        flops = [_flops(f) for f in (lambda: network.start(template), lambda: network.step(search, state),
+                                     lambda: published(template, search))]
+        with contextlib.redirect_stdout(io.StringIO()):  # thop prints a line a layer
+            macs, _ = thop.profile(published, inputs=(template, search), verbose=False)
+    return Cost(parameters, parameters + unused_published_parameters(network), *flops, int(macs))
+
+
+@torch.inference_mode()
+def network_fps(engine: TrackerEngine, seconds: float) -> float:
+    """Frames a second of an engine's network alone, one frame at a time."""
+    rng = np.random.default_rng(0)
+    template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8)
+                        for size in (engine.settings.TEMPLATE_SIZE, engine.settings.SEARCH_SIZE))
+    state = engine.start_batch(template)
+    return _rate(lambda: engine.step_batch(search, state), engine.device, seconds)
+
+
+def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
+    """Frames a second of the whole tracker on 1280 x 720 pictures in memory: crop, network, box."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*PICTURE, 3), np.uint8)
+    tracker = Tracker(engine)
+    tracker.init(image, (600, 300, 80, 100))
+    target = tracker.target
+
+    def same_frame() -> None:
+        tracker.target = target  # an untrained network would walk away from the picture's middle
+        tracker.update(image)
+
+    return _rate(same_frame, engine.device, seconds)
+
+
+def device_name(device: torch.device) -> str:
+    """How to name ``device`` and the threads that work on it to a person."""
+    name = machine.device_name(device)
+    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
+
+
+def _flops(run: Callable[[], Any]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def time_rounds(works: Mapping[str, Callable[[], Any]], device: torch.device, seconds: float = 0.0,
+                rounds: int = 5) -> dict[str, np.ndarray]:
+    """The seconds of each of ``works`` in every round, after a warm-up; ``rounds``, and more while ``seconds`` last.
+
+    A round does all works one after the other; so what else the machine does meets all of them.
+    """
+    for _ in range(WARM_UP):
+        for work in works.values():
+            work()
+    times: dict[str, list[float]] = {name: [] for name in works}
+    until, done = time.perf_counter() + seconds, 0
+    while done < rounds or time.perf_counter() < until:
+        for name, work in works.items():
+            _wait(device)
+            started = time.perf_counter()
+            work()
+            _wait(device)
+            times[name].append(time.perf_counter() - started)
+        done += 1
+    return {name: np.array(taken) for name, taken in times.items()}
+
+
+def _rate(run: Callable[[], Any], device: torch.device, seconds: float) -> float:
+    """Calls a second over about ``seconds``: 1 / the median call."""
+    return 1 / float(np.median(time_rounds({"": run}, device, seconds)[""]))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

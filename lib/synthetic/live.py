@@ -1,0 +1,87 @@
+"""Synthetic videos without files: pictures are rendered when they are read.
+
+    video = synthetic_sequence(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)   # a Video
+    videos = live_synthetic(count=1000, seed=0, frames=36, size_wh=(320, 240))          # a VideoSet
+
+Planning a video and finding its boxes takes about as long as rendering ten frames. The last few plans of a process
+are kept, so that frames may be read in any order.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..data.video import Video, VideoSet
+from ..utils.errors import UserError, unknown_name
+from .world import World, make_world
+
+LIVE_SPLIT = 3  # beside train, val and test: live videos share a seed's number but no video and no texture with them
+
+
+@functools.lru_cache(maxsize=8)
+def _world(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], difficulty: float,
+           pool_key: tuple[int, ...]) -> World:
+    return make_world(seed_key, frames, size_wh, difficulty, pool_key)
+
+
+@dataclass(frozen=True)
+class SyntheticFrames:
+    """The pictures of a synthetic video, rendered on demand; small enough to send to another process."""
+
+    seed_key: tuple[int, ...]
+    frames: int
+    size_wh: tuple[int, int]
+    difficulty: float
+    pool_key: tuple[int, ...] = (0, LIVE_SPLIT)
+
+    def __len__(self) -> int:
+        return self.frames
+
+    @property
+    def world(self) -> World:
+        return _world(self.seed_key, self.frames, self.size_wh, self.difficulty, self.pool_key)
+
+    def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
+        """Frame ``index`` as (H, W, 3) uint8 RGB, always with all rows; see ``mstgt.data.video.Frames``."""
+        image = self.world.render(index)
+        if reduce == 1:
+            return image
+        size = tuple(-(-side // reduce) for side in self.size_wh)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    def where(self, index: int) -> str:
+        return f"synthetic video {'-'.join(map(str, self.seed_key))} frame {index}"
+
+
+def synthetic_sequence(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
+                       index: int = 0, name: str | None = None) -> Video:
+    """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is out of the image."""
+    pictures = SyntheticFrames((seed, LIVE_SPLIT, index), frames, tuple(size_wh), difficulty, (seed, LIVE_SPLIT))
+    world = pictures.world
+    found = world.annotation
+    return Video(name or f"SYN_Live_{index + 1:06d}", pictures, found.boxes_xywh.copy(), ~found.absent,
+                    found.visible_ratio.copy(), world.scene.object_class, found.attributes)
+
+
+def live_synthetic(count: int, seed: int = 0, frames: int = 36, size_wh: tuple[int, int] = (320, 240),
+                   difficulty: tuple[float, float] = (0.0, 1.0)) -> VideoSet:
+    """``count`` videos whose difficulty rises evenly over ``difficulty``; none is planned before it is asked for."""
+    low, high = difficulty
+    if count < 1 or frames < 2 or not 0 <= low <= high <= 1:
+        raise UserError(f"live synthetic set of {count} videos, {frames} frames, difficulty {low} to {high}: "
+                        "give 1 or more videos, 2 or more frames and two rising numbers in [0, 1]")
+    names = tuple(f"SYN_Live_{index + 1:06d}" for index in range(count))
+    steps = np.linspace(low, high, count)
+
+    def load(name: str) -> Video:
+        if name not in known:
+            raise unknown_name("synthetic video", name, names[:20])
+        index = known[name]
+        return synthetic_sequence(seed, frames, size_wh, float(steps[index]), index, name)
+
+    known = {name: index for index, name in enumerate(names)}
+    return VideoSet("synthetic_live", names, load)

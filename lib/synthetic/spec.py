@@ -1,0 +1,110 @@
+"""What a synthetic set on disk was made from, kept beside it as ``synthetic.json``.
+
+Everything that decides the content is here, and nothing else: a set can be made again from its spec, and a rerun can
+tell whether it continues the same set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..utils.errors import UserError, unknown_name
+from ..utils.files import write_json
+from .object_set import Cast, make_cast
+from .world import World, make_world
+
+FORMAT = 1  # raise when the same arguments no longer give the same pictures
+STYLES: dict[str, Callable[..., World | Cast]] = {"films": make_world, "casts": make_cast}
+SPLITS = ("train", "val", "test")
+SPEC_FILE = "synthetic.json"
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """Videos and frames of each split, picture size, seed, and the first and last difficulty of each split.
+
+    style: ``films`` (:mod:`mstgt.synthetic.world`) or ``casts`` (:mod:`mstgt.synthetic.object_set`).
+    """
+
+    videos: dict[str, int]
+    frames: dict[str, int]
+    size_wh: tuple[int, int]
+    seed: int
+    difficulty: dict[str, tuple[float, float]]
+    style: str = "films"
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if self.videos[split] < 0 or self.frames[split] < 2:
+                raise UserError(f"{split}: {self.videos[split]} videos of {self.frames[split]} frames; "
+                                "give 0 or more videos and 2 or more frames")
+            low, high = self.difficulty[split]
+            if not 0 <= low <= high <= 1:
+                raise UserError(f"{split}: difficulty {low} to {high}; give two rising numbers in [0, 1]")
+        if min(self.size_wh) < 64 or max(self.size_wh) > 4096:
+            raise UserError(f"size {self.size_wh[0]}x{self.size_wh[1]}: sides must lie between 64 and 4096 pixels")
+        if self.style not in STYLES:
+            raise unknown_name("style", self.style, STYLES)
+        if not 0 <= self.seed < 2 ** 63:
+            raise UserError(f"seed {self.seed}: give a whole number of 0 or more")
+
+    def video_name(self, split: str, index: int) -> str:
+        """``SYN_Train_000001`` for index 0 of train."""
+        return f"SYN_{split.capitalize()}_{index + 1:06d}"
+
+    def video_difficulty(self, split: str, index: int) -> float:
+        """Rises evenly over the split."""
+        low, high = self.difficulty[split]
+        return float(np.linspace(low, high, self.videos[split])[index]) if self.videos[split] > 1 else float(low)
+
+    def seed_key(self, split: str, index: int) -> tuple[int, ...]:
+        """The seed of a video, from nothing but the set's seed, the split and the index."""
+        return self.seed, SPLITS.index(split), index
+
+    def pool_key(self, split: str) -> tuple[int, ...]:
+        """Each split has textures of its own, so that a test says something about unseen ones."""
+        return self.seed, SPLITS.index(split)
+
+    def as_json(self) -> dict:
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.style == "films":  # as sets were described before there were styles
+            del values["style"]
+        return {"format": FORMAT, **values}
+
+
+def claim(root: Path, spec: SetSpec, overwrite: bool) -> bool:
+    """Make ``root`` the home of ``spec``. True when an old set has to go first.
+
+    Raises :class:`UserError` when ``root`` holds another set and ``overwrite`` is false, or holds something that is
+    no synthetic set at all.
+    """
+    path = root / SPEC_FILE
+    if not path.exists():
+        if root.is_dir() and any(root.iterdir()):
+            raise UserError(f"{root} is not empty and holds no {SPEC_FILE}: give another folder to --out")
+        if root.exists() and not root.is_dir():
+            raise UserError(f"{root} is a file: give a folder to --out")
+        write_json(path, spec.as_json())
+        return False
+    if read_spec_json(path) == spec.as_json():
+        return False
+    if not overwrite:
+        raise UserError(f"{root} holds a synthetic set made with other arguments (see {SPEC_FILE}): "
+                        "give another --out, or --overwrite to replace it")
+    return True
+
+
+def read_spec_json(path: Path) -> dict | None:
+    """The content of a spec file; None where it is not JSON (then it equals no spec)."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""Everything that draws: boxes on images, sheets, videos, plots, the HTML report."""

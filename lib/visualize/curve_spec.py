@@ -1,0 +1,46 @@
+"""The three curves that a tracker is shown by, for the pictures and for the report.
+
+    CURVE_KINDS["success"].curve(score), CURVE_KINDS["success"].value(score)      # (21,) shares, AUC in %
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..test.analysis import metrics
+from ..test.analysis.score import Curves
+
+
+@dataclass(frozen=True)
+class CurveKind:
+    """``x`` are the thresholds; ``figure`` and ``shares`` name the attributes of a score that rank and that are drawn.
+
+    ``x_name`` begins the reading of a threshold: "overlap above 0.5".
+    """
+
+    title: str
+    x_label: str
+    x_name: str
+    y_label: str
+    x: np.ndarray
+    shares: str
+    figure: str
+
+    def curve(self, score: Curves) -> np.ndarray:
+        return getattr(score, self.shares)
+
+    def value(self, score: Curves) -> float:
+        return getattr(score, self.figure)
+
+
+CURVE_KINDS = {
+    "success": CurveKind("Success", "overlap threshold", "overlap above", "share of frames above it (%)",
+                         metrics.OVERLAP_THRESHOLDS, "success", "auc"),
+    "precision": CurveKind("Precision", "centre error threshold (pixels)", "pixels off, at most",
+                           "share of frames within it (%)", metrics.CENTRE_THRESHOLDS, "precision_curve", "precision"),
+    "norm_precision": CurveKind("Normalised precision", "normalised centre error threshold", "normalised error at most",
+                                "share of frames within it (%)", metrics.NORMALISED_THRESHOLDS, "normalised_curve",
+                                "norm_precision"),
+}

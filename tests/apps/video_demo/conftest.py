@@ -1,0 +1,98 @@
+"""A small film with one bright square that moves, and a tracker that finds bright things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mstgt.visualize.video_writer import FilmWriter
+
+FRAMES, WIDTH, HEIGHT, SIDE = 12, 160, 120, 20
+_GROUND = np.random.default_rng(0).integers(0, 60, (HEIGHT // 10, WIDTH // 10, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+
+
+class BrightTracker:
+    """Answers the box around what is bright; its scores can be set beforehand."""
+
+    def __init__(self, scores=()):
+        self.scores, self.begun, self.box = list(scores), [], None
+
+    def init(self, image, box_xywh):
+        self.box = np.asarray(box_xywh, np.float64)
+        self.begun.append(self.box.tolist())
+
+    @property
+    def search_xywh(self):
+        return np.array([*(self.box[:2] - self.box[2:]), *(3 * self.box[2:])])
+
+    def update(self, image):
+        rows, columns = np.nonzero(image.min(axis=2) > 160)
+        if len(rows):
+            x, y = columns.min(), rows.min()
+            self.box = np.array([x, y, columns.max() + 1 - x, rows.max() + 1 - y], np.float64)
+        return self.box, self.scores.pop(0) if self.scores else 0.9
+
+
+def picture_at(frame: int) -> np.ndarray:
+    """The square's top-left is at (10 + 8 frame, 40 + 2 frame)."""
+    image = _GROUND.copy()
+    x, y = 10 + 8 * frame, 40 + 2 * frame
+    image[y : y + SIDE, x : x + SIDE] = 240
+    return image
+
+
+def box_at(frame: int) -> list[float]:
+    return [10 + 8 * frame, 40 + 2 * frame, SIDE, SIDE]
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[np.ndarray]:
+    return [picture_at(frame) for frame in range(FRAMES)]
+
+
+@pytest.fixture(scope="session")
+def film(pictures, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "square.mp4"
+    with FilmWriter(path, 10, (WIDTH, HEIGHT)) as writer:
+        for picture in pictures:
+            writer.add(picture)
+    return path
+
+
+@pytest.fixture
+def tracker() -> BrightTracker:
+    return BrightTracker()
+
+
+@pytest.fixture
+def bright():
+    """What makes such a tracker."""
+    return BrightTracker
+
+
+@pytest.fixture
+def box_of():
+    return box_at
+
+
+@pytest.fixture
+def broken_film(film, tmp_path):
+    """A film in which the packets of some frames are garbage."""
+    import av
+
+    def make(frames) -> Path:
+        data = bytearray(film.read_bytes())
+        with av.open(str(film)) as container:
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            by_time = sorted(packets, key=lambda packet: packet.pts)
+            for frame in frames:
+                packet = by_time[frame]
+                data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+        path = tmp_path / "broken.mp4"
+        path.write_bytes(data)
+        return path
+
+    return make

@@ -1,0 +1,218 @@
+"""Sources: what comes out of files, pictures and webcams, broken ones too."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from mstgt.apps.video_demo import webcam
+from mstgt.apps.video_demo.source import open_source
+from mstgt.apps.video_demo.video_file import upright
+from mstgt.utils.errors import UserError
+from mstgt.visualize.video_writer import FilmWriter
+
+ONE = 1 << 16
+# name: (the file's display matrix a b c d, what a player does with a stored picture)
+TURNS = {
+    "as it is": ((ONE, 0, 0, ONE), lambda stored: stored),
+    "clockwise": ((0, ONE, -ONE, 0), lambda stored: np.rot90(stored, -1)),
+    "upside down": ((-ONE, 0, 0, -ONE), lambda stored: np.rot90(stored, 2)),
+    "anticlockwise": ((0, -ONE, ONE, 0), lambda stored: np.rot90(stored)),
+    "mirrored": ((-ONE, 0, 0, ONE), lambda stored: stored[:, ::-1]),
+    "mirrored, anticlockwise": ((0, ONE, ONE, 0), lambda stored: np.rot90(stored[:, ::-1])),
+}
+
+
+def write_pictures(folder, pictures, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in zip(names, pictures, strict=True):
+        cv2.imwrite(str(folder / name), picture[..., ::-1])
+
+
+def alike(one, other) -> bool:
+    return one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 6
+
+
+def test_a_video_gives_its_frames_in_order_and_again(film, pictures):
+    with open_source(film) as source:
+        assert (source.name, source.fps, source.frames, source.size_wh) == ("square", 10, 12, (160, 120))
+        for _ in range(2):
+            found = list(source)
+            assert [index for index, _ in found] == list(range(12))
+            assert all(image.dtype == np.uint8 and alike(image, picture)
+                       for (_, image), picture in zip(found, pictures, strict=True))
+        late = list(source.read(9))
+        assert [index for index, _ in late] == [9, 10, 11] and alike(late[0][1], pictures[9])
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turned_phone_gives_upright_pictures(turn, tmp_path, pictures):
+    (a, b, c, d), shown = TURNS[turn]
+    path = tmp_path / "phone.mp4"
+    with FilmWriter(path, 10, (160, 120)) as writer:
+        writer.add(pictures[0])
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
+    assert data[matrix - 40] == 0 and struct.unpack_from(">9i", data, matrix) == (ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", data, matrix, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    expected = shown(pictures[0])
+    with open_source(path) as source:
+        assert source.size_wh == expected.shape[1::-1]
+        assert alike(next(iter(source))[1], expected)
+
+
+def test_upright_follows_the_matrix_pixel_by_pixel():
+    stored = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, 2)
+    for (a, b, c, d), _ in TURNS.values():
+        picture = upright(stored, np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32))
+        places = {(x, y): (a * x + c * y, b * x + d * y) for x in range(3) for y in range(2)}
+        left, top = (min(place[side] for place in places.values()) for side in (0, 1))
+        for (x, y), (to_x, to_y) in places.items():
+            assert picture[(to_y - top) // ONE, (to_x - left) // ONE, 0] == stored[y, x, 0]
+
+
+def test_unreadable_frames_keep_their_places(broken_film, pictures):
+    with open_source(broken_film([5, 11])) as source:
+        found = list(source)
+    assert [index for index, _ in found] == list(range(12))
+    assert [index for index, image in found if image is None] == [5, 11]
+    assert alike(found[4][1], pictures[4])
+
+
+def test_what_a_file_says_of_itself_need_not_be_text(film, tmp_path, pictures):
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(film.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
+    assert path.read_bytes() != film.read_bytes()
+    with open_source(path) as source:
+        assert alike(next(iter(source))[1], pictures[0])
+
+
+def test_a_truncated_file_ends_early(film, tmp_path):
+    data = film.read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) * 3 // 4])
+    with open_source(path) as source:
+        assert source.frames == 12
+        assert 0 < sum(image is not None for _, image in source) < 12
+
+
+@pytest.mark.parametrize("content", ["", "no video", "head", "sound", "all broken"])
+def test_files_without_pictures_are_named(content, film, tmp_path, broken_film):
+    path = tmp_path / "x.mp4"
+    if content == "sound":
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=8000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 8000
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    elif content == "all broken":
+        path = broken_film(range(12))
+    else:
+        path.write_bytes(film.read_bytes()[:400] if content == "head" else content.encode())
+    with pytest.raises(UserError, match=rf"cannot read \S*{path.name}") as caught:
+        open_source(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_playlist_is_refused(film, tmp_path):
+    path = tmp_path / "list.m3u8"
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{film}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(UserError, match="list.m3u8"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("inner", ["", "img"])
+def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, pictures):
+    names = ["2.png", "10.png", "1.png"]
+    write_pictures(tmp_path / "Car" / inner, pictures[:3], names)
+    (tmp_path / "Car" / inner / "._1.png").write_bytes(b"what a Mac leaves")
+    (tmp_path / "Car" / inner / "notes.txt").write_text("no picture")
+    for what in {tmp_path / "Car", tmp_path / "Car" / inner}:
+        with open_source(str(what)) as source:
+            assert (source.name, source.fps, source.frames, source.size_wh) == ("Car", 25, 3, (160, 120))
+            images = [image for _, image in source]
+        assert all(np.array_equal(image, pictures[i]) for image, i in zip(images, (2, 0, 1), strict=True))
+
+
+def test_globs(tmp_path, pictures, film):
+    write_pictures(tmp_path / "walk", pictures[:3], ["a1.png", "a2.png", "b1.png"])
+    with open_source(f"{tmp_path}/walk/a*.png") as source:
+        assert (source.name, source.frames) == ("walk", 2)
+    with open_source(f"{film.parent}/*.mp4") as source:
+        assert source.name == "square"
+    with pytest.raises(UserError, match=r"no pictures match .*c\*\.png"):
+        open_source(f"{tmp_path}/walk/c*.png")
+
+
+def test_unreadable_pictures_keep_their_places(tmp_path, pictures):
+    write_pictures(tmp_path / "v", pictures[:3], ["1.png", "2.png", "3.png"])
+    whole = (tmp_path / "v" / "1.png").read_bytes()
+    (tmp_path / "v" / "1.png").write_bytes(b"")
+    with open_source(tmp_path / "v") as source:
+        assert [image is None for _, image in source] == [True, False, False]
+        assert source.size_wh == (160, 120)
+        (tmp_path / "v" / "2.png").unlink()
+        assert [image is None for _, image in source.read(1)] == [True, False]
+    with open_source(tmp_path / "v" / "3.png") as source:
+        assert (source.name, source.frames) == ("3", 1)
+    (tmp_path / "v" / "3.png").write_bytes(whole[:8])
+    with pytest.raises(UserError, match="none of the 2 pictures"):
+        open_source(tmp_path / "v")
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    for what, message in ((tmp_path / "no.mp4", "no such video"), ("", "no such video"), (tmp_path, "no pictures"),
+                          ("a\0b", "no such video"), (os.devnull, "neither a file nor a folder")):
+        with pytest.raises(UserError, match=message):
+            open_source(what)
+
+
+class Camera:
+    """A webcam of OpenCV that fails at some frames, and breaks off."""
+
+    def __init__(self, pictures, bad=(), ends=10**9, fps=30.0):
+        self.pictures, self.bad, self.ends, self.fps, self.taken, self.released = pictures, bad, ends, fps, 0, False
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def read(self):
+        self.taken += 1
+        if self.taken in self.bad or self.taken > self.ends:
+            return False, None
+        return True, self.pictures[self.taken % 12][..., ::-1]
+
+    def get(self, _what):
+        return self.fps
+
+    def release(self):
+        self.released = True
+
+
+def test_a_webcam(monkeypatch, pictures):
+    camera = Camera(pictures, bad=(8,), ends=9)
+    monkeypatch.setattr(webcam.cv2, "VideoCapture", {3: camera}.get)
+    with open_source("3") as source:
+        assert (source.name, source.fps, source.frames, source.size_wh) == ("webcam_3", 30, None, (160, 120))
+        assert np.array_equal(next(iter(source))[1], pictures[webcam.WARM_UP])
+        found = list(source)
+    assert np.array_equal(found[0][1], pictures[webcam.WARM_UP]), "frame 0 is the picture on which a box was drawn"
+    assert [image is None for _, image in found[:5]] == [False, False, False, True, False]
+    assert len(found) == 5 + webcam.PATIENCE - 1 and all(image is None for _, image in found[5:])
+    assert camera.released
+
+
+def test_a_webcam_that_gives_nothing(monkeypatch, pictures):
+    camera = Camera(pictures, ends=0)
+    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda index: camera)
+    with pytest.raises(UserError, match="webcam 1"):
+        open_source(1)
+    assert camera.released
+    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda index: Camera(pictures, fps=0.0))
+    assert open_source(1).fps == webcam.DEFAULT_FPS

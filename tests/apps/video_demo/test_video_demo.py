@@ -1,0 +1,279 @@
+"""The command: the files that it leaves, how a track is put right, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mstgt.apps.video_demo import webcam, window
+from mstgt.apps.video_demo.record import Spread, spans
+from mstgt.apps.video_demo.rows import read_rows
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.utils.errors import run_command
+from tracking import video_demo
+
+FILES = ["boxes.csv", "film.mp4", "sheet.png"]
+
+
+@pytest.fixture
+def demo(monkeypatch, tmp_path, capsys, bright):
+    """Runs the command on trackers that find bright things; gives status, standard output and error."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("MSTGT_SAVE_DIR", str(tmp_path / "save"))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments, tracker=None):
+        monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, arguments)])
+        if tracker != "real":
+            monkeypatch.setattr(video_demo, "load_tracker", lambda *_, **__: tracker or bright())
+        with pytest.raises(SystemExit) as ended:
+            run_command(video_demo.main)
+        return ended.value.code, *capsys.readouterr()
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def lines(out):
+    return (out / "boxes.csv").read_text().splitlines()
+
+
+def film_frames(out):
+    with av.open(str(out / "film.mp4")) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_film_rows_and_sheet(demo, film, tmp_path, box_of):
+    status, said, complained = demo(film, "--init_box", *box_of(0))
+    out = tmp_path / "save" / "video_demo" / "square"
+    assert (status, complained) == (0, "")
+    assert sorted(os.listdir(out)) == FILES
+    assert "square: frames 0 to 11" in said and all(str(out / name) in said for name in FILES)
+    assert "lost" not in said and "cannot be read" not in said and "damaged" not in said
+    rows = read_rows(out / "boxes.csv")
+    assert [row.frame for row in rows] == list(range(12)) and film_frames(out) == 12
+    assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
+    assert lines(out)[1] == "0,0.000,10.00,40.00,20.00,20.00,1.0000,,,,,0,1"
+    assert lines(out)[4].startswith("3,0.300,") and rows[3].score == 0.9
+    assert cv2.imread(str(out / "sheet.png")).std() > 10
+
+
+def test_a_correction_keeps_the_rows_before_it(demo, film, tmp_path, box_of, bright):
+    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=bright([0.3] * 11))
+    before = lines(tmp_path / "o")
+    tracker = bright([0.7] * 11)
+    status, said, _ = demo(film, "--correct", 6, *box_of(6), "--correct", 9, 1, 2, 30, 40, "--out", tmp_path / "o",
+                           tracker=tracker)
+    after = lines(tmp_path / "o")
+    assert status == 0 and "frames 0 to 11" in said and film_frames(tmp_path / "o") == 12
+    assert after[:7] == before[:7] and len(after) == 13
+    assert tracker.begun == [box_of(6), [1, 2, 30, 40]]
+    assert [row.score for row in read_rows(tmp_path / "o" / "boxes.csv")] == [1, *[0.3] * 5, 1, 0.7, 0.7, 1, 0.7, 0.7]
+    tracker = bright()
+    demo(film, "--correct", 11, 5, 6, 7, 8, "--out", tmp_path / "o", tracker=tracker)
+    assert lines(tmp_path / "o")[:12] == after[:12], "a second time, with the first corrections kept"
+    assert tracker.begun == [[5, 6, 7, 8]]
+
+
+def test_corrections_on_the_way(demo, film, tmp_path, box_of, bright):
+    tracker = bright()
+    status, _, _ = demo(film, "--init_box", *box_of(2), "--start", 2, "--frames", 6, "--correct", 5, *box_of(5),
+                        "--out", tmp_path / "o", tracker=tracker)
+    assert status == 0 and tracker.begun == [box_of(2), box_of(5)]
+    assert [row.frame for row in read_rows(tmp_path / "o" / "boxes.csv")] == list(range(2, 8))
+    assert demo(film, "--correct", 4, *box_of(4), "--frames", 4, "--out", tmp_path / "o")[0] == 0
+    assert [row.frame for row in read_rows(tmp_path / "o" / "boxes.csv")] == list(range(2, 6))
+
+
+def test_lost_and_unreadable_frames_are_named(demo, broken_film, tmp_path, box_of, bright):
+    status, said, complained = demo(broken_film([4, 11]), "--init_box", *box_of(0), "--out", tmp_path / "o",
+                                    "--lost_score", 0.4, tracker=bright([0.0] * 9))
+    assert (status, complained) == (0, "")
+    assert "cannot be read, the last box was kept: frames 4, 11" in said
+    assert "probably lost (mean score below 0.4): frames 6 to 11" in said and "--correct" in said
+    rows = read_rows(tmp_path / "o" / "boxes.csv")
+    assert [row.frame for row in rows if not row.readable] == [4, 11] and rows[4].score == 0
+    assert np.array_equal(rows[4].box_xywh, rows[3].box_xywh)
+    assert film_frames(tmp_path / "o") == 12
+
+
+def test_a_truncated_file_is_tracked_as_far_as_it_goes(demo, film, tmp_path, box_of):
+    data = film.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) * 3 // 4])
+    status, said, _ = demo(tmp_path / "cut.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")
+    assert status == 0 and "of the 12 frames that it promises" in said
+    assert 0 < film_frames(tmp_path / "o") < 12
+
+
+def test_everything_wrong_is_one_line(demo, film, tmp_path):
+    box = ("--init_box", 10, 40, 20, 20)
+    out = ("--out", tmp_path / "o")
+    cases = [
+        (("no.mp4", *box), "no such video"),
+        ((film,), "--init_box x y w h: there is no display"),
+        ((film, "--init_box", 10, 40, 0, 20), "frame 0: a box is four"),
+        ((film, *box, "--start", 12), "the last of square is 11"),
+        ((film, *box, "--frames", 0), "--frames at least 1"),
+        ((film, *box, "--lost_score", 2), "--lost_score from 0 to 1"),
+        ((film, "--correct", 5, 10, 40, 20, 20), "to correct: track the video first"),
+        ((film, "--correct", 5.5, 10, 40, 20, 20), "FRAME is a whole number"),
+        ((film, *box, "--correct", 50, 10, 40, 20, 20), "the last of square is 11"),
+    ]
+    for arguments, message in cases:
+        status, said, complained = demo(*arguments, *out)
+        assert (status, said) == (1, ""), arguments
+        assert complained.startswith("error: ") and message in complained and complained.count("\n") == 1
+        assert not (tmp_path / "o").exists() or os.listdir(tmp_path / "o") == []
+
+
+def test_a_correction_that_does_not_fit_leaves_everything(demo, film, tmp_path, box_of):
+    out = ("--out", tmp_path / "o")
+    demo(film, "--init_box", *box_of(3), "--start", 3, "--frames", 4, *out)
+    before = {name: (tmp_path / "o" / name).read_bytes() for name in FILES}
+    for arguments, message in (
+            (("--correct", 9, *box_of(9)), "has frames 3 to 6: the first correction cannot be at frame 9"),
+            (("--correct", 2, *box_of(2)), "has frames 3 to 6"),
+            (("--correct", 5, *box_of(5), "--start", 3), "leave --start out"),
+            (("--correct", 5, *box_of(5), "--frames", 2), "ends before the first correction"),
+            (("--correct", 5, 1, 2, 0, 4), "frame 5: a box is four")):
+        status, _, complained = demo(film, *arguments, *out)
+        assert status == 1 and message in complained, complained
+    (tmp_path / "o" / "boxes.csv").write_text("frame,x\n1,2\n")
+    assert "has not the columns" in demo(film, "--correct", 5, *box_of(5), *out)[2]
+    (tmp_path / "o" / "boxes.csv").write_bytes(before["boxes.csv"].replace(b"4,0.400", b"four,0.4"))
+    assert "boxes.csv, line 3: not a row" in demo(film, "--correct", 5, *box_of(5), *out)[2]
+    assert (tmp_path / "o" / "film.mp4").read_bytes() == before["film.mp4"]
+
+
+def test_ctrl_c_leaves_a_files_track_as_it_was(demo, film, tmp_path, box_of, bright):
+    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o")
+    before = {name: (tmp_path / "o" / name).read_bytes() for name in FILES}
+
+    class Interrupted(bright):
+        def update(self, image):
+            signal.raise_signal(signal.SIGINT)
+            return super().update(image)
+
+    assert demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())[0] == 130
+    assert {name: (tmp_path / "o" / name).read_bytes() for name in os.listdir(tmp_path / "o")} == before
+
+
+class Camera:
+    """A webcam whose user has had enough at its ninth picture."""
+
+    def __init__(self, picture):
+        self.picture, self.taken = picture, 0
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def read(self):
+        self.taken += 1
+        if self.taken == 9:
+            signal.raise_signal(signal.SIGINT)
+        assert self.taken < 12
+        return True, self.picture
+
+    def get(self, _what):
+        return 25.0
+
+    def release(self):
+        pass
+
+
+def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, box_of):
+    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
+    status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o")
+    assert status == 0 and "webcam_0: frames 0 to 4" in said and film_frames(tmp_path / "o") == 5
+    assert signal.getsignal(signal.SIGINT).__module__ == "mstgt.utils.errors", "Ctrl-C is the command's again"
+    assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
+    assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
+
+
+def test_a_box_drawn_with_the_mouse(demo, monkeypatch, film, tmp_path, box_of, bright):
+    monkeypatch.setattr(video_demo, "has_display", lambda: True)
+    shown, tracker, drawn = [], bright(), [(0, 0, 0, 0), tuple(box_of(1))]
+    monkeypatch.setattr(window, "cv2", Screen(shown, drawn))
+    status, _, complained = demo(film, "--out", tmp_path / "o")
+    assert status == 1 and "no box was drawn" in complained
+    status, said, _ = demo(film, "--start", 1, "--show", "--out", tmp_path / "o", tracker=tracker)
+    assert status == 0 and tracker.begun == [box_of(1)]
+    assert len(shown) == 5 and "frames 1 to 5" in said, "q was pressed at the fifth"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a screen")
+def test_a_display_must_answer(monkeypatch):
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for display, there in (("", False), (":9876", False), ("nonsense", False), ("127.0.0.1:x", False),
+                               (f"127.0.0.1:{port - 6000}.0", True), ("127.0.0.1:99999", False)):
+            monkeypatch.setenv("DISPLAY", display)
+            assert window.has_display() == there, display
+
+
+class Screen:
+    """OpenCV with windows on which somebody draws, and presses q at the fifth picture."""
+
+    def __init__(self, shown, drawn):
+        self.shown, self.drawn = shown, drawn
+
+    def __getattr__(self, name):
+        return getattr(cv2, name)
+
+    def namedWindow(self, *_):  # noqa: N802
+        pass
+
+    resizeWindow = destroyAllWindows = namedWindow  # noqa: N815
+
+    def selectROI(self, *_, **__):  # noqa: N802
+        return self.drawn.pop(0)
+
+    def imshow(self, _title, picture):
+        self.shown.append(picture)
+
+    def waitKey(self, _ms):  # noqa: N802
+        return ord("q") if len(self.shown) == 5 else -1
+
+    def getWindowProperty(self, *_):  # noqa: N802
+        return 1.0
+
+
+def test_show_without_a_display_is_only_a_warning(demo, film, tmp_path, box_of, caplog):
+    status, _, _ = demo(film, "--init_box", *box_of(0), "--frames", 2, "--show", "--out", tmp_path / "o")
+    assert status == 0 and "no display" in caplog.text and film_frames(tmp_path / "o") == 2
+
+
+def test_with_the_network(demo, film, tmp_path, box_of):
+    torch.manual_seed(0)
+    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano-128")).state_dict()}, tmp_path / "net.pth.tar")
+    given = ("--checkpoint", tmp_path / "net.pth.tar", "--device", "cpu", "--frames", 3, "--out", tmp_path / "o")
+    status, said, complained = demo(film, "--init_box", *box_of(0), *given, tracker="real")
+    assert (status, complained) == (0, "") and "frames 0 to 2" in said
+    status, _, complained = demo(film, "--init_box", 500, 40, 20, 20, *given, tracker="real")
+    assert status == 1 and "lies outside the picture of 160 x 120 px" in complained and complained.count("\n") == 1
+
+
+def test_the_sheet_shows_the_first_the_last_and_others_between():
+    for count in (1, 3, 4, 5, 100, 1000):
+        spread, made = Spread(4), []
+        for number in range(count):
+            spread.offer(lambda number=number, made=made: made.append(number) or number)
+        found = spread.chosen()
+        assert (found[0], found[-1], len(found)) == (0, count - 1, min(4, count))
+        assert max(np.diff(found), default=0) <= max(1, 0.5 * count) and len(made) <= 80
+
+
+def test_spans():
+    assert [spans(frames) for frames in ([], [3], [3, 4], [1, 3, 4, 5, 9])] == ["", "3", "3 to 4", "1, 3 to 5, 9"]
+    assert spans(range(0, 40, 2), most=2) == "0, 2 and 18 more"

@@ -1,0 +1,27 @@
+"""A film and a server for the tests here, which are left out where aiohttp is not installed."""
+
+import importlib.util
+
+import pytest
+
+if importlib.util.find_spec("aiohttp") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory) -> bytes:
+    """Ten frames of a square that moves to the right."""
+    from tests.apps.web_demo.helpers import make_film
+
+    return make_film(tmp_path_factory.mktemp("film") / "film.mp4")
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A server whose tracker follows red things; its folder is empty."""
+    from tests.apps.web_demo.helpers import serving
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with serving(folder) as server:
+        yield server

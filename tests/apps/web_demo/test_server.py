@@ -1,0 +1,156 @@
+"""The server's life: how it ends, whatever is under way, and what it leaves: nothing. And the command itself."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+
+from mstgt.apps.web_demo import load_server
+from mstgt.apps.web_demo.server import Settings, serve
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
+from mstgt.utils.errors import UserError
+from tests.apps.web_demo.helpers import RedTracker, Served, true_box
+from tracking import web_demo
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Remote(Served):
+    """A server of which only the address is known."""
+
+    def __init__(self, url):
+        super().__init__(url, Path(), None, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_and_removes_the_folder(number, film, tmp_path, monkeypatch):
+    """While one video is tracked and another is on its way."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen, errors = [], []
+
+    def visit(url):
+        try:
+            server = Remote(url)
+            video = server.upload(film)["id"]
+            coming = http.client.HTTPConnection(urlsplit(url).netloc)
+            coming.putrequest("POST", "/videos")
+            coming.putheader("Origin", url.rstrip("/"))
+            coming.putheader("Content-Length", "1000000")
+            coming.endheaders(film[:1000])
+            [folder] = tmp_path.iterdir()
+            seen.append((folder.name, folder.stat().st_mode & 0o777))
+
+            def kill(event):
+                if event.get("frame") == 2:
+                    os.kill(os.getpid(), number)
+                return False
+
+            seen.append(server.track(video, {"0": true_box(0)}, kill)[-1]["kind"])
+            coming.close()
+        except BaseException as error:  # noqa: BLE001  (of another thread: told below)
+            errors.append(error)
+            os.kill(os.getpid(), number)
+
+    visitor = []
+    serve(Settings("Red", "cpu", 0), lambda: RedTracker(lambda: time.sleep(0.02)),
+          lambda url: visitor.append(threading.Thread(target=visit, args=(url,))) or visitor[0].start())
+    assert list(tmp_path.iterdir()) == []
+    visitor[0].join(10)
+    assert errors == [] and seen[0][0].startswith("mstgt-web-") and seen[0][1] == 0o700
+    assert seen[1] != "done"
+
+
+def test_a_port_that_is_taken_is_told_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port} .*--port"):
+            serve(Settings("Red", "cpu", port), RedTracker)
+    with pytest.raises(UserError, match="no such port"):
+        serve(Settings("Red", "cpu", 70_000), RedTracker)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(UserError, match=r"pip install 'mstgt\[web\]'"):
+        load_server()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Of an untrained network."""
+    path = tmp_path / "random.pth.tar"
+    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano-128")).state_dict()}, path)
+    return path
+
+
+def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, film, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr(sys, "argv", ["web_demo.py", "--checkpoint", str(checkpoint), "--device", "cpu", "--port", "0"])
+    events, visitors = [], []
+
+    def visit(url):
+        try:
+            server = Remote(url)
+            assert b"MSTGT-nano-128" in server.ask("GET", "/")[1]
+            events.extend(server.track(server.upload(film)["id"], {"0": true_box(0)}))
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def say(url):
+        visitors.append(threading.Thread(target=visit, args=(url,)))
+        visitors[0].start()
+        said(url)
+
+    said = web_demo.say
+    monkeypatch.setattr(web_demo, "say", say)
+    web_demo.main()
+    visitors[0].join()
+    assert events[-1]["kind"] == "done" and events[-1]["frames"] == 10
+    assert re.fullmatch(r"Open http://127\.0\.0\.1:\d+/ in a browser; Ctrl-C ends\.\n", capsys.readouterr().out)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.nightly
+def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, film, tmp_path):
+    """While it tracks. Most of the time is the start of Python."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    process = subprocess.Popen([sys.executable, str(ROOT / "tracking" / "web_demo.py"), "--checkpoint", str(checkpoint),
+                                "--device", "cpu", "--port", "0"], env=environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        server = Remote(re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0])
+        server.track(server.upload(film)["id"], {"0": true_box(0)},
+                     lambda event: event.get("frame") == 2 and process.send_signal(signal.SIGTERM))
+        _, complaints = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0 and "Traceback" not in complaints
+    assert list(temporary.glob("mstgt*")) == []
+
+
+@pytest.mark.parametrize("flag", ["--jobs", "--max_mb", "--max_frames", "--max_videos"])
+def test_limits_must_be_limits(flag, monkeypatch):
+    for value in ("0", "-1", "99999999999"):
+        monkeypatch.setattr(sys, "argv", ["web_demo.py", flag, value])
+        with pytest.raises(UserError, match=flag):
+            web_demo.parse()

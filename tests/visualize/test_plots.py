@@ -1,0 +1,48 @@
+"""Which pictures there are, that they open, and that trackers can be told apart in them."""
+
+import dataclasses
+
+import cv2
+import pytest
+
+from mstgt.test.analysis.score import TRIVIAL, average
+from mstgt.visualize.plot_style import looks
+from mstgt.visualize.plots import SUFFIXES, draw_plots
+
+CURVES = {"success", "precision", "norm_precision"}
+
+
+def drawn(paths):
+    return {path.stem for path in paths if path.suffix == ".png"}
+
+
+def test_everything_there_is_data_for_is_drawn_as_png_and_pdf(make_small_report, tmp_path):
+    report, _ = make_small_report([f"{'very_' * 20}long $_{{{i}" for i in range(12)], videos=1)
+    paths = draw_plots(report, tmp_path)
+    assert drawn(paths) == CURVES | {"attributes", "attributes_radar", "speed"}
+    assert sorted(paths) == sorted(tmp_path.iterdir()) and {p.suffix for p in paths} == set(SUFFIXES)
+    for path in paths:
+        if path.suffix == ".pdf":
+            assert path.read_bytes().startswith(b"%PDF")
+        else:
+            assert cv2.imread(str(path)).std() > 5
+
+
+def test_pictures_without_data_are_left_out_and_old_ones_removed(make_small_report, tmp_path):
+    report, _ = make_small_report(["a", "b"], videos=2, attributes=(), times=False)
+    for name in ("speed.png", "attributes.pdf", "mine.png"):
+        (tmp_path / name).write_text("old")
+    assert drawn(draw_plots(report, tmp_path)) == CURVES
+    assert (tmp_path / "mine.png").exists() and not (tmp_path / "speed.png").exists()
+    assert not (tmp_path / "attributes.pdf").exists()
+    assert draw_plots(dataclasses.replace(report, scores=()), tmp_path) == []
+
+
+@pytest.mark.parametrize("count", [1, 7, 12, 20])
+def test_no_two_trackers_look_the_same(make_small_report, count):
+    report, _ = make_small_report(["a"], videos=1)
+    videos = report.scores[0].video_scores
+    scores = [average(f"t{i}", videos, 1) for i in range(count)]
+    found = looks([report.trivial, *scores])
+    assert len({(look.colour, look.dash) for look in found.values()}) == count + 1
+    assert found["t0"] == looks(scores)["t0"] and TRIVIAL in found
