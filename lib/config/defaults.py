@@ -14,6 +14,7 @@ DEFAULTS: dict[str, Any] = {
     "DA": {  # augmentation of training samples
         "border_prob": 0.0,  # probability of a crop that puts the target across the crop's edge
         "sfactor": [4.0, 4.0],  # lowest and highest random search factor (crop side / sqrt(w*h) of the target)
+        "negative_prob": 0.0,  # probability of a sample with search regions from which the target is absent
         "imix": False,  # feature mixing: write a partner's target tokens into the search map as a distractor
         "imix_occrate": 0.5,  # mixing skips a frame where it would cover more than this share of the own target
         "imix_epoch": 40,  # mixing is active only after this epoch
@@ -26,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
         "INIT": "published",  # of linear layers: published (pre-trained weights follow) or xavier (from scratch)
         "TEMPLATE_MARK": 0.0,  # how much of magenta lies over what surrounds the target in the template; 0: unmarked
         "BACKBONE": {
-            "TYPE": "hivit_base",  # hivit_nano, hivit_mini, hivit_tiny, hivit_small or hivit_base
+            "TYPE": "hivit_base",  # lite_nano, lite_mini, hivit_nano, hivit_mini, hivit_tiny, hivit_small or hivit_base
             "STRIDE": 16,  # pixels per token of the main stage (16 is the only one)
         },
         "HEAD": {
@@ -41,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "TRAIN": {
         "LR": 1e-4,  # learning rate of everything but the backbone
         "BACKBONE_MULTIPLIER": 0.1,  # the backbone's learning rate is LR times this
+        "STEM_MULTIPLIER": 1.0,  # a convolutional stem's rate is the backbone's times this; 0: it stays as it is
         "WEIGHT_DECAY": 1e-4,  # AdamW's decoupled weight decay
         "OPTIMIZER": "ADAMW",  # the only optimizer
         "EPOCH": 500,  # number of epochs

@@ -18,7 +18,8 @@ from ..utils.names import fault_in_name
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "DA.norm_type": ("global", "channel", "none"),
-    "MODEL.BACKBONE.TYPE": ("hivit_nano", "hivit_mini", "hivit_tiny", "hivit_small", "hivit_base"),
+    "MODEL.BACKBONE.TYPE": ("lite_nano", "lite_mini", "hivit_nano", "hivit_mini", "hivit_tiny", "hivit_small",
+                            "hivit_base"),
     "MODEL.INIT": ("published", "xavier"),
     "MODEL.HEAD.TYPE": ("CENTER",),
     "MODEL.GUIDANCE.ATTENTION": ("grouped", "global", "none"),
@@ -54,6 +55,7 @@ RATIOS: Rule = ("numbers of at least 0, not all 0", lambda v: all(x >= 0 for x i
 RULES: dict[str, Rule] = {
     "DA.border_prob": SHARE,
     "DA.sfactor": ("two numbers greater than 0, at most 100, the lower first", lambda v: 0 < v[0] <= v[1] <= 100),
+    "DA.negative_prob": SHARE,
     "DA.imix_occrate": SHARE,
     "DA.imix_epoch": COUNT_OR_NONE,
     "DA.imix_interval": COUNT,
@@ -64,6 +66,7 @@ RULES: dict[str, Rule] = {
     "MODEL.HEAD.PRIOR_PROB": SHARE_BELOW_1,
     "TRAIN.LR": NOT_NEGATIVE,
     "TRAIN.BACKBONE_MULTIPLIER": NOT_NEGATIVE,
+    "TRAIN.STEM_MULTIPLIER": NOT_NEGATIVE,
     "TRAIN.WEIGHT_DECAY": NOT_NEGATIVE,
     "TRAIN.EPOCH": COUNT,
     "TRAIN.LR_DROP_EPOCH": COUNT,

@@ -57,11 +57,13 @@ def make_samples(cfg: Any, paths: Paths, half: str) -> Samples:
     part = cfg.DATA[half]
     sets = [read_training_set(name, paths.dataset) for name in part.DATASETS_NAME]
     mixes = partial(mixing_active, cfg=cfg) if half == "TRAIN" and cfg.DA.imix else None
+    negatives = cfg.DA.negative_prob if half == "TRAIN" else 0.0
     sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL,
-                            partners=mixes is not None)
+                            partners=mixes is not None or negatives > 0)
     curriculum = cfg.DATA.CURRICULUM if half == "TRAIN" else 0.0
     seed = cfg.TRAIN.SEED + (half == "VAL")
-    return Samples(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum, mixes)
+    return Samples(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum, mixes,
+                   negatives)
 
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
@@ -81,6 +83,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: 
     set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
     network.backbone.recompute = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
+    network.backbone.freeze_stem = cfg.TRAIN.STEM_MULTIPLIER == 0
     loaders = [_make_loader(cfg, paths, half, group) for half in ("TRAIN", "VAL")]
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
     actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,

@@ -63,23 +63,49 @@ class TrackingLoss(nn.Module):
         super().__init__()
         self.weights = {"giou": giou, "l1": l1, "focal": focal}
 
-    def forward(self, prediction: Prediction, boxes_cxcywh: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, prediction: Prediction, boxes_cxcywh: torch.Tensor,
+                present: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Scalars ``total``, ``giou``, ``l1``, ``focal`` (unweighted parts) and ``iou`` (mean, no gradient).
 
         boxes_cxcywh (N, 4): the true boxes in the order of the prediction's first axis.
+        present (N,) bool: whether the target is in the search region; None: everywhere. Where it is not, the centre
+        score is to be 0 in all cells, and the box parts and ``iou`` leave the region out.
         """
         prediction = Prediction(*(part.float() for part in prediction))
         predicted = prediction.boxes()[0]
         predicted_xyxy = box_convert(predicted, "cxcywh", "xyxy")
         true_xyxy = box_convert(boxes_cxcywh, "cxcywh", "xyxy")
         score = prediction.score
+        heatmap = center_heatmap(boxes_cxcywh, score.shape[-1])
+        if present is not None:
+            return self._with_absent(predicted, predicted_xyxy, boxes_cxcywh, true_xyxy, score, heatmap, present)
         parts = {
             # torchvision's generalized_box_iou_loss picks by masks, for which the host would wait for a GPU
             "giou": 1 - generalized_box_iou(predicted_xyxy, true_xyxy).diagonal().mean(),
             "l1": (predicted - boxes_cxcywh).abs().mean(),
-            "focal": focal_loss(score, center_heatmap(boxes_cxcywh, score.shape[-1])),
+            "focal": focal_loss(score, heatmap),
         }
         total = sum(self.weights[name] * value for name, value in parts.items())
         with torch.no_grad():
             iou = box_iou(predicted_xyxy, true_xyxy).diagonal().mean()
+        return parts | {"total": total, "iou": iou}
+
+    def _with_absent(self, predicted: torch.Tensor, predicted_xyxy: torch.Tensor, boxes_cxcywh: torch.Tensor,
+                     true_xyxy: torch.Tensor, score: torch.Tensor, heatmap: torch.Tensor,
+                     present: torch.Tensor) -> dict[str, torch.Tensor]:
+        """:meth:`forward` where the target may be absent; the box parts are means over the regions that have it."""
+        weight = present.to(score.dtype)
+        count = weight.sum().clamp(min=1)
+        giou = 1 - generalized_box_iou(predicted_xyxy, true_xyxy).diagonal()
+        l1 = (predicted - boxes_cxcywh).abs().mean(dim=1)
+        # Where the target is absent the true box is empty, and GIoU may be NaN: chosen away, not multiplied away.
+        parts = {
+            "giou": torch.where(present, giou, 0.0).sum() / count,
+            "l1": (l1 * weight).sum() / count,
+            "focal": focal_loss(score, heatmap * weight[:, None, None, None]),
+        }
+        total = sum(self.weights[name] * value for name, value in parts.items())
+        with torch.no_grad():
+            overlap = box_iou(predicted_xyxy, true_xyxy).diagonal()
+            iou = torch.where(present, overlap, 0.0).sum() / count
         return parts | {"total": total, "iou": iou}

@@ -10,15 +10,23 @@ from torch import nn
 
 from ..utils.errors import UserError
 
+STEM = "backbone.features."  # how the names of a convolutional stem's parameters begin
+
 
 def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
     """Two groups: the head at ``TRAIN.LR``, all else at ``TRAIN.LR * TRAIN.BACKBONE_MULTIPLIER``.
 
-    As in the published code, whose names put the cue and guidance encoders under ``backbone``.
+    As in the published code, whose names put the cue and guidance encoders under ``backbone``. A convolutional stem is
+    a third group at ``TRAIN.STEM_MULTIPLIER`` times the second's rate, without weight decay; none at 0.
     """
-    head = [p for n, p in network.named_parameters() if n.startswith("head.")]
-    rest = [p for n, p in network.named_parameters() if not n.startswith("head.")]
-    groups = [{"params": head, "scale": 1.0}, {"params": rest, "scale": cfg.TRAIN.BACKBONE_MULTIPLIER}]
+    named = dict(network.named_parameters())
+    head = [p for n, p in named.items() if n.startswith("head.")]
+    stem = [p for n, p in named.items() if n.startswith(STEM)]
+    rest = [p for n, p in named.items() if not n.startswith(("head.", STEM))]
+    scale = cfg.TRAIN.BACKBONE_MULTIPLIER
+    groups = [{"params": head, "scale": 1.0}, {"params": rest, "scale": scale}]
+    if stem and cfg.TRAIN.STEM_MULTIPLIER:
+        groups.append({"params": stem, "scale": scale * cfg.TRAIN.STEM_MULTIPLIER, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY, fused=True)
 
 

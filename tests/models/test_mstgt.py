@@ -183,7 +183,7 @@ def test_sizes_that_cannot_be_are_refused(sizes):
 def test_every_experiment_builds(name):
     with torch.device("meta"):
         model = build_model(load_config("MSTGT", name))
-    assert model.grid == (16 if "256" in name else 8)
+    assert model.grid == model.search_size // 16
 
 
 @pytest.mark.parametrize("kind", ["hivit_tiny", "hivit_small"])

@@ -383,3 +383,19 @@ def test_jitter_has_its_spread():
     assert np.std(np.log(drawn[:, 2] / 100)) == pytest.approx(0.5, abs=0.03)
     shift = (xywh_to_cxcywh(drawn)[:, :2] - 50) / np.sqrt(drawn[:, 2:].prod(1))[:, None]
     assert np.abs(shift).max() <= 1.75 + 1e-9 and np.abs(shift).max() > 1.7
+
+
+def test_negatives_show_another_video_and_leave_the_rest_alone():
+    videos = memory_set(*(memory_video(str(i), 30) for i in range(4)))
+    sampler = CausalSampler([videos], [1], 2, 200, partners=True)
+    plain, mixed = (Samples(sampler, PROCESSING, 40, 1, 0, negatives=share) for share in (0.0, 0.5))
+    absent = 0
+    for index in range(40):
+        without, sample = plain[1, index], mixed[1, index]
+        assert "present" not in without and sample["present"].shape == (2,)
+        present = sample["present"]
+        absent += int(not present.all())
+        assert (sample["search"][present] == without["search"][present]).all()
+        assert (sample["boxes"][present] == without["boxes"][present]).all()
+        assert (sample["template"] == without["template"]).all()
+    assert 10 < absent < 30

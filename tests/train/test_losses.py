@@ -82,3 +82,21 @@ def test_the_parts_are_weighted():
     expected = 2 * parts["giou"] + 5 * parts["l1"] + parts["focal"]
     assert parts["total"].item() == pytest.approx(expected.item())
     assert parts["l1"].item() == pytest.approx(0.05, rel=1e-4)
+
+
+def test_absent_targets_want_no_score_and_no_box():
+    torch.manual_seed(0)
+    score, size, offset = torch.rand(3, 1, 8, 8), torch.rand(3, 2, 8, 8), torch.rand(3, 2, 8, 8)
+    prediction, boxes = Prediction(score, size, offset), torch.rand(3, 4) * 0.4 + 0.3
+    loss = TrackingLoss()
+    everywhere = loss(prediction, boxes, torch.ones(3, dtype=torch.bool))
+    for name, value in loss(prediction, boxes).items():
+        assert everywhere[name].item() == pytest.approx(value.item(), rel=1e-5)
+    boxes[2] = 0  # an empty box must not spoil the others
+    present = torch.tensor([True, True, False])
+    both = loss(Prediction(*(part[:2] for part in prediction)), boxes[:2])
+    with_absent = loss(prediction, boxes, present)
+    for name in ("giou", "l1", "iou"):
+        assert with_absent[name].item() == pytest.approx(both[name].item(), rel=1e-5)
+    lower = loss(Prediction(torch.cat([score[:2], score[2:] / 10]), size, offset), boxes, present)
+    assert lower["focal"] < with_absent["focal"]

@@ -7,9 +7,14 @@ from typing import Any
 from ...utils.errors import UserError, unknown_name
 from .head import Prediction
 from .hivit import HIVIT, HiViTSpec
+from .lite import LiteSpec
 from .mstgt import MSTGT, TrackState
 
-__all__ = ["HIVIT", "MSTGT", "HiViTSpec", "Prediction", "TrackState", "build_model"]
+__all__ = ["HIVIT", "MSTGT", "HiViTSpec", "LiteSpec", "Prediction", "TrackState", "build_model"]
+
+# Backbones with a convolutional stem, in the table of the others.
+HIVIT["lite_nano"] = LiteSpec(192, (0, 0, 4), 4)
+HIVIT["lite_mini"] = LiteSpec(192, (0, 0, 8), 4)
 
 
 def build_model(cfg: Any) -> MSTGT:

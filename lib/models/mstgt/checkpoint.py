@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
+from .lite import LiteViT
 from .mstgt import MSTGT
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -66,6 +67,7 @@ _MOST_BYTES = 16 << 30  # of a file; of training such a network it has 1.2 GB
 _FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
            OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
            zipfile.BadZipFile)  # what damaged bytes make the readers raise
+STEM_PREFIX = "backbone.features."  # how a network's own names of a convolutional stem begin
 PRETRAIN_GRID = 14  # 224 px at stride 16
 DYNAMIC_GRID = 12
 
@@ -239,6 +241,8 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
                         "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
                         "--set MODEL.PRETRAIN_FILE=''")
     content = load_file(path)
+    if isinstance(model.backbone, LiteViT) and (stem := _stem_weights(content)):
+        return load_strict(model.backbone.features, stem, str(path))
     if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):
         return load_strict(model, grow(model, _tracker_weights(content, path)), str(path))
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
@@ -256,6 +260,15 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     for name in ("pos_embed_z", "pos_embed_x"):
         encoder[name] = resize_positions(table, round(getattr(model.backbone, name).shape[1] ** 0.5))
     load_strict(model.backbone, encoder, str(path))
+
+
+def _stem_weights(content: Any) -> dict[str, Any]:
+    """The weights of a convolutional stem in a file that holds them alone, as ``tracking/pretrain.py`` writes it; empty
+    where the file is something else."""
+    state = content.get("net") if isinstance(content, Mapping) else None
+    if isinstance(state, Mapping) and state and all(str(name).startswith(STEM_PREFIX) for name in state):
+        return {name.removeprefix(STEM_PREFIX): value for name, value in state.items()}
+    return {}
 
 
 def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -54,6 +54,7 @@ class HiViT(nn.Module):
     """
 
     recompute = False
+    freeze_stem = False  # looked at by backbones with a convolutional stem (LiteViT)
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()

@@ -27,6 +27,7 @@ from ..layers.block import NORM_EPS
 from .guidance import GuidanceEncoder
 from .head import CenterHead, Prediction
 from .hivit import STRIDE, HiViT, HiViTSpec
+from .lite import LiteSpec, LiteViT
 from .mixing import Partner, mix
 from .visual_cue import VisualCueEncoder
 
@@ -69,7 +70,8 @@ class MSTGT(nn.Module):
         if attention == "grouped" and (2 * grid_z**2 + self.grid**2) % 3:
             raise ValueError(f"grouped attention cannot cut {2 * grid_z**2 + self.grid**2} tokens into three runs; "
                              "take a search region of twice the template's size")
-        self.backbone = HiViT(spec, grid_z, self.grid, drop_path)
+        backbone = LiteViT if isinstance(spec, LiteSpec) else HiViT
+        self.backbone = backbone(spec, grid_z, self.grid, drop_path)
         self.cue = VisualCueEncoder(spec.dim, template_size)
         self.guidance = GuidanceEncoder(spec.dim, spec.num_heads, grid_z, attention)
         self.norm = nn.LayerNorm(spec.dim, eps=NORM_EPS)

@@ -44,4 +44,5 @@ class MSTGTActor:
         partner = finish_partner(on, boxes, self.mean, self.std, self.occrate, self.norm)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
             prediction = self.network(template, search, partner)
-        return self.loss(prediction, boxes.flatten(0, 1))
+        present = on["present"].flatten() if "present" in on else None
+        return self.loss(prediction, boxes.flatten(0, 1), present)

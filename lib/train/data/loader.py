@@ -24,10 +24,12 @@ from .sampler import CausalSampler, Draw
 
 REDRAWS = 10  # unreadable draws in a row before a sample is given up
 PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key
+NEGATIVE_STREAM = 2  # the same for negatives
+NEGATIVE_BOX = (0.5, 0.5, 0.25, 0.25)  # stands for the box of a target that is absent; no loss looks at it
 
 # what a batch stacks: (B, ...), and frame by frame (N, B, ...). Partners are there in epochs of feature mixing only.
 PER_SAMPLE = ("template", "template_box", "flip", "grey", "partner_flip", "partner_grey", "partner_active")
-PER_FRAME = ("search", "boxes", "brightness", "partner_search", "partner_boxes", "partner_brightness")
+PER_FRAME = ("search", "boxes", "present", "brightness", "partner_search", "partner_boxes", "partner_brightness")
 
 Batch = dict[str, Any]
 
@@ -46,13 +48,16 @@ class Samples(Dataset):
     """Samples by (epoch, index).
 
     curriculum  share of all epochs over which the difficulty rises from 0 to 1; 0: always 1
+    negatives   probability that the target is absent from search regions of a sample: each of them then shows, with
+                probability 0.5 and at least one does, another video of the same class where there is one. Batches then
+                have ``present`` (N, B) bool
     mixes       says of an epoch whether its samples have partners; None: never. The sampler must be ready for them
     """
 
     def __init__(self, sampler: CausalSampler, processing: Processing, per_epoch: int, epochs: int, seed: int,
-                 curriculum: float = 0.0, mixes: Callable[[int], bool] | None = None):
+                 curriculum: float = 0.0, mixes: Callable[[int], bool] | None = None, negatives: float = 0.0):
         self.sampler, self.processing, self.mixes = sampler, processing, mixes
-        self.per_epoch, self.seed = per_epoch, seed
+        self.per_epoch, self.seed, self.negatives = per_epoch, seed, negatives
         self.ramp = curriculum * epochs * per_epoch
 
     def __len__(self) -> int:
@@ -71,7 +76,27 @@ class Samples(Dataset):
             _, partner = _readable(lambda: self.sampler.draw_partner(own, other),
                                    lambda draw: self.processing.partner(draw, len(own.searches), other), unreadable)
             sample |= partner
+        if self.negatives:
+            self._make_negative(own, sample, np.random.default_rng([self.seed, epoch, index, NEGATIVE_STREAM]),
+                                unreadable)
         return sample | {"unreadable": unreadable}
+
+    def _make_negative(self, own: Draw, sample: dict[str, Any], rng: np.random.Generator,
+                       unreadable: list[str]) -> None:
+        """Replace search regions of ``sample`` by those of another video, and say which in ``present``."""
+        count = len(own.searches)
+        sample["present"] = np.ones(count, bool)
+        if rng.random() >= self.negatives:
+            return
+        other, partner = _readable(lambda: self.sampler.draw_partner(own, rng),
+                                   lambda draw: self.processing.partner(draw, count, rng), unreadable)
+        if other is None:
+            return
+        absent = rng.random(count) < 0.5
+        absent[rng.integers(count)] = True
+        sample["search"][absent] = partner["partner_search"][absent]
+        sample["boxes"][absent] = NEGATIVE_BOX
+        sample["present"] = ~absent
 
 
 def _readable(draw: Callable[[], Draw | None], process: Callable[[Any], dict[str, Any]],

@@ -1,0 +1,111 @@
+"""Inverted residual convolutions, and the stem that is made of them (MobileNetV2, Sandler et al., CVPR 2018;
+EfficientNet-Lite0, Tan and Le, ICML 2019, in the form for mobile devices without squeeze-and-excitation and with
+ReLU6).
+
+Batch norm always uses its stored statistics, in training too: the stem starts from ImageNet weights, and the batches of
+a tracker (crops of the same video) would spoil them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+BATCH_NORM_EPS = 1e-3
+
+
+class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that stays in evaluation mode. Scale and shift can be trained; mean and variance cannot."""
+
+    def train(self, mode: bool = True) -> FrozenStatsBatchNorm2d:
+        return super().train(False)
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1,
+              activation: bool = True) -> nn.Sequential:
+    """Convolution without bias, batch norm, and ReLU6 where ``activation`` is set. H and W are multiples of ``stride``.
+
+    A convolution of stride 2 is padded by one pixel more at the right and bottom than at the left and top: TensorFlow's
+    "SAME" padding, which the ImageNet weights were trained with.
+    """
+    padding = kernel // 2
+    layers: list[nn.Module] = []
+    if stride > 1:
+        before = (kernel - stride) // 2
+        after = kernel - stride - before
+        layers.append(nn.ZeroPad2d((before, after, before, after)))
+        padding = 0
+    layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False))
+    layers.append(FrozenStatsBatchNorm2d(outputs, eps=BATCH_NORM_EPS))
+    if activation:
+        layers.append(nn.ReLU6())
+    return nn.Sequential(*layers)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise convolution, 1x1 projection; the input is added where the shapes agree.
+
+    (B, inputs, H, W) -> (B, outputs, H / stride, W / stride).
+    """
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int):
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = conv_norm(inputs, hidden) if expansion > 1 else nn.Identity()
+        self.depthwise = conv_norm(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = conv_norm(hidden, outputs, activation=False)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``repeats`` inverted residuals, the first of which has ``stride``."""
+
+    outputs: int
+    expansion: int
+    kernel: int
+    stride: int
+    repeats: int
+
+
+# EfficientNet-Lite0 without its last two stages, which have stride 32.
+LITE0_FIRST = 32
+LITE0_STAGES = (Stage(16, 1, 3, 1, 1), Stage(24, 6, 3, 2, 2), Stage(40, 6, 5, 2, 2), Stage(80, 6, 3, 2, 3),
+                Stage(112, 6, 5, 1, 3))
+
+
+class Lite0Features(nn.Module):
+    """The stages of EfficientNet-Lite0 up to stride 16.
+
+    (B, 3, H, W) -> [(B, 40, H/8, W/8), (B, 112, H/16, W/16)]: the outputs of the last stage of either stride.
+    """
+
+    channels = (40, 112)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = conv_norm(3, LITE0_FIRST, kernel=3, stride=2)
+        self.stages = nn.ModuleList()
+        inputs = LITE0_FIRST
+        for stage in LITE0_STAGES:
+            blocks = []
+            for repeat in range(stage.repeats):
+                stride = stage.stride if repeat == 0 else 1
+                blocks.append(InvertedResidual(inputs, stage.outputs, stage.expansion, stage.kernel, stride))
+                inputs = stage.outputs
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        x = self.first(image)
+        for stage in self.stages[:3]:
+            x = stage(x)
+        stride_8 = x
+        for stage in self.stages[3:]:
+            x = stage(x)
+        return [stride_8, x]

@@ -1,0 +1,102 @@
+"""The backbone with a convolutional stem: shapes, frozen statistics, freezing, and where its weights come from."""
+
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import torch
+
+from mstgt.models.layers.inverted_residual import FrozenStatsBatchNorm2d, Lite0Features
+from mstgt.models.mstgt import HIVIT, MSTGT, LiteSpec
+from mstgt.models.mstgt.checkpoint import load_pretrained
+from mstgt.models.mstgt.lite import convert_lite0
+from mstgt.test.tracker.inference import fold_batch_norm
+from mstgt.utils.errors import UserError
+
+TINY = LiteSpec(32, (0, 0, 2), 2)
+
+
+@pytest.fixture(scope="module")
+def model() -> MSTGT:
+    torch.manual_seed(0)
+    return MSTGT(TINY, 64, 128, head_channels=8)
+
+
+def published_names(features: Lite0Features) -> dict[str, torch.Tensor]:
+    """A file in the names of the published weights: :func:`convert_lite0` read backwards."""
+    names = {}
+    for kind, parameters in (("conv", ["weight"]), ("bn", ["weight", "bias", "running_mean", "running_var",
+                                                           "num_batches_tracked"])):
+        for parameter in parameters:
+            modules = ["_conv_stem"] if kind == "conv" else ["_bn0"]
+            for block in range(11):
+                layers = ["_expand_conv", "_depthwise_conv", "_project_conv"] if kind == "conv" else [
+                    "_bn0", "_bn1", "_bn2"]
+                modules += [f"_blocks.{block}.{layer}" for layer in layers[block == 0:]]
+            names |= {f"{module}.{parameter}": f"{module}.{parameter}" for module in modules}
+    own = features.state_dict()
+    found = {source: own[target] for source, target in
+             ((name, next(iter(convert_lite0({name: torch.empty(0)})))) for name in names)}
+    return found | {"_fc.weight": torch.zeros(1000, 1280), "_blocks.15._bn2.weight": torch.zeros(320)}
+
+
+def test_every_published_name_of_the_stem_is_converted(model):
+    features = model.backbone.features
+    converted = convert_lite0(published_names(features))
+    assert converted.keys() == features.state_dict().keys()
+
+
+@pytest.mark.parametrize("kind", ["lite_nano", "lite_mini"])
+def test_lite_variants_run(kind):
+    network = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
+    with torch.no_grad():
+        prediction, state = network.step(torch.randn(1, 3, 128, 128), network.start(torch.randn(1, 3, 64, 64)))
+    assert prediction.score.shape == (1, 1, 8, 8) and state.guidance.shape == (1, 16, 192)
+
+
+def test_training_leaves_the_statistics_of_batch_norm_alone(model):
+    features = model.train().backbone.features
+    norms = [module for module in features.modules() if isinstance(module, FrozenStatsBatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]
+    model(torch.randn(2, 3, 64, 64), torch.randn(1, 2, 3, 128, 128))
+    assert norms and all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_stem_gets_no_gradient(model, frozen):
+    model.backbone.freeze_stem = frozen
+    model.zero_grad()
+    model.train()(torch.randn(1, 3, 64, 64), torch.randn(1, 1, 3, 128, 128)).score.sum().backward()
+    model.backbone.freeze_stem = False
+    assert (model.backbone.features.first[1].weight.grad is None) is frozen
+    assert model.backbone.embed.weight.grad is not None
+
+
+def test_batch_norm_can_be_folded(model):
+    network = MSTGT(TINY, 64, 128, head_channels=8).eval()
+    for module in network.backbone.features.modules():
+        if isinstance(module, FrozenStatsBatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    image = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        before = network.backbone.stem(image)
+        fold_batch_norm(network)
+        after = network.backbone.stem(image)
+    assert not any(isinstance(module, FrozenStatsBatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+
+
+def test_training_starts_from_a_file_with_the_stem_alone(model, tmp_path):
+    stem = {f"backbone.features.{name}": torch.full_like(value, 0.5) if value.is_floating_point() else value
+            for name, value in model.backbone.features.state_dict().items()}
+    path = tmp_path / "stem.safetensors"
+    safetensors.torch.save_file(stem, path)
+    network = MSTGT(TINY, 64, 128, head_channels=8)
+    embed = network.backbone.embed.weight.clone()
+    load_pretrained(network, path)
+    assert (network.backbone.features.first[1].weight == 0.5).all()
+    assert torch.equal(network.backbone.embed.weight, embed)
+    safetensors.torch.save_file(dict(list(stem.items())[1:]), path)
+    with pytest.raises(UserError, match="missing first"):
+        load_pretrained(network, path)
