@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     add_arguments(parser, one_benchmark=True)
     parser.add_argument("--resamples", type=int, default=RESAMPLES, metavar="N", help="%(default)s by default")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling")
-    parser.add_argument("--most", type=int, default=5, metavar="N", help="how many gains and losses to name")
+    parser.add_argument("--limit", "--most", type=int, default=5, metavar="N", help="how many gains and losses to name")
     args = parser.parse_args()
     if args.resamples < 1:
         parser.error(f"--resamples {args.resamples}: give 1 or more")
@@ -75,7 +75,7 @@ def main() -> int:
     comparison = compare(a, b, args.resamples, args.seed)
     if comparison is None:
         raise UserError(f"{a.tracker} and {b.tracker} have no video of {benchmark.name} in common")
-    print(comparison.text(args.most))
+    print(comparison.text(args.limit))
     if args.json:
         write_json(args.json, {"benchmark": benchmark.name} | comparison.as_json())
     if report.failed(args.allow_missing):

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from mstgt.config import load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
 HERE = Path(__file__).resolve().parent
@@ -37,8 +38,7 @@ def run(script: str, *arguments: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", help="where the synthetic videos go")
-    parser.add_argument("--save_dir", help="where checkpoints, results and plots go")
+    add_shared_arguments(parser, "data_dir", "save_dir")
     args = parser.parse_args()
     started = time.monotonic()
     paths = load_paths(args.data_dir, args.save_dir)
@@ -52,7 +52,7 @@ def main() -> None:
     run("profile_model.py", "--script", "MSTGT", "--config", CONFIG, "--seconds", "3")
     clip = paths.save_dir / "demo_clip"
     run("make_synthetic.py", "--out", str(clip), "--train", "0", "--val", "0", "--test", "1", "--frames", "90",
-        "--size", "640x480", "--test-difficulty", "0.5", "0.5", "--seed", "8", "--workers", "1")
+        "--size", "640x480", "--test_difficulty", "0.5", "0.5", "--seed", "8", "--workers", "1")
     video = clip / "test" / "SYN_Test_000001"
     box = video.joinpath("groundtruth.txt").read_text().split("\n")[0].split(",")
     tracked = paths.save_dir / "video_demo" / "demo_clip"

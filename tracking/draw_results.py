@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mstgt.config import load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.data.video import Video
 from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
 from mstgt.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
@@ -26,21 +27,20 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", help="only this benchmark's results")
-    parser.add_argument("--tracker_param", "--config", help="only this config's results")
     parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
-    parser.add_argument("--most", type=int, default=3, help="videos a result set, where --sequence is not given")
-    parser.add_argument("--data_dir", help="where the datasets lie")
-    parser.add_argument("--save_dir", help="where the results are found and the films go")
+    parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
+                        help="videos per set of results, unless --sequence is given (default: %(default)s)")
+    add_shared_arguments(parser, "config", "data_dir", "save_dir", defaults={"config": None})
     args = parser.parse_args()
     paths = load_paths(args.data_dir, args.save_dir, half="test")
     found = [r for r in find_results(paths.save_dir)
-             if args.dataset in (None, r.benchmark) and args.tracker_param in (None, r.config)]
+             if args.dataset in (None, r.benchmark) and args.config in (None, r.config)]
     if not found:
         raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with `python tracking/test.py`")
     for results in found:
         benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)
         names = [n for n in benchmark.videos.video_names if has_result(results.folder, n)]
-        chosen = [n for n in names if n in args.sequence] if args.sequence else spread(names, args.most)
+        chosen = [n for n in names if n in args.sequence] if args.sequence else spread(names, args.limit)
         if not chosen:
             raise UserError(f"{results.folder} holds no result of {', '.join(args.sequence or ['any video'])}")
         out = paths.save_dir / "test" / "films" / results.tracker / results.config / results.benchmark

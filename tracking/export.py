@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from mstgt.config import find_experiment, load_config, load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.export.onnx_engine import OnnxFiles, export_folder
 from mstgt.export.onnx_export import Report, about, export_network
 from mstgt.models.mstgt import build_model
@@ -33,10 +34,7 @@ from mstgt.utils.progress import progress
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", "--tracker_name", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", "--tracker_param", required=True, help="name of the YAML file in it")
-    parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
-    parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
+    add_shared_arguments(parser, "script", "config", "checkpoint", "epoch", "set", "save_dir")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
     parser.add_argument("--int8", action="store_true", help="also a frame step with int8 weights, for CPUs")
     parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
@@ -44,8 +42,6 @@ def parse() -> argparse.Namespace:
                         help="with --weights: the mean of the weights of --checkpoint and of these, which must have "
                              "begun their training at the same weights")
     parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
-    parser.add_argument("--save_dir", help="where checkpoints are found and the files go")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     args = parser.parse_args()
     if args.batch is not None and args.batch < 1:
         raise UserError(f"--batch {args.batch}: give 1 or more")

@@ -1,7 +1,7 @@
 """Make a synthetic tracking data set in GOT-10k's layout: textured things that move, turn, hide and come back.
 
     python tracking/make_synthetic.py                                   # data/synthetic: 400 / 20 / 20 videos
-    python tracking/make_synthetic.py --out DIR --train 1000 --difficulty 0 1 --test-difficulty 0.2 1 --seed 7
+    python tracking/make_synthetic.py --out DIR --train 1000 --difficulty 0 1 --test_difficulty 0.2 1 --seed 7
     python tracking/make_synthetic.py --out DIR --style casts --frames 4 --size 160x160 --train 12000 --difficulty 0 1
 
 By default the videos are easy films (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
@@ -20,6 +20,7 @@ import re
 from pathlib import Path
 
 from mstgt.config import load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.synthetic.spec import SPLITS, STYLES, SetSpec
 from mstgt.synthetic.writer import write_set
 from mstgt.utils.errors import UserError, run_command
@@ -38,7 +39,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, help="folder of the set (default: synthetic in the data folder)")
-    parser.add_argument("--data_dir", help="where the datasets lie")
+    add_shared_arguments(parser, "data_dir")
     for split, count in zip(SPLITS, (400, 20, 20), strict=True):
         parser.add_argument(f"--{split}", type=int, default=count, metavar="N",
                             help=f"videos in {split} (default: %(default)s)")
@@ -49,8 +50,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--difficulty", type=float, nargs=2, default=(0.0, 0.4), metavar=("FIRST", "LAST"),
                         help="train: from the first video to the last (default: 0 0.4)")
-    parser.add_argument("--test-difficulty", type=float, nargs=2, default=(0.0, 0.4), metavar=("FIRST", "LAST"),
-                        help="the same for val and test (default: 0 0.4)")
+    parser.add_argument("--test_difficulty", "--test-difficulty", type=float, nargs=2, default=(0.0, 0.4),
+                        metavar=("FIRST", "LAST"), help="the same for val and test (default: 0 0.4)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a set made with other arguments")
     return parser.parse_args()

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 from mstgt.config import find_experiment, load_paths, script_name
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.test.analysis.result_folders import foreign_folder
 from mstgt.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
 from mstgt.test.evaluation.results import read_manifest, result_folder, run_name
@@ -26,16 +27,14 @@ from mstgt.utils.errors import UserError, run_command
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="got10k (or got10k_test) or trackingnet")
-    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
+    add_shared_arguments(parser, "script", "data_dir", "save_dir")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--tracker_param", "--config", help="name of the YAML file in it: pack its results")
+    add_shared_arguments(which, "config", defaults={"config": None})
     which.add_argument("--results", type=Path, metavar="DIR", help="pack the result files in DIR, made anywhere")
     parser.add_argument("--run", default="", help="the run's name, as given to tracking/test.py")
     parser.add_argument("--out", type=Path, metavar="FILE.zip", help="the file to write")
     parser.add_argument("--allow_missing", action="store_true",
                         help="pack the videos that are on disk, though the server wants all")
-    parser.add_argument("--data_dir", help="where the datasets lie")
-    parser.add_argument("--save_dir", help="where results are found and the zip goes")
     args = parser.parse_args()
     if args.out and args.out.suffix != ".zip":
         parser.error(f"--out must end in .zip, not {args.out.name!r}")
@@ -47,7 +46,7 @@ def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) 
     if args.results:
         source = foreign_folder(args.results.expanduser(), benchmark.name)
         return source, args.results.resolve().name
-    script, config = script_name(args.tracker_name), find_experiment(args.tracker_name, args.tracker_param).stem
+    script, config = script_name(args.script), find_experiment(args.script, args.config).stem
     run = run_name(config, args.run)
     source = result_folder(save_dir, script, run, benchmark.name)
     if not source.is_dir():

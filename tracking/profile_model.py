@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 from mstgt.config import load_config
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.models.mstgt import MSTGT, build_model
 from mstgt.profiling.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
 from mstgt.profiling.profile import Cost, device_name, measure_cost, network_fps, tracker_fps
 from mstgt.test.tracker import TrackerEngine
-from mstgt.test.tracker.inference import PRECISIONS
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
 
@@ -56,16 +56,12 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", required=True, help="name of the YAML file in it")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what the network computes in")
+    add_shared_arguments(parser, "script", "config", "set", "device", "precision")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the parts of a frame there (PNG, PDF, SVG)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     args = parser.parse_args()
     if args.picture and args.picture.suffix not in (".png", ".pdf", ".svg"):
         raise UserError(f"--picture {args.picture}: the name must end in .png, .pdf or .svg")

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 
 from mstgt.config import load_config, load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.train.build import make_samples
 from mstgt.train.data.loader import collate, mixing_active
 from mstgt.utils.errors import UserError, run_command
@@ -28,13 +29,10 @@ LEAST_TILE = 192  # px; smaller crops are enlarged by a whole factor
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", required=True, help="name of the YAML file in it")
+    add_shared_arguments(parser, "script", "config", "set", "data_dir")
     parser.add_argument("--epoch", type=int, help="whose samples; the first that mixes features where not given")
     parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on")
     parser.add_argument("--out", type=Path, default=Path("batch.png"), help="the PNG file to write")
-    parser.add_argument("--data_dir", help="where the datasets lie")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     return parser.parse_args()
 
 

@@ -6,7 +6,7 @@
     python tracking/test.py --tracker_param MSTGT-nano-128 --dataset_dir /my/videos
 
 Writes one result file a video to <save_dir>/test/tracking_results/mstgt/<config>/<dataset>/ as they are done; a
-re-run does the videos that are left. The boxes do not depend on --threads or --shard, nor but for the last bits on
+re-run does the videos that are left. The boxes do not depend on --workers or --shard, nor but for the last bits on
 --batch. Exit status 1 when a video failed, a worker died, or videos of the benchmark are not on disk.
 Then: python tracking/analysis_results.py
 """
@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from mstgt.config import dump_config, find_experiment, load_config, load_paths, script_name
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.export.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
 from mstgt.test.evaluation.provenance import Origin, claim
@@ -32,48 +33,37 @@ from mstgt.test.evaluation.results import result_folder, run_name
 from mstgt.test.evaluation.runner import Failure, Job, frame_counts, run_videos
 from mstgt.test.evaluation.shard import Shard, choose_shard
 from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine
-from mstgt.test.tracker.inference import PRECISIONS
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import file_sha256
 from mstgt.utils.machine import device_name
 
 _log = logging.getLogger(__name__)
-BACKENDS = ("torch", "onnx", "onnx_int8")
 _MOST_CPU_WORKERS = 8  # by default, for each holds a network
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--tracker_param", "--config", required=True, help="name of the YAML file in it")
+    add_shared_arguments(parser, "script", "config", "set", "data_dir", "save_dir", "checkpoint", "epoch", "backend",
+                         "precision")
     parser.add_argument("--dataset", help="a benchmark's name, such as lasot, got10k_test, otb, synthetic")
     parser.add_argument("--dataset_dir", help="a folder of videos with frames and a ground-truth file each")
     parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
-    parser.add_argument("--threads", type=int, help="worker processes (default: one a GPU; without GPU one a core, at "
-                        f"most {_MOST_CPU_WORKERS}; each computes with OMP_NUM_THREADS cores, or one)")
+    parser.add_argument("--workers", "--threads", type=int, metavar="N", help="worker processes (default: one per GPU; "
+                        f"without a GPU one per core, at most {_MOST_CPU_WORKERS})")
     parser.add_argument("--num_gpus", type=int, help="GPUs to spread them over (default: all; 0: CPU)")
     parser.add_argument("--batch", type=int, default=1, help="videos that a worker tracks in lock-step (default: 1)")
     parser.add_argument("--shard", metavar="i/n", help="only the i-th of n shares (torchrun: the rank's, by itself)")
     parser.add_argument("--allow_missing", action="store_true", help="videos that are not on disk are no failure")
-    parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
-    parser.add_argument("--epoch", type=int, help="the run's checkpoint of another epoch")
-    parser.add_argument("--backend", choices=BACKENDS, default="torch", help="what runs the network: PyTorch, or "
-                        "onnxruntime with the files of tracking/export.py")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what PyTorch's network computes in "
-                        "(fp16: on a GPU only)")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--onnx_dir", type=Path, help="where these are (default: <save_dir>/export/<config>)")
     parser.add_argument("--run", default="", help="a name to keep this run's results apart: <config>_<run>")
     parser.add_argument("--overwrite", action="store_true", help="track videos again that have a result")
-    parser.add_argument("--data_dir", help="where the datasets lie")
-    parser.add_argument("--save_dir", help="where checkpoints are found and results go")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     args = parser.parse_args()
     if bool(args.dataset) == bool(args.dataset_dir):
         parser.error("give either --dataset NAME or --dataset_dir DIR")
-    if min(args.batch, 1 if args.threads is None else args.threads) < 1 or (args.num_gpus or 0) < 0:
-        raise UserError("--batch and --threads must be at least 1, --num_gpus at least 0")
+    if min(args.batch, 1 if args.workers is None else args.workers) < 1 or (args.num_gpus or 0) < 0:
+        raise UserError("--batch and --workers must be at least 1, --num_gpus at least 0")
     return args
 
 
@@ -94,7 +84,7 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     """What builds an engine from a device's name, and what the manifest says of it."""
     checkpoint = args.checkpoint
     if checkpoint is None and (args.epoch or args.backend == "torch"):
-        checkpoint = find_checkpoint(args.tracker_name, config, cfg, save_dir, args.epoch)
+        checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
     if args.backend == "torch":
         speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
         return partial(load_engine, cfg, checkpoint, **speed), {
@@ -130,8 +120,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
     shard = choose_shard(args.shard)
-    cfg = load_config(args.tracker_name, args.tracker_param, args.overrides)
-    script, config = script_name(args.tracker_name), find_experiment(args.tracker_name, args.tracker_param).stem
+    cfg = load_config(args.script, args.config, args.overrides)
+    script, config = script_name(args.script), find_experiment(args.script, args.config).stem
     paths = load_paths(args.data_dir, args.save_dir, half="test")
     open_benchmark = (partial(folder_benchmark, args.dataset_dir) if args.dataset_dir
                       else partial(load_benchmark, args.dataset, paths.dataset))
@@ -141,7 +131,7 @@ def main() -> int:
     lacking = missing and benchmark.root is None and not args.allow_missing
     if missing:
         _log.warning("%s; running the others", missing)
-    devices = choose_devices(args.threads, args.num_gpus, shard)
+    devices = choose_devices(args.workers, args.num_gpus, shard)
     origin = Origin(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
     counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
     names = shard.take(counts)

@@ -4,7 +4,7 @@
     python tracking/train.py --script MSTGT --config MSTGT-full-256 --save_dir ./output --mode multiple \
         --nproc_per_node 2 --use_wandb 0                                                # two GPUs of this machine
     python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \
-        --rdzv-endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
+        --rdzv_endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
     torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the launcher itself
 
 Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and goes
@@ -20,6 +20,7 @@ import os
 import sys
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.train.build import make_network, make_samples, run_training
 from mstgt.train.distributed import Launch, launch, launched, process_group, restarted
 from mstgt.train.trainers.interruption import Every, Stopped
@@ -34,26 +35,23 @@ STOPPED = 143  # 128 + SIGTERM
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", required=True, help="name of the YAML file in it")
-    parser.add_argument("--save_dir", help="where checkpoints and logs go")
-    parser.add_argument("--data_dir", help="where the datasets lie")
+    add_shared_arguments(parser, "script", "config", "set", "data_dir", "save_dir")
     parser.add_argument("--resume", default="auto", metavar="auto|none|PATH",
                         help="auto: from the newest checkpoint of this run; none: anew, the earlier run is put aside")
     parser.add_argument("--checkpoint_every", default="30m", metavar="STEPS|TIME|never",
                         help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
     parser.add_argument("--use_tensorboard", type=int, choices=[0, 1], default=0, help="log to TensorBoard")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     several = parser.add_argument_group("several processes")
     several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
     several.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) of this machine")
-    several.add_argument("--max-restarts", "--max_restarts", type=int, default=0,
+    several.add_argument("--max_restarts", "--max-restarts", type=int, default=0,
                          help="start again this often after a process has failed; goes on from the newest checkpoint")
-    several.add_argument("--nnodes", "--world-size", default="2", help="machines with --mode multi_node (or MIN:MAX)")
-    several.add_argument("--rdzv-endpoint", "--rdzv_endpoint", metavar="HOST:PORT", help="where they meet")
-    several.add_argument("--ip", help="the HOST of --rdzv-endpoint")
-    several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv-endpoint")
+    several.add_argument("--nnodes", "--world_size", "--world-size", default="2",
+                         help="machines with --mode multi_node (or MIN:MAX)")
+    several.add_argument("--rdzv_endpoint", "--rdzv-endpoint", metavar="HOST:PORT", help="where they meet")
+    several.add_argument("--ip", help="the HOST of --rdzv_endpoint")
+    several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv_endpoint")
     several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
     return parser.parse_args()
 
@@ -61,13 +59,13 @@ def parse() -> argparse.Namespace:
 def how_to_launch(args: argparse.Namespace) -> Launch:
     """torchrun's settings from the flags."""
     if args.nproc_per_node < 1 or args.max_restarts < 0:
-        raise UserError("--nproc_per_node must be at least 1 and --max-restarts at least 0")
+        raise UserError("--nproc_per_node must be at least 1 and --max_restarts at least 0")
     if args.mode == "multiple":
         return Launch(args.nproc_per_node, max_restarts=args.max_restarts)
     endpoint = args.rdzv_endpoint or (f"{args.ip}:{args.port}" if args.ip else "")
     host, _, port = endpoint.rpartition(":")
     if not (host and port.isdigit()):
-        raise UserError(f"--mode multi_node needs --rdzv-endpoint HOST:PORT, the same on every machine; got "
+        raise UserError(f"--mode multi_node needs --rdzv_endpoint HOST:PORT, the same on every machine; got "
                         f"{endpoint or 'none'}")
     return Launch(args.nproc_per_node, args.nnodes, endpoint, args.rank, args.max_restarts)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.test.evaluation.vot_run import Connection
 from mstgt.test.tracker import load_tracker
 from mstgt.utils.errors import run_command
@@ -17,14 +18,10 @@ from mstgt.utils.errors import run_command
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--tracker_param", "--config", required=True, help="name of the YAML file in it")
-    parser.add_argument("--checkpoint", help="a checkpoint file; default: the run's one of epoch TEST.EPOCH")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device")
     args = parser.parse_args()
-    connection = Connection(args.tracker_param)
-    tracker = load_tracker(args.tracker_param, args.tracker_name, args.checkpoint, args.overrides, args.device)
+    connection = Connection(args.config)
+    tracker = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device)
     with connection:
         connection.serve(tracker)
 

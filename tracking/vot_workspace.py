@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from mstgt.config import find_experiment, load_config, load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.config.paths import PROJECT_ROOT
 from mstgt.test.evaluation.vot_run import import_trax
 from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
@@ -25,13 +26,9 @@ from mstgt.utils.errors import UserError, run_command
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path, help="the workspace's folder; made where there is none")
-    parser.add_argument("--tracker_name", "--script", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--tracker_param", "--config", required=True, help="name of the YAML file in it")
+    add_shared_arguments(parser, "script", "config", "set", "device", "save_dir")
     parser.add_argument("--checkpoint", type=Path, help="default: the run's checkpoint of epoch TEST.EPOCH")
     parser.add_argument("--name", default="MSTGT", help="what the toolkit calls it (default: MSTGT)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument("--save_dir", help="where checkpoints are found")
     parser.add_argument("--overwrite", action="store_true", help="replace another tracker of that name")
     return parser.parse_args()
 
@@ -39,15 +36,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     import_trax()
-    cfg = load_config(args.tracker_name, args.tracker_param, args.overrides)
-    config = find_experiment(args.tracker_name, args.tracker_param).stem
-    checkpoint = args.checkpoint or find_checkpoint(args.tracker_name, config, cfg,
+    cfg = load_config(args.script, args.config, args.overrides)
+    config = find_experiment(args.script, args.config).stem
+    checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg,
                                                     load_paths(None, args.save_dir, half="test").save_dir)
     checkpoint = checkpoint.expanduser().absolute()
     if not checkpoint.is_file():
         raise UserError(f"no such checkpoint: {checkpoint}")
-    command = [sys.executable, str(PROJECT_ROOT / "tracking" / "vot_tracker.py"), "--tracker_name", args.tracker_name,
-               "--tracker_param", config, "--checkpoint", str(checkpoint)]
+    command = [sys.executable, str(PROJECT_ROOT / "tracking" / "vot_tracker.py"), "--script", args.script,
+               "--config", config, "--checkpoint", str(checkpoint)]
     command += ["--device", args.device] if args.device else []
     command += [word for pair in args.overrides for word in ("--set", pair)]
     path = args.workspace / "trackers.ini"

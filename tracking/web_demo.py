@@ -14,22 +14,20 @@ import argparse
 import logging
 
 from mstgt.apps.web_demo import load_server
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.test.tracker import Tracker, load_tracker
 from mstgt.utils.errors import UserError, run_command
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", "--tracker_name", default="MSTGT", help="folder under experiments/")
-    parser.add_argument("--config", "--tracker_param", default="MSTGT-nano-128", help="name of the YAML file in it")
-    parser.add_argument("--checkpoint", help="a file of weights; default: those that belong to the configuration")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device",
+                         defaults={"config": "MSTGT-nano-128"})
     parser.add_argument("--port", type=int, default=8765, help="0: any that is free (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="tracked at once; others wait (default: %(default)s)")
     parser.add_argument("--max_mb", type=float, default=200, help="MiB of a video file (default: %(default)s)")
     parser.add_argument("--max_frames", type=int, default=3000, help="frames of a video (default: %(default)s)")
     parser.add_argument("--max_videos", type=int, default=8, help="videos kept at once (default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     args = parser.parse_args()
     for name in ("jobs", "max_mb", "max_frames", "max_videos"):
         if not 0 < getattr(args, name) < 1e9:
