@@ -6,6 +6,7 @@
     python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \
         --rdzv_endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
     torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the launcher itself
+    python tracking/train.py --config MSTGT-nano-128 --photos /my/photos                # on photographs with boxes
 
 Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and goes
 on from the newest checkpoint there unless told otherwise (--resume). SIGTERM saves and ends with status 143. More in
@@ -15,6 +16,7 @@ docs/training.md.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -42,6 +44,8 @@ def parse() -> argparse.Namespace:
                         help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
     parser.add_argument("--use_tensorboard", type=int, choices=[0, 1], default=0, help="log to TensorBoard")
+    parser.add_argument("--photos", metavar="DIR",
+                        help="train and validate on samples composed of the photographs in DIR (docs/photos.md)")
     several = parser.add_argument_group("several processes")
     several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
     several.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) of this machine")
@@ -54,6 +58,17 @@ def parse() -> argparse.Namespace:
     several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv_endpoint")
     several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
     return parser.parse_args()
+
+
+def photo_overrides(folder: str | None) -> list[str]:
+    """The settings that ``--photos`` stands for: every 20th photograph is held out for validation."""
+    if folder is None:
+        return []
+    names = {"TRAIN": "PHOTOS", "VAL": "PHOTOS_val"}
+    path = os.path.abspath(os.path.expanduser(folder))
+    return [setting for half, name in names.items()
+            for setting in (f"DATA.{half}.DATASETS_NAME={json.dumps([f'{name}:{path}'], ensure_ascii=False)}",
+                            f"DATA.{half}.DATASETS_RATIO=[1]")]
 
 
 def how_to_launch(args: argparse.Namespace) -> Launch:
@@ -73,7 +88,7 @@ def how_to_launch(args: argparse.Namespace) -> Launch:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
-    cfg = load_config(args.script, args.config, args.overrides)
+    cfg = load_config(args.script, args.config, photo_overrides(args.photos) + args.overrides)
     paths = load_paths(args.data_dir, args.save_dir, half="train")
     every = Every.parse(args.checkpoint_every)
     config_name = find_experiment(args.script, args.config).stem
