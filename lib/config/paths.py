@@ -50,6 +50,7 @@ DATASET_FOLDERS: dict[str, str] = {
     "tnl2k": "tnl2k",
     "vot": "vot",
     "synthetic": "synthetic",
+    "photos": "photos",
 }
 
 ENVIRONMENT = {"data_dir": "MSTGT_DATA_DIR", "save_dir": "MSTGT_SAVE_DIR", "pretrained_dir": "MSTGT_PRETRAINED_DIR"}

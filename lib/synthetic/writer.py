@@ -136,7 +136,7 @@ def _remove_leftovers(root: Path) -> None:
             shutil.rmtree(leftover)
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """In a worker: leave when the process that started it is gone, killed ones included."""
 
     def watch() -> None:
@@ -157,7 +157,7 @@ def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -
                 busy += write_video(root, spec, split, index)
                 bar.update()
             return busy
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent, (os.getpid(),))
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent, (os.getpid(),))
         try:
             busy = 0.0
             for done in as_completed([pool.submit(write_video, root, spec, *job) for job in jobs]):

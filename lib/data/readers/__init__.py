@@ -2,6 +2,7 @@
 
     videos = read_training_set("GOT10K_votval", paths.dataset)
     videos = read_training_set("FOLDER:/data/my_videos", paths.dataset)
+    videos = read_training_set("PHOTOS:/data/my_photos", paths.dataset)
 
 ``TRAINING_SETS`` is the table of the names that configs use under DATA.TRAIN.DATASETS_NAME; the test sets are in
 ``mstgt.test.evaluation.benchmarks``. Training sets come with an index of their facts (``mstgt.data.index``) and
@@ -28,6 +29,7 @@ from .lasot import lasot_train
 from .trackingnet import trackingnet_train
 
 FOLDER_PREFIX = "FOLDER:"
+PHOTO_SETS = {"PHOTOS": "train", "PHOTOS_val": "val"}  # name -> split; with ":<path>" any folder, else data/photos
 
 TRAINING_SETS: dict[str, tuple[str, Callable[[str, FrameStore], VideoSet]]] = {
     "LASOT": ("lasot", lasot_train),
@@ -44,18 +46,26 @@ TRAINING_SETS: dict[str, tuple[str, Callable[[str, FrameStore], VideoSet]]] = {
 
 
 def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet:
-    """The videos of a training or validation set by its name in a config, or of a folder as ``FOLDER:<path>``.
+    """The videos of a training or validation set by its name in a config, or of a folder as ``FOLDER:<path>``, or
+    samples composed of a folder's photographs as ``PHOTOS:<path>``.
 
     ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``).
     """
     if name.startswith(FOLDER_PREFIX):
         root = absolute(name[len(FOLDER_PREFIX):])
         videos = folder(root)
+    elif name.partition(":")[0] in PHOTO_SETS:
+        # imported here because the world of photographs reads what it has written through this package
+        from ...synthetic.photos.dataset import photos
+        kind, _, path = name.partition(":")
+        root = absolute(path) if path else dataset_dir("photos")
+        videos = photos(root, PHOTO_SETS[kind])
     elif name in TRAINING_SETS:
         key, read = TRAINING_SETS[name]
         store = open_store(dataset_dir(key), key)
         root, videos = store.root, read(name, store)
     else:
-        raise unknown_name("training set", name, [*TRAINING_SETS, FOLDER_PREFIX + "<path>"])
+        known = [*TRAINING_SETS, *PHOTO_SETS, FOLDER_PREFIX + "<path>", "PHOTOS:<path>"]
+        raise unknown_name("training set", name, known)
     videos = indexed(videos, root)
     return replace(videos, load=Remembered(videos.load))

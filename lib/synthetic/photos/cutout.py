@@ -1,0 +1,140 @@
+"""A cut-out: the pixels of one object with a transparency, and the outline that its box follows from.
+
+    cutout = from_mask(image, mask, rng)             # exact: polygons, segmentation masks, PNG with alpha
+    cutout = from_box(image, box_xyxy, rng)          # soft: a feathered superellipse around the box
+
+An object that is known by a box alone is cut with a margin of its own surroundings that fades out, so that it stays
+whole and the edge of the paste lies beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+Rng = np.random.Generator
+
+OUTLINE_POINTS = 48  # of a superellipse
+MARGIN = 3  # px of transparent border around exact cut-outs, so that interpolation has an edge to fade into
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Pixels and outline of one object.
+
+    rgb      (h, w, 3) uint8
+    alpha    (h, w) uint8, 255 where the object is opaque
+    outline  (K, 2) float64, x and y in px; the left edge of the first pixel is 0. Convex: only its extent is used
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    outline: np.ndarray
+
+    @property
+    def extent_wh(self) -> np.ndarray:
+        """(2,) width and height of the outline in px."""
+        return np.ptp(self.outline, axis=0)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(2,) middle of the outline's extent in px."""
+        return (self.outline.min(0) + self.outline.max(0)) / 2
+
+    @property
+    def size(self) -> float:
+        """√(w·h) of the outline's extent in px."""
+        return float(np.sqrt(np.prod(self.extent_wh)))
+
+
+def hull_of(mask: np.ndarray) -> np.ndarray | None:
+    """(K, 2) convex hull of the pixels of a mask, at the pixels' corners; None where the mask is empty."""
+    contours = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    if not contours:
+        return None
+    points = cv2.convexHull(np.concatenate(contours))[:, 0].astype(np.float64)
+    corners = [points + offset for offset in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    return np.concatenate(corners)
+
+
+def superellipse(box_xyxy: np.ndarray, power: float) -> np.ndarray:
+    """(K, 2) points on |x/a|ⁿ + |y/b|ⁿ = 1 inscribed in the box; 2 is an ellipse, large powers are the box."""
+    turn = np.linspace(0, 2 * np.pi, OUTLINE_POINTS, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
+    points = np.sign(circle) * np.abs(circle) ** (2 / power)
+    middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
+    half = (box_xyxy[2:] - box_xyxy[:2]) / 2
+    return middle + points * half
+
+
+def from_mask(image: np.ndarray, mask: np.ndarray, rng: Rng) -> Cutout | None:
+    """The object that ``mask`` (h, w) uint8 in 0…255 marks, with an edge as sharp as the mask; None where it is empty.
+
+    The edge is moved inwards by up to a pixel and softened by up to a pixel, both at random, so that neither is a
+    sign of a paste."""
+    outline = hull_of(mask > 127)
+    if outline is None:
+        return None
+    # crop first: all further work is on the object alone
+    left, top = np.maximum(outline.min(0).astype(int) - MARGIN, 0)
+    right, bottom = outline.max(0).astype(int) + MARGIN
+    rgb, alpha = image[top:bottom, left:right], mask[top:bottom, left:right]
+    if rng.random() < 0.5 and min(alpha.shape) > 24:
+        alpha = cv2.erode(alpha, np.ones((3, 3), np.uint8))
+    if rng.random() < 0.7:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(0.4, 1.0)))
+    return Cutout(np.ascontiguousarray(rgb), np.ascontiguousarray(alpha), outline - (left, top))
+
+
+def from_box(image: np.ndarray, box_xyxy: np.ndarray, rng: Rng) -> Cutout:
+    """The object in a box, with an edge that fades out over some of its surroundings."""
+    height, width = image.shape[:2]
+    box = np.asarray(box_xyxy, np.float64)
+    power = float(rng.choice([2.0, 2.5, 3.5, 6.0, 12.0], p=[0.25, 0.25, 0.25, 0.15, 0.1]))
+    inner = float(rng.uniform(0.0, 0.12))
+    outer = float(rng.uniform(0.02, 0.3))
+    side = box[2:] - box[:2]
+    left, top = np.maximum(np.floor(box[:2] - side * outer / 2), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(box[2:] + side * outer / 2), (width, height)).astype(int)
+    rgb = image[top:bottom, left:right]
+    box = box - (left, top, left, top)
+    alpha = soft_edge(rgb.shape[:2], box, power, inner, outer)
+    return Cutout(np.ascontiguousarray(rgb), alpha, superellipse(box, max(power, 3.5)))
+
+
+def soft_edge(shape: tuple[int, int], box_xyxy: np.ndarray, power: float, inner: float, outer: float) -> np.ndarray:
+    """(h, w) uint8: opaque inside the superellipse of the box, transparent outside, in between a ramp.
+
+    inner, outer  where the ramp begins and ends, as shares of the superellipse's half axes inside and outside of it
+
+    The picture's own border is faded over two pixels where the superellipse goes beyond it."""
+    height, width = shape
+    middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
+    half = np.maximum((box_xyxy[2:] - box_xyxy[:2]) / 2, 1)
+    x = np.abs((np.arange(width) + 0.5 - middle[0]) / half[0]) ** power
+    y = np.abs((np.arange(height) + 0.5 - middle[1]) / half[1]) ** power
+    distance = (x[None] + y[:, None]) ** (1 / power)
+    ramp = np.clip((1 + outer - distance) / (inner + outer), 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    border_x = np.clip(np.minimum(np.arange(width) + 1, width - np.arange(width)) / 3, 0, 1)
+    border_y = np.clip(np.minimum(np.arange(height) + 1, height - np.arange(height)) / 3, 0, 1)
+    return (ramp * border_x[None] * border_y[:, None] * 255).astype(np.uint8)
+
+
+def shrunk(cutout: Cutout, factor: int) -> Cutout:
+    """The cut-out at 1/``factor`` of its size, every pixel the mean of those it stands for."""
+    height, width = cutout.alpha.shape
+    bottom, right = -height % factor, -width % factor
+    size = (width + right) // factor, (height + bottom) // factor
+    rgb = cv2.copyMakeBorder(cutout.rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    alpha = cv2.copyMakeBorder(cutout.alpha, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=0)
+    return Cutout(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA),
+                  cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), cutout.outline / factor)
+
+
+def fitted(cutouts: list[Cutout], size: float) -> list[Cutout]:
+    """The cut-outs, shrunk where they have at least twice the pixels that ``size`` (√(w·h) in px) needs."""
+    factors = [int(c.size / size) for c in cutouts]
+    return [shrunk(c, f) if f > 1 else c for c, f in zip(cutouts, factors, strict=True)]

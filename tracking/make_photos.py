@@ -1,0 +1,52 @@
+"""Make a tracking data set out of photographs, in GOT-10k's layout.
+
+    python tracking/make_photos.py --out data/photos --train 25000 /data/tiny-imagenet-200 /data/coco /data/DAVIS
+    python tracking/make_photos.py --out data/mine --train 5000 /data/my_photos
+
+The folders hold photographs with COCO or VOC boxes, with masks, cut-outs (PNG with alpha), videos with masks, or plain
+photographs to paste on; docs/photos.md describes the layouts. The set is read as PHOTOS:<out> and PHOTOS_val:<out>.
+
+The same arguments give the same files on any number of workers; a run that was stopped continues where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from pathlib import Path
+
+from mstgt.config import load_paths
+from mstgt.synthetic.photos.writer import PhotoSetSpec, write_set
+from mstgt.utils.errors import run_command
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with material")
+    parser.add_argument("--out", type=Path, help="folder of the set (default: photos in the data folder)")
+    parser.add_argument("--data_dir", help="where the datasets are")
+    parser.add_argument("--train", type=int, default=6000, metavar="N", help="samples in train (default: %(default)s)")
+    parser.add_argument("--val", type=int, default=300, metavar="N",
+                        help="samples in val, from material of their own (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=4, metavar="N", help="frames of a sample (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    args = parse_arguments()
+    folders = tuple(os.path.abspath(folder) for folder in args.folders)
+    spec = PhotoSetSpec({"train": args.train, "val": args.val}, args.frames, args.seed, folders)
+    out = args.out or load_paths(args.data_dir).dataset("photos")
+    start = time.perf_counter()
+    written = write_set(out, spec, args.workers)
+    seconds = time.perf_counter() - start
+    print(f"{out}: {written} samples written in {seconds:.1f} s ({written / seconds:.1f} per second)")
+
+
+if __name__ == "__main__":
+    run_command(main)
