@@ -21,15 +21,16 @@ from ...geometry.boxes import MOST_PX, usable_boxes
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
-from ..store import FrameStore, refuse_size
+from ..store import FrameStore
 from ..video import Video, VideoSet
+from ..xml import parse_xml
 from .common import join, make_sequence, require_videos
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _KINDS = {"folders": "U1", "tracks": "i1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1",
           "boxes_xywh": "f2", "occluded": "b1"}
-_XML_BYTES, _TEXT_LENGTH, _MOST_TRACK = 1 << 20, 200, 1 << 31
+_TEXT_LENGTH, _MOST_TRACK = 200, 1 << 31
 
 Track = tuple[int, str, tuple[float, float, float, float], bool]  # id, class, box x, y, w, h, occluded
 
@@ -115,19 +116,10 @@ def _tracks(store: FrameStore, folder: str) -> dict[int, tuple[str, np.ndarray, 
     return tracks
 
 
-class _WithoutDoctype(ElementTree.TreeBuilder):
-    """Refuses a document type, the only place where entities can be declared (VID's files have none)."""
-
-    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
-        raise ValueError(f"a document type ({name}) is not allowed")
-
-
 def _objects(data: bytes, where: str) -> list[Track]:
     """The objects annotated in one frame."""
-    refuse_size(len(data), where, _XML_BYTES)
     try:
-        root = ElementTree.fromstring(data, ElementTree.XMLParser(target=_WithoutDoctype()))
-        return [_object(item) for item in root.iter("object")]
+        return [_object(item) for item in parse_xml(data, where).iter("object")]
     except (ElementTree.ParseError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: not an annotation of ImageNet-VID ({error})") from error
 

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
+from ...data.xml import parse_xml
 from ...utils.errors import UserError
 from .images import list_images
 from .photographs import AnnotatedPhotographs, PhotoObject, label_image
@@ -116,7 +117,7 @@ def read_voc_boxes(file: Path) -> list[tuple[str, tuple[float, float, float, flo
     """Return (class, (x0, y0, x1, y1)) of each object. Raises :class:`UserError` naming a file that is not VOC's."""
     try:
         found = []
-        for item in ElementTree.fromstring(file.read_bytes()).iter("object"):
+        for item in parse_xml(file.read_bytes(), str(file)).iter("object"):
             box = item.find("bndbox")
             x0, y0, x1, y1 = (float(box.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
             found.append((item.findtext("name") or "object", (x0, y0, x1, y1)))
