@@ -10,8 +10,8 @@ import numpy as np
 from ..data.video import Video
 from ..utils.files import atomic_path
 from ..utils.progress import progress
-from .draw import annotate, contact_sheet, film_zoom
-from .video_writer import FilmWriter
+from .draw import GROUND_TRUTH, LabeledBox, contact_sheet, draw_boxes, tracked_box, video_zoom
+from .video_writer import VideoWriter
 
 
 def write_film(path: Path, video: Video, boxes_xywh: np.ndarray, scores: np.ndarray | None = None,
@@ -21,7 +21,7 @@ def write_film(path: Path, video: Video, boxes_xywh: np.ndarray, scores: np.ndar
     Green: the true box. Orange: the tracker's.
     """
     first = drawn(video, boxes_xywh, 0)
-    with FilmWriter(path, fps, (first.shape[1], first.shape[0])) as film:
+    with VideoWriter(path, fps, (first.shape[1], first.shape[0])) as film:
         for i in progress(range(min(len(video), len(boxes_xywh))), desc=f"writing {path.name}", unit="frame"):
             film.add(drawn(video, boxes_xywh, i, None if scores is None else scores[i]))
 
@@ -37,5 +37,5 @@ def write_sheet(path: Path, video: Video, boxes_xywh: np.ndarray, frames: int = 
 def drawn(video: Video, boxes_xywh: np.ndarray, frame: int, score: float | None = None) -> np.ndarray:
     """A frame with both boxes, enlarged where it is small."""
     image = video.frames.read(frame)
-    return annotate(image, boxes_xywh[frame], score, caption=f"{video.name}  {frame}",
-                    zoom=film_zoom((image.shape[1], image.shape[0])), true_xywh=video.boxes_xywh[frame])
+    boxes = [LabeledBox(video.boxes_xywh[frame], GROUND_TRUTH), tracked_box(boxes_xywh[frame], score)]
+    return draw_boxes(image, boxes, caption=f"{video.name}  {frame}", zoom=video_zoom((image.shape[1], image.shape[0])))

@@ -1,6 +1,6 @@
-"""Small text on pictures, in a face made for screens (OpenCV's own letters are made of strokes).
+"""Small text on images, in an outline font (OpenCV's own letters are single strokes).
 
-    put_tag(picture, "0.87", (40, 60), height=24, ink=(0, 0, 0), ground=(255, 160, 40))
+    put_tag(image, "0.87", (40, 60), height=24, ink=(0, 0, 0), background=(255, 160, 40))
 """
 
 from __future__ import annotations
@@ -10,44 +10,46 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]  # RGB, 0 to 255
 
 
-def put_tag(picture: np.ndarray, text: str, corner_xy: tuple[int, int], height: int, ink: Colour, ground: Colour,
+def put_tag(image: np.ndarray, text: str, corner_xy: tuple[int, int], height: int, ink: Color, background: Color,
             opacity: float = 1.0) -> None:
-    """Write ``text`` into ``picture`` on a rounded ground of ``height`` px.
+    """Write ``text`` into ``image`` on a rounded background of ``height`` px.
 
-    Its top-left is at ``corner_xy`` or, where that would leave the picture, as near to it as can be.
+    Its top-left is at ``corner_xy``, or as near to it as keeps the tag inside the image.
     """
     letters, shape = _masks(text, height)
-    letters, shape = letters[:picture.shape[0], :picture.shape[1]], shape[:picture.shape[0], :picture.shape[1]]
+    letters, shape = letters[:image.shape[0], :image.shape[1]], shape[:image.shape[0], :image.shape[1]]
     rows, columns = letters.shape
-    x, y = (min(max(0, at), side - own) for at, side, own in
-            zip(corner_xy, picture.shape[1::-1], (columns, rows), strict=True))
-    place = picture[y : y + rows, x : x + columns]
-    mixed = place + (np.array(ground, np.float32) - place) * (shape[..., None] * opacity)
-    place[:] = np.rint(mixed + (np.array(ink, np.float32) - mixed) * letters[..., None])
+    x = min(max(0, corner_xy[0]), image.shape[1] - columns)
+    y = min(max(0, corner_xy[1]), image.shape[0] - rows)
+    region = image[y : y + rows, x : x + columns]
+    mixed = region + (np.array(background, np.float32) - region) * (shape[..., None] * opacity)
+    region[:] = np.rint(mixed + (np.array(ink, np.float32) - mixed) * letters[..., None])
 
 
 def tag_width(text: str, height: int) -> int:
-    """How many px a tag of ``height`` px takes."""
+    """Width in px of a tag of ``height`` px."""
     return _masks(text, height)[0].shape[1]
 
 
 @lru_cache(maxsize=512)
 def _masks(text: str, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Letters and ground, (height, W) float32 in [0, 1]. Digits are set as wide as each other, so that numbers that
-    change do not jump."""
+    """Opacity of letters and background, (height, W) float32 in [0, 1]. All digits get the same width, so that numbers
+    that change from frame to frame do not jump."""
     font = ImageFont.load_default(size=0.66 * height)
     digit = max(font.getlength(c) for c in "0123456789")
     steps = [digit if c.isdecimal() else font.getlength(c) for c in text]
     margin = 0.34 * height
     width = max(1, round(sum(steps) + 2 * margin))
-    sheets = [Image.new("L", (width, height)), Image.new("L", (4 * width, 4 * height))]
-    pen, x = ImageDraw.Draw(sheets[0]), margin
+    letters = Image.new("L", (width, height))
+    pen, x = ImageDraw.Draw(letters), margin
     for character, step in zip(text, steps, strict=True):
         pen.text((x + step / 2, 0.72 * height), character, 255, font, anchor="ms")
         x += step
-    ImageDraw.Draw(sheets[1]).rounded_rectangle((0, 0, 4 * width - 1, 4 * height - 1), radius=height, fill=255)
-    ground = sheets[1].resize((width, height), Image.Resampling.BOX)
-    return tuple(np.asarray(sheet, np.float32) / 255 for sheet in (sheets[0], ground))
+    # drawn four times as large and reduced, for Pillow draws rounded corners without anti-aliasing
+    large = Image.new("L", (4 * width, 4 * height))
+    ImageDraw.Draw(large).rounded_rectangle((0, 0, 4 * width - 1, 4 * height - 1), radius=height, fill=255)
+    background = large.resize((width, height), Image.Resampling.BOX)
+    return np.asarray(letters, np.float32) / 255, np.asarray(background, np.float32) / 255

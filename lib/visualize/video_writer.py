@@ -1,7 +1,8 @@
-"""Writing an MP4 that browsers and phones play (H.264, yuv420p, index first), whole or not at all.
+"""Writing an MP4 that browsers and phones play (H.264, yuv420p, index at the start); a failed write leaves no file.
 
-    with FilmWriter("film.mp4", fps=25, size_wh=(1280, 720)) as film:
-        film.add(image_rgb)
+    with VideoWriter("film.mp4", fps=25, size_wh=(1280, 720)) as video:
+        video.add(image_rgb)                    # shown 1/25 s after the one before
+        video.add(image_rgb, time_s=2.2)        # or at a time of its own: variable frame rate
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from ..utils.errors import UserError
 from ..utils.files import atomic_path
 
 ENCODERS = ("libx264", "libopenh264")
-BT709, LIMITED = 1, 1  # how colours are coded (ITU-T H.273), which is what players take for granted
-MOST_SIDE = 8192  # px
+BT709, LIMITED_RANGE = 1, 1  # color coding (ITU-T H.273): what players assume by default
+MAX_SIDE = 8192  # px
+CLOCK = 90_000  # ticks per second of the time stamps, the usual clock of MPEG
 
 
-class FilmWriter:
-    """Writes pictures to ``path``; a context manager. An exception in it, an interrupt too, leaves nothing behind.
+class VideoWriter:
+    """Writes images to ``path``; a context manager. An exception in it, also an interrupt, leaves no file behind.
 
-    size_wh  of the film in px; an odd side becomes one pixel longer, for this kind of film has even ones
+    fps      frames per second of frames that come without a time of their own
+    size_wh  size of the video in px; odd sides get one more pixel, which yuv420p requires
 
-    Raises :class:`UserError` when the file cannot be written, and when no picture was added.
+    Raises :class:`UserError` when the file cannot be written, and when no image was added.
     """
 
     def __init__(self, path: str | Path, fps: float, size_wh: tuple[int, int]):
@@ -39,8 +42,9 @@ class FilmWriter:
         width, height = size_wh
         self.size_wh = width + width % 2, height + height % 2
         self.count = 0
+        self._last_tick = -1
 
-    def __enter__(self) -> FilmWriter:
+    def __enter__(self) -> VideoWriter:
         self._session = self._writing()
         self._session.__enter__()
         return self
@@ -49,10 +53,18 @@ class FilmWriter:
                  trace: TracebackType | None) -> bool | None:
         return self._session.__exit__(kind, error, trace)
 
-    def add(self, image_rgb: np.ndarray) -> None:
-        """Append (H, W, 3) uint8 RGB. A picture of another size is fitted in, with black beside it."""
+    def add(self, image_rgb: np.ndarray, time_s: float | None = None) -> None:
+        """Append (H, W, 3) uint8 RGB. An image of another size is fitted in, with black bars.
+
+        time_s  when the image is shown, in seconds from the start; default: the next place at ``fps``. A time that is
+                not later than the one before is moved to just after it.
+        """
+        seconds = self.count / self.rate if time_s is None else time_s
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(fit(image_rgb, self.size_wh)), format="rgb24")
-        self._encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709"))
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        self._last_tick = max(round(seconds * CLOCK), self._last_tick + 1)
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, CLOCK)
+        self._encode(frame)
         self.count += 1
 
     @contextlib.contextmanager
@@ -64,11 +76,12 @@ class FilmWriter:
             self._stream.pix_fmt = "yuv420p"
             self._stream.options = {"crf": "20", "preset": "superfast"} if encoder == "libx264" else {}
             coding = self._stream.codec_context
+            coding.time_base = Fraction(1, CLOCK)
             coding.colorspace = coding.color_primaries = coding.color_trc = BT709
-            coding.color_range = LIMITED
+            coding.color_range = LIMITED_RANGE
             yield
             if not self.count:
-                raise UserError(f"cannot write {self.path}: there are no pictures for it")
+                raise UserError(f"cannot write {self.path}: there are no images for it")
             self._encode(None)
 
     @contextlib.contextmanager
@@ -78,13 +91,13 @@ class FilmWriter:
             yield
         finally:
             try:
-                self._container.close()  # which writes the index
+                self._container.close()  # writes the index
             except av.FFmpegError as error:
                 raise UserError(f"cannot write {self.path}: {error.strerror}") from error
 
     def _encoder(self) -> str:
-        if max(self.size_wh) > MOST_SIDE:
-            raise UserError(f"cannot write {self.path}: a film has at most {MOST_SIDE} px a side, not "
+        if max(self.size_wh) > MAX_SIDE:
+            raise UserError(f"cannot write {self.path}: a video has at most {MAX_SIDE} px per side, not "
                             f"{self.size_wh[0]} x {self.size_wh[1]}")
         for name in ENCODERS:
             if name in av.codecs_available:
@@ -93,7 +106,7 @@ class FilmWriter:
                         "`pip install av` brings one with it")
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
-        """Encode and write a frame; None: what the encoder holds back."""
+        """Encode and write a frame; None flushes the encoder."""
         try:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
@@ -102,13 +115,13 @@ class FilmWriter:
 
 
 def fit(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """``image`` as large as fits in ``size_wh``, in the middle. One that lacks a row or column repeats its last."""
+    """``image`` scaled to fit into ``size_wh``, centered. If it lacks one row or column, its last is repeated."""
     width, height = size_wh
     right, below = width - image.shape[1], height - image.shape[0]
     if right in (0, 1) and below in (0, 1):
         return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) if right or below else image
     zoom = min(width / image.shape[1], height / image.shape[0])
-    inner = [max(1, min(most, round(side * zoom))) for side, most in zip(image.shape[1::-1], size_wh, strict=True)]
+    inner = [max(1, min(limit, round(side * zoom))) for side, limit in zip(image.shape[1::-1], size_wh, strict=True)]
     small = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     return cv2.copyMakeBorder(small, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT)

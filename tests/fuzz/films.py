@@ -14,7 +14,7 @@ import numpy as np
 
 from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
 from mstgt.apps.video_demo.video_file import VideoFile
-from mstgt.visualize.draw import annotate
+from mstgt.visualize.draw import draw_boxes, tracked_box
 from tests.fuzz.target import Target, picture
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
@@ -57,7 +57,8 @@ def _tracks() -> tuple[bytes, ...]:
 def _track(data: bytes, at: Path) -> None:
     (at / "t.csv").write_bytes(data)
     for row in read_rows(at / "t.csv"):
-        annotate(picture(), row.box_xywh, row.score, row.search_xywh, row.lost)
+        search = [] if row.search_xywh is None else [row.search_xywh]
+        draw_boxes(picture(), [tracked_box(row.box_xywh, row.score, row.lost)], search)
     rows_before(at / "t.csv", 2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mstgt.utils.errors import UserError
-from mstgt.visualize.video_writer import MOST_SIDE, FilmWriter, fit
+from mstgt.visualize.video_writer import MAX_SIDE, VideoWriter, fit
 
 NOISE = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 
@@ -20,7 +20,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 @pytest.mark.parametrize("size_wh", [(160, 120), (161, 121), (1, 1), (33, 300), (18, 17)])
 def test_films_play_in_browsers(size_wh, tmp_path):
     width, height = size_wh
-    with FilmWriter(tmp_path / "x.mp4", 30000 / 1001, size_wh) as film:
+    with VideoWriter(tmp_path / "x.mp4", 30000 / 1001, size_wh) as film:
         for _ in range(3):
             film.add(NOISE[:height, :width])
     with av.open(str(tmp_path / "x.mp4")) as container:
@@ -37,7 +37,7 @@ def test_films_play_in_browsers(size_wh, tmp_path):
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
 def test_colours_stay(colour, tmp_path):
-    with FilmWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
+    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
         film.add(np.full((64, 64, 3), colour, np.uint8))
     with av.open(str(tmp_path / "x.mp4")) as container:
         frame = next(container.decode(video=0))
@@ -46,7 +46,7 @@ def test_colours_stay(colour, tmp_path):
 
 
 def test_pictures_of_other_sizes_are_fitted_in(tmp_path):
-    with FilmWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
+    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
         for shape in ((64, 64), (200, 100), (10, 300), (1, 1)):
             film.add(np.full((*shape, 3), 200, np.uint8))
     tall = fit(np.full((200, 100, 3), 200, np.uint8), (64, 64))
@@ -58,7 +58,7 @@ def test_pictures_of_other_sizes_are_fitted_in(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, UserError])
 def test_an_exception_leaves_nothing(error, tmp_path):
-    with pytest.raises(error), FilmWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
+    with pytest.raises(error), VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
         film.add(NOISE[:64, :64])
         raise error("stop")
     assert os.listdir(tmp_path) == []
@@ -66,10 +66,10 @@ def test_an_exception_leaves_nothing(error, tmp_path):
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    for path, size, message in ((tmp_path / "x.mp4", (64, 64), "no pictures"),
-                                (tmp_path / "x.mp4", (MOST_SIDE + 1, 64), "at most"),
+    for path, size, message in ((tmp_path / "x.mp4", (64, 64), "no images"),
+                                (tmp_path / "x.mp4", (MAX_SIDE + 1, 64), "at most"),
                                 (tmp_path / "file" / "x.mp4", (64, 64), "cannot write")):
-        with pytest.raises(UserError, match=message) as caught, FilmWriter(path, 25, size):
+        with pytest.raises(UserError, match=message) as caught, VideoWriter(path, 25, size):
             pass
         assert "\n" not in str(caught.value) and "x.mp4" in str(caught.value)
     assert os.listdir(tmp_path) == ["file"]
@@ -81,7 +81,7 @@ def test_a_full_disk(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(UserError, match=r"cannot write \S*x.mp4: File too large"), \
-                FilmWriter(tmp_path / "x.mp4", 25, (300, 300)) as film:
+                VideoWriter(tmp_path / "x.mp4", 25, (300, 300)) as film:
             for _ in range(4):
                 film.add(NOISE)
     finally:
@@ -92,8 +92,8 @@ def test_a_full_disk(tmp_path):
 def test_a_killed_writer_leaves_the_film_before(tmp_path):
     path = tmp_path / "x.mp4"
     path.write_text("the film before")
-    program = ("import sys, numpy as np; from mstgt.visualize.video_writer import FilmWriter\n"
-               f"with FilmWriter({str(path)!r}, 25, (64, 64)) as film:\n"
+    program = ("import sys, numpy as np; from mstgt.visualize.video_writer import VideoWriter\n"
+               f"with VideoWriter({str(path)!r}, 25, (64, 64)) as film:\n"
                "    for _ in range(80): film.add(np.zeros((64, 64, 3), np.uint8))\n"
                "    print('half', flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
@@ -101,3 +101,14 @@ def test_a_killed_writer_leaves_the_film_before(tmp_path):
         writer.kill()
     assert path.read_text() == "the film before"
     assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == ["x.mp4"]
+
+
+def test_each_frame_has_its_own_time(tmp_path):
+    times = [0, 0.04, 0.08, 2.2, 2.2, 2.24]
+    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
+        for time_s in times:
+            video.add(NOISE[:64, :64], time_s)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        found = [frame.time for frame in container.decode(video=0)]
+        assert abs(container.duration / 1e6 - 2.28) < 0.01, "the last one lasts 1/fps"
+    assert found == pytest.approx(times, abs=1e-3) and len(set(found)) == 6

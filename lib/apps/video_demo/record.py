@@ -18,8 +18,8 @@ import numpy as np
 from ...utils.errors import UserError
 from ...utils.files import atomic_path
 from ...utils.progress import progress
-from ...visualize.draw import annotate, contact_sheet, film_zoom
-from ...visualize.video_writer import FilmWriter
+from ...visualize.draw import contact_sheet, draw_boxes, tracked_box, video_zoom
+from ...visualize.video_writer import VideoWriter
 from .rows import Row, write_rows
 from .track import Tracked
 
@@ -46,11 +46,11 @@ def record(seen: Iterable[Tracked], out: Path, fps: float, size_wh: tuple[int, i
     Raises :class:`UserError` when a file cannot be written; whatever is raised, files of an earlier track stay.
     """
     started, rows, tiles = time.monotonic(), [], Spread(TILES)
-    zoom = film_zoom(size_wh)
+    zoom = video_zoom(size_wh)
     tile_zoom = math.sqrt(TILE_AREA / (size_wh[0] * size_wh[1]))
     width, height = (zoom * side for side in size_wh)
     with atomic_path(out / ROWS) as rows_file, atomic_path(out / SHEET) as sheet_file, \
-            FilmWriter(out / FILM, fps, (width, height)) as film, progress(seen, total=total, unit="frame") as bar:
+            VideoWriter(out / FILM, fps, (width, height)) as film, progress(seen, total=total, unit="frame") as bar:
         for item in bar:
             film.add(drawn(item, fps, zoom))
             tiles.offer(lambda item=item: drawn(item, fps, tile_zoom))
@@ -69,9 +69,10 @@ def drawn(seen: Tracked, fps: float, zoom: float = 1.0) -> np.ndarray:
     """The picture of a frame in a film. An unreadable frame shows the last picture without its colours."""
     caption = f"frame {seen.frame}  {seen.frame / fps:.1f} s"
     if seen.readable:
-        return annotate(seen.image_rgb, seen.box_xywh, seen.score, seen.search_xywh, seen.lost, caption, zoom)
+        search = [] if seen.search_xywh is None else [seen.search_xywh]
+        return draw_boxes(seen.image_rgb, [tracked_box(seen.box_xywh, seen.score, seen.lost)], search, caption, zoom)
     grey = cv2.cvtColor(cv2.cvtColor(seen.image_rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2
-    return annotate(grey, seen.box_xywh, None, None, seen.lost, f"{caption}  cannot be read", zoom)
+    return draw_boxes(grey, [tracked_box(seen.box_xywh, None, seen.lost)], (), f"{caption}  cannot be read", zoom)
 
 
 class Spread:

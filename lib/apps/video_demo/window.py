@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ...utils.errors import UserError
-from ...visualize.draw import film_zoom
+from ...visualize.draw import video_zoom
 from .record import drawn
 from .track import Tracked
 
@@ -68,7 +68,7 @@ def watched(seen: Iterable[Tracked], fps: float) -> Iterator[Tracked]:
             yield item
             if not zoom:
                 _open(item.image_rgb)
-                zoom = film_zoom((item.image_rgb.shape[1], item.image_rgb.shape[0]))
+                zoom = video_zoom((item.image_rgb.shape[1], item.image_rgb.shape[0]))
             cv2.imshow(TITLE, cv2.cvtColor(drawn(item, fps, zoom), cv2.COLOR_RGB2BGR))
             if cv2.waitKey(1) & 0xFF in _STOP_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 return
@@ -79,7 +79,7 @@ def watched(seen: Iterable[Tracked], fps: float) -> Iterator[Tracked]:
 
 def _open(image: np.ndarray) -> None:
     height, width = image.shape[:2]
-    zoom = min(film_zoom((width, height)), MOST_WH[0] / width, MOST_WH[1] / height)
+    zoom = min(video_zoom((width, height)), MOST_WH[0] / width, MOST_WH[1] / height)
     try:
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(TITLE, max(1, round(width * zoom)), max(1, round(height * zoom)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mstgt.visualize.video_writer import FilmWriter
+from mstgt.visualize.video_writer import VideoWriter
 
 FRAMES, WIDTH, HEIGHT, SIDE = 12, 160, 120, 20
 _GROUND = np.random.default_rng(0).integers(0, 60, (HEIGHT // 10, WIDTH // 10, 3), np.uint8).repeat(10, 0).repeat(10, 1)
@@ -55,7 +55,7 @@ def pictures() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def film(pictures, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("film") / "square.mp4"
-    with FilmWriter(path, 10, (WIDTH, HEIGHT)) as writer:
+    with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
         for picture in pictures:
             writer.add(picture)
     return path

@@ -14,7 +14,7 @@ from mstgt.apps.video_demo import webcam
 from mstgt.apps.video_demo.source import open_source
 from mstgt.apps.video_demo.video_file import upright
 from mstgt.utils.errors import UserError
-from mstgt.visualize.video_writer import FilmWriter
+from mstgt.visualize.video_writer import VideoWriter
 
 ONE = 1 << 16
 # name: (the file's display matrix a b c d, what a player does with a stored picture)
@@ -54,7 +54,7 @@ def test_a_video_gives_its_frames_in_order_and_again(film, pictures):
 def test_a_turned_phone_gives_upright_pictures(turn, tmp_path, pictures):
     (a, b, c, d), shown = TURNS[turn]
     path = tmp_path / "phone.mp4"
-    with FilmWriter(path, 10, (160, 120)) as writer:
+    with VideoWriter(path, 10, (160, 120)) as writer:
         writer.add(pictures[0])
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from mstgt.apps.web_demo.app import VIDEOS, Settings, make_app
 from mstgt.apps.web_demo.server import listen
-from mstgt.visualize.video_writer import FilmWriter
+from mstgt.visualize.video_writer import VideoWriter
 
 WIDTH, HEIGHT, SIDE = 160, 120, 32
 HIDDEN_FROM = 1000
@@ -32,7 +32,7 @@ def make_film(path: Path, frames: int = 10, down: int = 0, hidden_from: int = HI
               size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
     """An MP4 of a square that moves to the right; ``down``: px lower; it is gone from frame ``hidden_from`` on."""
     ground = np.random.default_rng(0).integers(20, 60, (*size[::-1], 3), np.uint8)
-    with FilmWriter(path, 25, size) as film:
+    with VideoWriter(path, 25, size) as film:
         for frame in range(frames):
             picture = ground.copy()
             if frame < hidden_from:
