@@ -54,18 +54,18 @@ from mstgt.config import PROJECT_ROOT, find_experiment, flatten, load_config, lo
 from mstgt.data.readers.folder import absolute
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
-from mstgt.test.analysis.report import Report, make_report
+from mstgt.test.analysis.report import BenchmarkReport, make_report
 from mstgt.test.analysis.score import Score
 from mstgt.test.analysis.table import ranked, text_table
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.test.evaluation.results import has_result, read_boxes, read_scores, remove_results, write_result
-from mstgt.test.evaluation.runner import Failure, Job, frame_counts, run_videos
+from mstgt.test.evaluation.runner import Failure, WorkerSetup, frame_counts, run_videos
 from mstgt.test.tracker import find_checkpoint, load_engine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import atomic_path, file_sha256, locked, write_json, write_text
 from mstgt.utils.machine import device_name
 from mstgt.utils.progress import progress
-from mstgt.visualize.plot_style import looks
+from mstgt.visualize.plot_style import plot_styles
 from mstgt.visualize.plots import SUFFIXES, draw_plot
 
 OPENCV_TRACKERS = ("csrt", "kcf", "mil")
@@ -155,7 +155,7 @@ def mstgt(args: argparse.Namespace, benchmark: Benchmark) -> Contestant:
                  "precision": "fp32", "code": _code_digest(), "torch": torch.__version__, **machine(args.threads)}
 
     def track(place: Path, names: Sequence[str]) -> list[Failure]:
-        job = Job(lambda: benchmark, partial(load_engine, cfg, checkpoint), place)
+        job = WorkerSetup(lambda: benchmark, partial(load_engine, cfg, checkpoint), place)
         with torch_threads(args.threads):
             return run_videos(job, frame_counts(benchmark.videos, names), ["cpu"])
 
@@ -296,7 +296,8 @@ def as_job(video: Video) -> dict[str, Any]:
 # What is shown
 
 
-def merge_runs(report: Report, contestants: Sequence[Contestant]) -> tuple[Report, dict[str, list[Score]]]:
+def merge_runs(report: BenchmarkReport, contestants: Sequence[Contestant]
+               ) -> tuple[BenchmarkReport, dict[str, list[Score]]]:
     """The report with the mean of a tracker's runs in their place, and the runs of those that have several."""
     by_label = {score.tracker: score for score in report.scores}
     runs: dict[str, list[Score]] = {}
@@ -307,7 +308,7 @@ def merge_runs(report: Report, contestants: Sequence[Contestant]) -> tuple[Repor
             {tracker: found for tracker, found in runs.items() if len(found) > 1})
 
 
-def table_rows(report: Report) -> list[list[str]]:
+def table_rows(report: BenchmarkReport) -> list[list[str]]:
     """The figures, then the AUC of every video; a column a tracker, the best first."""
     scores = ranked(report.all_scores)
     rows = [["", *(score.label for score in scores)]]
@@ -327,7 +328,7 @@ def as_markdown(title: str, rows: Sequence[Sequence[str]], notes: Sequence[str])
     return "\n".join([title, "", *lines, "", *(f"- {note}" for note in notes), ""])
 
 
-def make_notes(report: Report, runs: Mapping[str, Sequence[Score]], contestants: Sequence[Contestant],
+def make_notes(report: BenchmarkReport, runs: Mapping[str, Sequence[Score]], contestants: Sequence[Contestant],
                folders: Mapping[str, Path], args: argparse.Namespace) -> list[str]:
     """What one must know to read the table."""
     network, *others = (contestant.made_from for contestant in contestants)
@@ -350,7 +351,7 @@ def make_notes(report: Report, runs: Mapping[str, Sequence[Score]], contestants:
     return notes + list(report.notes)
 
 
-def as_json(report: Report, runs: Mapping[str, Sequence[Score]], contestants: Sequence[Contestant],
+def as_json(report: BenchmarkReport, runs: Mapping[str, Sequence[Score]], contestants: Sequence[Contestant],
             notes: Sequence[str]) -> dict[str, Any]:
     """All figures in %, by tracker, with those of every video and run, and what made them."""
     value = report.as_json()
@@ -365,14 +366,14 @@ def as_json(report: Report, runs: Mapping[str, Sequence[Score]], contestants: Se
     return value | {"frames": {name: len(video) for name, video in report.sequences.items()}, "notes": list(notes)}
 
 
-def write_sheet(path: Path, report: Report, folders: Mapping[str, Path]) -> None:
+def write_sheet(path: Path, report: BenchmarkReport, folders: Mapping[str, Path]) -> None:
     """The ground truth and all trackers' boxes on some frames of every video; the trackers' colours are the plot's.
 
     ``folders``: the results by tracker.
     """
     boxes = {name: {label: read_boxes(place, name) for label, place in folders.items() if has_result(place, name)}
              for name in report.sequences}
-    colours = {score.tracker: tuple(bytes.fromhex(looks(report.all_scores)[score.tracker].dark_colour[1:]))
+    colours = {score.tracker: tuple(bytes.fromhex(plot_styles(report.all_scores)[score.tracker].dark_colour[1:]))
                for score in reversed(report.scores)}
     sheet = draw_strips(report.sequences.values(), boxes, colours)
     with atomic_path(path) as temporary:
@@ -434,7 +435,7 @@ def main(arguments: Sequence[str] | None = None, environment: Environment = Open
     return 1 if failures or report.failed(allow_missing=False) else 0
 
 
-def show(args: argparse.Namespace, report: Report, contestants: Sequence[Contestant],
+def show(args: argparse.Namespace, report: BenchmarkReport, contestants: Sequence[Contestant],
          folders: Mapping[str, Path]) -> None:
     """Print the table and write the files that were asked for."""
     report, runs = merge_runs(report, contestants)

@@ -17,7 +17,7 @@ from pathlib import Path
 from mstgt.data.readers.folder import absolute, folder
 from mstgt.data.video import Video, VideoSet
 from mstgt.geometry.boxes import check_box
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.utils.errors import UserError
 
@@ -60,7 +60,7 @@ def nested_benchmark(roots: Sequence[Path]) -> Benchmark:
         return str(source.place), source.name, state(source.name) if state else None
 
     title = "+".join(dict.fromkeys(absolute(root).name for root in roots))
-    return Benchmark(title, VideoSet(title, tuple(sources), load, state_of=state_of), len(sources), rules.DROP)
+    return Benchmark(title, VideoSet(title, tuple(sources), load, state_of=state_of), len(sources), absent_frames.DROP)
 
 
 def _video_folders(roots: Sequence[Path]) -> Iterator[Path]:

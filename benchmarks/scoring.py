@@ -22,7 +22,7 @@ import numpy as np
 
 from mstgt.config.paths import load_paths
 from mstgt.test.analysis.report import make_report
-from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, foreign_folder, load_near
+from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, external_folder, load_near
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.machine import device_name
@@ -68,7 +68,7 @@ def main() -> None:
         if args.results:
             paths = load_paths(args.data_dir, args.save_dir, half="test")
             benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
-            folders = [foreign_folder(folder, benchmark.name) for folder in args.results.values()]
+            folders = [external_folder(folder, benchmark.name) for folder in args.results.values()]
         else:
             benchmark, folders = made_up(root)
         trackers = copies(folders, args.trackers, root)

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from mstgt.config.paths import load_paths
 from mstgt.test.analysis.attributes import read_attributes
-from mstgt.test.analysis.report import Report, make_report
+from mstgt.test.analysis.report import BenchmarkReport, make_report
 from mstgt.test.analysis.result_folders import (
-    Job,
+    BenchmarkResults,
     add_arguments,
+    all_results,
     chosen_benchmark,
-    found_jobs,
     load_near,
-    named_job,
+    results_on,
     score_cache,
 )
 from mstgt.utils.errors import UserError, run_command
@@ -45,8 +45,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--attributes", action="store_true", help="also show AUC by attribute, and put it into --json")
     parser.add_argument("--attributes_file", type=Path, metavar="CSV",
                         help="the videos' attributes: video,<name>,… then a line a video with 0 or 1 for each")
-    parser.add_argument("--with_trivial", action=argparse.BooleanOptionalAction, default=True,
-                        help="show the tracker that keeps the first box")
+    parser.add_argument("--with_static_box", "--with_trivial", action=argparse.BooleanOptionalAction, default=True,
+                        help="show the baseline that keeps the given box in every frame")
     args = parser.parse_args()
     if args.attributes_file and not (args.dataset or args.dataset_dir):
         parser.error("--attributes_file needs --dataset or --dataset_dir: which benchmark is it of?")
@@ -55,14 +55,15 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def find_jobs(args: argparse.Namespace, save_dir: Path, load_named) -> list[Job]:
+def find_results_to_score(args: argparse.Namespace, save_dir: Path, load_named) -> list[BenchmarkResults]:
     """The one benchmark that was chosen, or all that have results."""
     if not (args.dataset or args.dataset_dir):
-        return found_jobs(save_dir, load_named, args.trackers)
-    return [named_job(chosen_benchmark(args, load_named), save_dir, args.results, args.trackers)]
+        return all_results(save_dir, load_named, args.trackers)
+    return [results_on(chosen_benchmark(args, load_named), save_dir, args.results, args.trackers)]
 
 
-def score_job(job: Job, plots_at: Path, cache: Path | None, args: argparse.Namespace) -> tuple[Report | None, bool]:
+def score_job(job: BenchmarkResults, plots_at: Path, cache: Path | None,
+              args: argparse.Namespace) -> tuple[BenchmarkReport | None, bool]:
     """Print and draw one benchmark; the report (None when it cannot be scored) and whether something is wrong."""
     if job.benchmark is None:
         print(f"problem: {job.error}")
@@ -71,7 +72,7 @@ def score_job(job: Job, plots_at: Path, cache: Path | None, args: argparse.Names
         print(f"note: {job.name} has hidden ground truth: its server scores the results, not this command")
         return None, False
     table = read_attributes(args.attributes_file) if args.attributes_file else None
-    report = make_report(job.benchmark, job.folders, args.with_trivial, cache, args.workers, table)
+    report = make_report(job.benchmark, job.folders, args.with_static_box, cache, args.workers, table)
     print(report.text(args.attributes))
     if report.scores:
         draw_plots(report, plots_at)
@@ -84,7 +85,7 @@ def main() -> int:
     args = parse_args()
     paths = load_paths(args.data_dir, args.save_dir, half="test")
     load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
-    jobs = find_jobs(args, paths.save_dir, load_named)
+    jobs = find_results_to_score(args, paths.save_dir, load_named)
     chosen = bool(args.dataset or args.dataset_dir)
     cache = None if args.no_cache else score_cache(paths.save_dir)
     reports, failed = [], False

@@ -20,8 +20,8 @@ from pathlib import Path
 from mstgt.config.paths import load_paths
 from mstgt.test.analysis.bootstrap import RESAMPLES
 from mstgt.test.analysis.comparison import compare
-from mstgt.test.analysis.report import Report, make_report
-from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, load_near, named_job, score_cache
+from mstgt.test.analysis.report import BenchmarkReport, make_report
+from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, load_near, results_on, score_cache
 from mstgt.test.analysis.score import Score
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
@@ -51,7 +51,7 @@ def folder_of(name: str, folders: dict[str, Path]) -> str:
     return meant[0]
 
 
-def score_of(tracker: str, report: Report) -> Score:
+def score_of(tracker: str, report: BenchmarkReport) -> Score:
     """The score of ``tracker``, which must have one."""
     for score in report.scores:
         if score.tracker == tracker:
@@ -63,7 +63,7 @@ def main() -> int:
     args = parse_args()
     paths = load_paths(args.data_dir, args.save_dir, half="test")
     benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
-    job = named_job(benchmark, paths.save_dir, args.results, [args.a, args.b])
+    job = results_on(benchmark, paths.save_dir, args.results, [args.a, args.b])
     names = [folder_of(name, job.folders) for name in (args.a, args.b)]
     if names[0] == names[1]:
         raise UserError(f"{args.a} and {args.b} are one tracker: name two of {', '.join(job.folders)}")

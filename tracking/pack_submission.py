@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mstgt.config import find_experiment, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.test.analysis.result_folders import foreign_folder
+from mstgt.test.analysis.result_folders import external_folder
 from mstgt.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
 from mstgt.test.evaluation.results import read_manifest, result_folder, run_name
-from mstgt.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
+from mstgt.test.evaluation.submission import absent_videos, collect, server_of, unexpected_files, write_zip
 from mstgt.utils.errors import UserError, run_command
 
 
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) -> tuple[Path, str]:
     """The folder of result files, and a name for them."""
     if args.results:
-        source = foreign_folder(args.results.expanduser(), benchmark.name)
+        source = external_folder(args.results.expanduser(), benchmark.name)
         return source, args.results.resolve().name
     script, config = script_name(args.script), find_experiment(args.script, args.config).stem
     run = run_name(config, args.run)
@@ -72,7 +72,7 @@ def main() -> int:
         print(f"problem: {problem}")
     if problems:
         raise UserError(f"{len(problems)} problem(s) with the results in {source}: nothing was written")
-    if left_out := strangers(benchmark, source):
+    if left_out := unexpected_files(benchmark, source):
         print(f"note: {len(left_out)} file(s) in {source} belong to none of the videos and are left out: "
               f"{', '.join(left_out[:3])}{', …' if len(left_out) > 3 else ''}")
     out = args.out or paths.save_dir / "test" / "submissions" / benchmark.name / f"{name}.zip"

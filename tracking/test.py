@@ -28,9 +28,9 @@ from mstgt.config import dump_config, find_experiment, load_config, load_paths, 
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.export.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark, load_benchmark
-from mstgt.test.evaluation.provenance import Origin, claim
+from mstgt.test.evaluation.provenance import RunProvenance, prepare_results_dir
 from mstgt.test.evaluation.results import result_folder, run_name
-from mstgt.test.evaluation.runner import Failure, Job, frame_counts, run_videos
+from mstgt.test.evaluation.runner import Failure, WorkerSetup, frame_counts, run_videos
 from mstgt.test.evaluation.shard import Shard, choose_shard
 from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine
 from mstgt.utils.errors import UserError, run_command
@@ -38,7 +38,7 @@ from mstgt.utils.files import file_sha256
 from mstgt.utils.machine import device_name
 
 _log = logging.getLogger(__name__)
-_MOST_CPU_WORKERS = 8  # by default, for each holds a network
+_MAX_CPU_WORKERS = 8  # by default, for each holds a network
 
 
 def parse() -> argparse.Namespace:
@@ -49,9 +49,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dataset_dir", help="a folder of videos with frames and a ground-truth file each")
     parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
     parser.add_argument("--workers", "--threads", type=int, metavar="N", help="worker processes (default: one per GPU; "
-                        f"without a GPU one per core, at most {_MOST_CPU_WORKERS})")
+                        f"without a GPU one per core, at most {_MAX_CPU_WORKERS})")
     parser.add_argument("--num_gpus", type=int, help="GPUs to spread them over (default: all; 0: CPU)")
-    parser.add_argument("--batch", type=int, default=1, help="videos that a worker tracks in lock-step (default: 1)")
+    parser.add_argument("--batch", type=int, default=1,
+                        help="videos that a worker tracks side by side in one batch (default: 1)")
     parser.add_argument("--shard", metavar="i/n", help="only the i-th of n shares (torchrun: the rank's, by itself)")
     parser.add_argument("--allow_missing", action="store_true", help="videos that are not on disk are no failure")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
@@ -74,7 +75,7 @@ def choose_devices(threads: int | None, num_gpus: int | None, shard: Shard) -> l
     if num_gpus and gpus < num_gpus:
         _log.warning("--num_gpus %d, but there are %d: using %s", num_gpus, here, f"{gpus}" if gpus else "the CPU")
     if threads is None:
-        alone = gpus or min(len(os.sched_getaffinity(0)), _MOST_CPU_WORKERS)
+        alone = gpus or min(len(os.sched_getaffinity(0)), _MAX_CPU_WORKERS)
         threads = 1 if shard.launched else alone
     return shard.devices(threads, gpus)
 
@@ -132,19 +133,19 @@ def main() -> int:
     if missing:
         _log.warning("%s; running the others", missing)
     devices = choose_devices(args.workers, args.num_gpus, shard)
-    origin = Origin(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
+    provenance = RunProvenance(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
     counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
     names = shard.take(counts)
     run = run_name(config, args.run)
     folder = result_folder(paths.save_dir, script, run, benchmark.name)
-    left = claim(folder, benchmark, script, run, origin, names, args.overwrite)
+    left = prepare_results_dir(folder, benchmark, script, run, provenance, names, args.overwrite)
     if len(left) < len(names):
         print(f"{len(names) - len(left)} videos have a result already (--overwrite tracks them again)")
     lengths, devices = {name: counts[name] for name in left}, devices[: max(1, len(left))]
     print(f"{script}/{run} on {benchmark.name}{f', shard {shard}' if shard.count > 1 else ''}: {len(left)} videos, "
           f"{sum(lengths.values())} frames, {len(devices)} worker(s) on {', '.join(sorted(set(devices)))}", flush=True)
     started = time.monotonic()
-    failures = run_videos(Job(open_benchmark, build_engine, folder, args.batch), lengths, devices)
+    failures = run_videos(WorkerSetup(open_benchmark, build_engine, folder, args.batch), lengths, devices)
     say_how_it_went(lengths, failures, time.monotonic() - started, folder)
     if missing:
         _log.warning("%s%s", missing, "; with --allow_missing that is no failure" if lacking else "")

@@ -1,6 +1,6 @@
 """The three curves that a tracker is shown by, for the pictures and for the report.
 
-    CURVE_KINDS["success"].curve(score), CURVE_KINDS["success"].value(score)      # (21,) shares, AUC in %
+    CURVE_SPECS["success"].curve(score), CURVE_SPECS["success"].value(score)      # (21,) shares, AUC in %
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..test.analysis.score import Curves
 
 
 @dataclass(frozen=True)
-class CurveKind:
+class CurveSpec:
     """``x`` are the thresholds; ``figure`` and ``shares`` name the attributes of a score that rank and that are drawn.
 
     ``x_name`` begins the reading of a threshold: "overlap above 0.5".
@@ -35,12 +35,12 @@ class CurveKind:
         return getattr(score, self.figure)
 
 
-CURVE_KINDS = {
-    "success": CurveKind("Success", "overlap threshold", "overlap above", "share of frames above it (%)",
+CURVE_SPECS = {
+    "success": CurveSpec("Success", "overlap threshold", "overlap above", "share of frames above it (%)",
                          metrics.OVERLAP_THRESHOLDS, "success", "auc"),
-    "precision": CurveKind("Precision", "centre error threshold (pixels)", "pixels off, at most",
+    "precision": CurveSpec("Precision", "centre error threshold (pixels)", "pixels off, at most",
                            "share of frames within it (%)", metrics.CENTRE_THRESHOLDS, "precision_curve", "precision"),
-    "norm_precision": CurveKind("Normalised precision", "normalised centre error threshold", "normalised error at most",
+    "norm_precision": CurveSpec("Normalised precision", "normalised centre error threshold", "normalised error at most",
                                 "share of frames within it (%)", metrics.NORMALISED_THRESHOLDS, "normalised_curve",
                                 "norm_precision"),
 }

@@ -29,13 +29,13 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
 
-from ..test.analysis.report import Report  # noqa: E402
+from ..test.analysis.report import BenchmarkReport  # noqa: E402
 from ..test.analysis.score import Score, score_by_attribute  # noqa: E402
 from ..test.analysis.table import ranked  # noqa: E402
 from ..utils.errors import UserError  # noqa: E402
 from ..utils.files import atomic_path  # noqa: E402
-from .curve_spec import CURVE_KINDS, CurveKind  # noqa: E402
-from .plot_style import Look, looks  # noqa: E402
+from .curve_spec import CURVE_SPECS, CurveSpec  # noqa: E402
+from .plot_style import PlotStyle, plot_styles  # noqa: E402
 
 LABEL_LENGTH = 60  # longer names are cut in the middle
 TWO_COLUMNS_UP_TO = 36  # characters of a label that still fit two columns of a legend
@@ -47,7 +47,7 @@ STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, 
 ByAttribute = dict[str, dict[str, Score]]  # tracker -> attribute -> score
 
 
-def draw_plots(report: Report, folder: Path) -> list[Path]:
+def draw_plots(report: BenchmarkReport, folder: Path) -> list[Path]:
     """Draw what the report has data for into ``folder``; returns the files."""
     written: list[Path] = []
     with _style():
@@ -62,7 +62,7 @@ def draw_plots(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def draw_plot(report: Report, name: str, path: Path) -> None:
+def draw_plot(report: BenchmarkReport, name: str, path: Path) -> None:
     """Draw one picture of the report to a file of one's own; its suffix must be one of ``SUFFIXES``.
 
     Raises :class:`UserError` where the report has no data for it.
@@ -81,22 +81,22 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _drawings(report: Report) -> dict[str, Callable[[], Figure] | None]:
+def _drawings(report: BenchmarkReport) -> dict[str, Callable[[], Figure] | None]:
     """How to draw each picture; None where there is nothing to draw."""
-    everyone, looked = report.all_scores if report.scores else [], looks(report.all_scores)
+    everyone, styles = report.all_scores if report.scores else [], plot_styles(report.all_scores)
     by_attribute = {s.tracker: score_by_attribute(s, report.sequences) for s in report.scores}
     timed = [score for score in report.scores if score.fps is not None]
     name = report.benchmark
-    curves = {key: partial(_draw_curves, kind, name, everyone, looked) if everyone else None
-              for key, kind in CURVE_KINDS.items()}
+    curves = {key: partial(_draw_curves, kind, name, everyone, styles) if everyone else None
+              for key, kind in CURVE_SPECS.items()}
     labels = _attribute_labels(by_attribute)
     attributes_of = f"{name} (measured on boxes)" if report.measured else name
     speed_of = name if len(timed) == len(report.scores) else f"{name}, {len(timed)} of {len(report.scores)} trackers"
-    split = attributes_of, report.scores, by_attribute, labels, looked
+    split = attributes_of, report.scores, by_attribute, labels, styles
     return curves | {
         "attributes": partial(_draw_bars, *split) if labels else None,
         "attributes_radar": partial(_draw_radar, *split) if len(labels) >= 3 else None,
-        "speed": partial(_draw_speed, speed_of, timed, looked) if timed else None}
+        "speed": partial(_draw_speed, speed_of, timed, styles) if timed else None}
 
 
 def _save(figure: Figure, paths: Sequence[Path]) -> None:
@@ -114,11 +114,11 @@ def _attribute_labels(by_attribute: ByAttribute) -> dict[str, str]:
     return {name: textwrap.fill(f"{name.replace('_', ' ')} ({count})", 24) for name, count in counts.items()}
 
 
-def _draw_curves(kind: CurveKind, benchmark: str, scores: Sequence[Score], looked: Mapping[str, Look]) -> Figure:
+def _draw_curves(kind: CurveSpec, benchmark: str, scores: Sequence[Score], styles: Mapping[str, PlotStyle]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 5))
     for score in sorted(scores, key=lambda s: -kind.value(s)):
         axes.plot(kind.x, 100 * kind.curve(score), label=_label(score, kind.value(score)),
-                  **_line(looked[score.tracker]))
+                  **_line(styles[score.tracker]))
     axes.set(title=f"{kind.title} plot: {_short(benchmark)}", xlabel=kind.x_label, ylabel=kind.y_label,
              xlim=(kind.x[0], kind.x[-1]), ylim=(0, 100))
     _legend_below(axes, -0.14, handlelength=3.2)
@@ -126,14 +126,14 @@ def _draw_curves(kind: CurveKind, benchmark: str, scores: Sequence[Score], looke
 
 
 def _draw_bars(benchmark: str, scores: Sequence[Score], by_attribute: ByAttribute, labels: Mapping[str, str],
-               looked: Mapping[str, Look]) -> Figure:
+               styles: Mapping[str, PlotStyle]) -> Figure:
     width = 0.84 / len(scores)
     figure, axes = plt.subplots(figsize=(max(7.0, len(labels) * (0.5 + 0.12 * len(scores))), 4.2))
     colours: list[str] = []
     for i, score in enumerate(ranked(scores)):
         values = [by_attribute[score.tracker][a].auc if a in by_attribute[score.tracker] else np.nan for a in labels]
         at = np.arange(len(labels)) + (i - (len(scores) - 1) / 2) * width
-        colour = looked[score.tracker].colour
+        colour = styles[score.tracker].colour
         axes.bar(at, values, 0.92 * width, color=colour, label=_label(score, score.auc),
                  hatch="////" if colour in colours else None, edgecolor="white", linewidth=0)
         colours.append(colour)
@@ -147,14 +147,14 @@ def _draw_bars(benchmark: str, scores: Sequence[Score], by_attribute: ByAttribut
 
 
 def _draw_radar(benchmark: str, scores: Sequence[Score], by_attribute: ByAttribute, labels: Mapping[str, str],
-                looked: Mapping[str, Look]) -> Figure:
+                styles: Mapping[str, PlotStyle]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 7), subplot_kw={"projection": "polar"})
     angles = np.linspace(0, 2 * np.pi, len(labels) + 1)
     every = []
     for score in ranked(scores):
         values = [by_attribute[score.tracker][a].auc if a in by_attribute[score.tracker] else np.nan for a in labels]
         every += [value for value in values if not np.isnan(value)]
-        axes.plot(angles, [*values, values[0]], label=_label(score, score.auc), **_line(looked[score.tracker]))
+        axes.plot(angles, [*values, values[0]], label=_label(score, score.auc), **_line(styles[score.tracker]))
     low, high = 10 * max(0, np.floor(min(every) / 10) - 1), 10 * np.ceil(max(every) / 10)
     axes.set_theta_offset(np.pi / 2)
     axes.set_theta_direction(-1)
@@ -171,11 +171,11 @@ def _draw_radar(benchmark: str, scores: Sequence[Score], by_attribute: ByAttribu
     return figure
 
 
-def _draw_speed(benchmark: str, scores: Sequence[Score], looked: Mapping[str, Look]) -> Figure:
+def _draw_speed(benchmark: str, scores: Sequence[Score], styles: Mapping[str, PlotStyle]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 4.6))
     for score in ranked(scores):
-        look = looked[score.tracker]
-        axes.plot(score.fps, score.auc, look.marker, color=look.colour, markersize=10, markeredgecolor="white",
+        style = styles[score.tracker]
+        axes.plot(score.fps, score.auc, style.marker, color=style.colour, markersize=10, markeredgecolor="white",
                   label=f"{_label(score, score.auc)}, {score.fps:.3g} FPS", linestyle="none")
     speeds, figures = [score.fps for score in scores], [score.auc for score in scores]
     axes.set_xscale("log")
@@ -190,8 +190,8 @@ def _draw_speed(benchmark: str, scores: Sequence[Score], looked: Mapping[str, Lo
     return figure
 
 
-def _line(look: Look) -> dict:
-    return {"color": look.colour, "linewidth": look.width, "linestyle": (0, look.dash) if look.dash else "-"}
+def _line(style: PlotStyle) -> dict:
+    return {"color": style.colour, "linewidth": style.width, "linestyle": (0, style.dash) if style.dash else "-"}
 
 
 def _label(score: Score, value: float) -> str:

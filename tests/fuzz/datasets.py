@@ -18,7 +18,7 @@ from mstgt.data.store import FolderStore
 from mstgt.data.video import Video
 from mstgt.geometry.crop import Crop
 from mstgt.test.analysis.score import score_video
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.results import read_boxes, read_seconds
 from mstgt.utils.errors import UserError
 from tests.fuzz.mutate import as_json, mutate_tree
@@ -55,7 +55,7 @@ def use_video(video: Video) -> None:
             crop.cut(np.full((48, 64, 3), 9, np.uint8))
             crop.cut(np.full((6, 8, 3), 9, np.uint8), reduce=8)
             assert np.isfinite(crop.to_crop(video.boxes_xywh[frame])).all() and crop.rows >= 1
-        for rule in (rules.LASOT, rules.GOT10K, rules.UAV) if len(video) else ():
+        for rule in (absent_frames.LASOT, absent_frames.GOT10K, absent_frames.UAV) if len(video) else ():
             try:
                 score_video(np.tile([1.0, 2, 30, 40], (len(video), 1)), video, rule)
             except UserError as error:
@@ -80,7 +80,7 @@ def _result(data: bytes, at: Path) -> None:
         return
     truth = np.tile([5.0, 5, 20, 20], (len(boxes), 1))
     video = Video("v", range(len(boxes)), truth, np.ones(len(boxes), bool), size_wh=(64, 48))
-    for rule in (rules.OTB, rules.GOT10K):
+    for rule in (absent_frames.OTB, absent_frames.GOT10K):
         scored = score_video(boxes, video, rule, None if seconds is None or len(seconds) != len(boxes) else seconds)
         assert np.isfinite(scored.auc) and np.isfinite(scored.norm_precision)
 

@@ -28,7 +28,7 @@ MANIFEST_VALUE = {
 METRICS = b"".join(json.dumps(line).encode() + b"\n" for line in (
     {"epoch": 1, "step": 20, "at": 0.5, "global_step": 20, "lr": 1e-3, "total": 3.5, "iou": 0.2},
     {"epoch": 1, "at": 1.0, "global_step": 40, "lr": 1e-3, "train": {"total": 3.0, "iou": 0.3}, "val": {"iou": 0.4}}))
-_ORIGIN = origin.Origin(Path("c"), "a", "MODEL: {INIT: xavier}\n", "fp32", "CPU", 1, exported={"a.onnx": "c"})
+_ORIGIN = origin.RunProvenance(Path("c"), "a", "MODEL: {INIT: xavier}\n", "fp32", "CPU", 1, exported={"a.onnx": "c"})
 
 
 class _NamedBenchmark:

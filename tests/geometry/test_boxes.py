@@ -11,7 +11,7 @@ from mstgt.data.readers.common import make_sequence
 from mstgt.geometry.boxes import LEAST_PX, MOST_PX, check_box, clip_box, usable_boxes
 from mstgt.geometry.crop import FAR, Crop
 from mstgt.test.analysis.score import score_video
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 
@@ -66,7 +66,7 @@ def test_an_annotation_of_any_numbers_can_be_used(rows):
             0 < min(row[2:]) < LEAST_PX and np.isfinite(row).all() for row in finite))
         for box in video.boxes_xywh[video.visible]:
             Crop.around(box, 6.0, 16).cut(IMAGE)
-        for rule in (rules.LASOT, rules.UAV, rules.OTB) if video.visible.any() else ():
+        for rule in (absent_frames.LASOT, absent_frames.UAV, absent_frames.OTB) if video.visible.any() else ():
             score = score_video(np.tile([1.0, 2, 30, 40], (len(rows), 1)), video, rule)
             assert 0 <= score.auc <= 100 and 0 <= score.precision <= 100
 
@@ -76,5 +76,5 @@ def test_results_of_any_finite_numbers_have_a_score(rows):
     found = np.array(rows)
     video = make_sequence("v", None, tuple(map(str, range(len(rows)))), np.tile([5.0, 5, 20, 20], (len(rows), 1)))
     with np.errstate(all="raise", under="ignore"):
-        score = score_video(found, video, rules.OTB)
+        score = score_video(found, video, absent_frames.OTB)
     assert 0 <= score.auc <= 100 and 0 <= score.norm_precision <= 100

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.runner import Job, run_videos
+from mstgt.test.evaluation.runner import WorkerSetup, run_videos
 from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import tiny_engine, write_videos
 from tests.processes import children, command_line
@@ -32,7 +32,7 @@ def test_one_process_after_many_videos(tmp_path, only_temporary):
     names = write_videos(tmp_path / "mine", 30)
     footprints = []
     for turn in range(5):
-        job = Job(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / f"out{turn}")
+        job = WorkerSetup(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / f"out{turn}")
         assert run_videos(job, dict.fromkeys(names, 3), ["cpu"]) == []
         footprints.append(Footprint.of(os.getpid()))
     print(assert_flat(footprints, "the process"))
@@ -47,7 +47,7 @@ def worker_processes() -> list[int]:
 @pytest.mark.nightly
 def test_a_thousand_videos_and_four_workers(tmp_path, only_temporary):
     names = write_videos(tmp_path / "mine", 1000)
-    job = Job(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / "out")
+    job = WorkerSetup(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / "out")
     seen: dict[int, list[Footprint]] = {}
     ended = threading.Event()
 

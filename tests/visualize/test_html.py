@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mstgt.visualize.html_report import safe_json, write_report
 from mstgt.visualize.html_report.moments import draw_boxes, find_loss, worst_moments
-from mstgt.visualize.html_report.values import MOST_POINTS, STEPS, UNKNOWN, bin_overlap, bin_width, encode, page_values
+from mstgt.visualize.html_report.values import MAX_POINTS, STEPS, UNKNOWN, bin_overlap, bin_width, encode, page_values
 
 
 def embedded(path):
@@ -88,7 +88,7 @@ def test_bins_give_mean_and_least_of_what_is_known(overlap, width):
 
 @pytest.mark.parametrize("frames", [1, 600, 601, 1199, 11397])
 def test_long_videos_are_reduced(frames):
-    assert -(-frames // bin_width(frames)) <= MOST_POINTS and (bin_width(frames) == 1) == (frames <= MOST_POINTS)
+    assert -(-frames // bin_width(frames)) <= MAX_POINTS and (bin_width(frames) == 1) == (frames <= MAX_POINTS)
 
 
 @pytest.mark.parametrize(("overlap", "expected"), [

@@ -5,8 +5,8 @@ import dataclasses
 import cv2
 import pytest
 
-from mstgt.test.analysis.score import TRIVIAL, average
-from mstgt.visualize.plot_style import looks
+from mstgt.test.analysis.score import STATIC_BOX, average
+from mstgt.visualize.plot_style import plot_styles
 from mstgt.visualize.plots import SUFFIXES, draw_plots
 
 CURVES = {"success", "precision", "norm_precision"}
@@ -43,6 +43,6 @@ def test_no_two_trackers_look_the_same(make_small_report, count):
     report, _ = make_small_report(["a"], videos=1)
     videos = report.scores[0].video_scores
     scores = [average(f"t{i}", videos, 1) for i in range(count)]
-    found = looks([report.trivial, *scores])
-    assert len({(look.colour, look.dash) for look in found.values()}) == count + 1
-    assert found["t0"] == looks(scores)["t0"] and TRIVIAL in found
+    found = plot_styles([report.trivial, *scores])
+    assert len({(style.colour, style.dash) for style in found.values()}) == count + 1
+    assert found["t0"] == plot_styles(scores)["t0"] and STATIC_BOX in found

@@ -30,14 +30,14 @@ from ...data.video import Video
 from ...utils.errors import UserError
 
 SMALL_AREA = 1000  # px²
-MOST_BYTES = 16 << 20  # of a table
+MAX_BYTES = 16 << 20  # of a table
 MEASURED = ("absent_frames", "scale_change", "aspect_change", "fast_motion", "low_resolution")
 
 
 def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
     """The attributes of every video of a table. Raises :class:`UserError` naming the line that is no part of one."""
     try:
-        refuse_size(path.stat().st_size, str(path), MOST_BYTES)
+        refuse_size(path.stat().st_size, str(path), MAX_BYTES)
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read the attributes {path}: {error}") from error

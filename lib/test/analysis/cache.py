@@ -1,13 +1,13 @@
 """Scores of videos kept between runs, so that result files are parsed once.
 
-    cache = ScoreCache(save_dir / ".cache" / "scores", benchmark.rule, sequences)
+    cache = ScoreCache(save_dir / ".cache" / "scores", benchmark.absent_policy, sequences)
     known = cache.load("ATOM", folder)        # video -> VideoScore, of the files that are as they were
     cache.save("ATOM", folder, video_scores)
 
 One file a result folder. A kept score goes with a digest of all that it was made from: the place, size and time of the
-video's result files, the parsed annotation, the benchmark's rule, and the source of the modules that make scores. Where
-one of these is another, the video is scored again. A damaged file is said once and made anew. Deleting the folder is
-always safe.
+video's result files, the parsed annotation, the benchmark's policy, and the source of the modules that make scores.
+Where one of these differs, the video is scored again. A damaged cache file is reported and rebuilt. Deleting the
+folder is always safe.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ...utils.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
 from ...utils.files import atomic_path
 from ..evaluation import results
-from ..evaluation.absent_frames import Rule
+from ..evaluation.absent_frames import AbsentFramePolicy
 from . import metrics, score
 from .score import VideoScore
 
@@ -44,8 +44,8 @@ _KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "o
 class ScoreCache:
     """The kept scores of one benchmark. With ``folder`` None nothing is kept and nothing found."""
 
-    def __init__(self, folder: Path | None, rule: Rule, sequences: Mapping[str, Video]):
-        self.folder, self.rule, self.sequences = folder, rule, sequences
+    def __init__(self, folder: Path | None, policy: AbsentFramePolicy, sequences: Mapping[str, Video]):
+        self.folder, self.policy, self.sequences = folder, policy, sequences
         self._annotations: dict[str, str] = {}
         self._states: dict[Path, dict[str, int]] = {}
 
@@ -77,10 +77,11 @@ class ScoreCache:
     def _digests(self, folder: Path) -> dict[str, int]:
         """What the score of each video with a result file is made from, as one number."""
         place, maker = os.path.abspath(folder), _maker()
-        stamps = {name: tuple(_stamp(f"{place}/{name}{ending}.txt") for ending in ("", "_time"))
+        file_keys = {name: tuple(_size_and_mtime(f"{place}/{name}{ending}.txt") for ending in ("", "_time"))
                   for name in self.sequences}
-        here = [name for name, (boxes, _) in stamps.items() if boxes is not None]
-        states = digests((maker, repr(self.rule), place, name, stamps[name], self._annotation(name)) for name in here)
+        here = [name for name, (boxes, _) in file_keys.items() if boxes is not None]
+        states = digests((maker, repr(self.policy), place, name, file_keys[name], self._annotation(name))
+                         for name in here)
         return dict(zip(here, states.tolist(), strict=True))
 
     def _annotation(self, name: str) -> str:
@@ -99,7 +100,7 @@ def _maker() -> str:
     return hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in _MAKERS)).hexdigest()
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _size_and_mtime(path: str) -> tuple[int, int] | None:
     try:
         state = os.stat(path)
     except OSError:

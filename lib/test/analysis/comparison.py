@@ -16,7 +16,7 @@ from .bootstrap import LEVEL, RESAMPLES, Bootstrap, paired_bootstrap
 from .score import Score
 from .table import text_table
 
-FIGURES = {"success_auc": ("AUC", "auc"), "precision": ("Prec", "precision"),
+METRICS = {"success_auc": ("AUC", "auc"), "precision": ("Prec", "precision"),
            "norm_precision": ("NormPrec", "norm_precision")}  # key: title, attribute of a score
 
 
@@ -24,7 +24,7 @@ FIGURES = {"success_auc": ("AUC", "auc"), "precision": ("Prec", "precision"),
 class Comparison:
     """What tracker ``a`` has over ``b``, in percentage points.
 
-    figures_a, figures_b  (videos, figures) in %, in the order of ``FIGURES``
+    metrics_a, metrics_b  (videos, figures) in %, in the order of ``METRICS``
     expected              how many videos the benchmark has
     """
 
@@ -32,30 +32,30 @@ class Comparison:
     b: str
     videos: tuple[str, ...]
     expected: int
-    figures_a: np.ndarray
-    figures_b: np.ndarray
+    metrics_a: np.ndarray
+    metrics_b: np.ndarray
     bootstrap: Bootstrap
     resamples: int
 
     @property
     def differences(self) -> np.ndarray:
-        return self.figures_a - self.figures_b
+        return self.metrics_a - self.metrics_b
 
     def text(self, most: int = 5) -> str:
         """The table of figures, a sentence on each, and the ``most`` videos with the greatest gains and losses."""
         of = "" if len(self.videos) == self.expected else f" of {self.expected}"
         rows = [["", self.a, self.b, "difference", f"{LEVEL:.0%} interval", "better in"]]
-        for i, (title, _) in enumerate(FIGURES.values()):
+        for i, (title, _) in enumerate(METRICS.values()):
             difference, low, high, share = self._row(i)
-            rows.append([title, f"{self.figures_a[:, i].mean():.2f}", f"{self.figures_b[:, i].mean():.2f}",
+            rows.append([title, f"{self.metrics_a[:, i].mean():.2f}", f"{self.metrics_b[:, i].mean():.2f}",
                          f"{difference:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{share:.1%}"])
         table = text_table(f"{self.a} against {self.b}, {len(self.videos)}{of} videos (%; {self.resamples} resamples)",
                            rows)
-        return "\n".join([table, *map(self.sentence, range(len(FIGURES))), *self._extreme_lines(most)])
+        return "\n".join([table, *map(self.sentence, range(len(METRICS))), *self._extreme_lines(most)])
 
     def sentence(self, figure: int) -> str:
         """What the interval of a figure means, in words."""
-        title = list(FIGURES.values())[figure][0]
+        title = list(METRICS.values())[figure][0]
         difference, low, high, _ = self._row(figure)
         if not self.differences[:, figure].any():
             return f"{title}: the two are the same on every video."
@@ -74,12 +74,12 @@ class Comparison:
     def as_json(self) -> dict:
         """Everything in figures."""
         figures = {}
-        for i, key in enumerate(FIGURES):
+        for i, key in enumerate(METRICS):
             difference, low, high, share = self._row(i)
-            figures[key] = {"a": float(self.figures_a[:, i].mean()), "b": float(self.figures_b[:, i].mean()),
+            figures[key] = {"a": float(self.metrics_a[:, i].mean()), "b": float(self.metrics_b[:, i].mean()),
                             "difference": difference, "interval": [low, high], "share_a_better": share,
                             "interval_holds_0": low <= 0 <= high}
-        per_video = {name: dict(zip(FIGURES, map(float, row), strict=True))
+        per_video = {name: dict(zip(METRICS, map(float, row), strict=True))
                      for name, row in zip(self.videos, self.differences, strict=True)}
         return {"a": self.a, "b": self.b, "videos": len(self.videos), "expected_videos": self.expected,
                 "resamples": self.resamples, "level": LEVEL, "figures": figures, "video_differences": per_video}
@@ -102,7 +102,7 @@ def compare(a: Score, b: Score, resamples: int = RESAMPLES, seed: int = 0) -> Co
     pairs = [(video, others[video.name]) for video in a.video_scores if video.name in others]
     if not pairs:
         return None
-    figures = np.array([[[getattr(video, name) for _, name in FIGURES.values()] for video in pair] for pair in pairs])
+    figures = np.array([[[getattr(video, name) for _, name in METRICS.values()] for video in pair] for pair in pairs])
     first, second = figures[:, 0], figures[:, 1]
     return Comparison(a.tracker, b.tracker, tuple(pair[0].name for pair in pairs), a.expected, first, second,
                       paired_bootstrap(first - second, resamples, seed), resamples)

@@ -15,13 +15,13 @@ from ...data.video import Video
 from ...utils.errors import UserError
 from ..evaluation.benchmarks import Benchmark
 from .attributes import MEASURED, with_attributes
-from .score import Score, score_by_attribute, score_trivial
+from .score import Score, score_by_attribute, score_static_box
 from .scoring import Problem, score_folders
 from .table import format_attributes, format_table, ranked
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """``scores`` leaves out trackers without a single usable result; ``trivial`` is None when not asked for.
 
     ``sequences`` are the benchmark's videos whose annotation could be read, by name; where none of them is annotated
@@ -67,18 +67,18 @@ class Report:
     def as_json(self, attributes: bool = False) -> dict:
         """Figures in %, by tracker; the trivial tracker apart from the real ones."""
         value = {"benchmark": self.benchmark,
-                 "trackers": {s.tracker: self._figures(s, attributes) for s in self.scores}}
-        value |= {"trivial": self._figures(self.trivial, attributes)} if self.trivial else {}
+                 "trackers": {s.tracker: self._metrics(s, attributes) for s in self.scores}}
+        value |= {"trivial": self._metrics(self.trivial, attributes)} if self.trivial else {}
         return value | ({"attributes_measured": self.measured} if attributes else {})
 
-    def _figures(self, score: Score, attributes: bool) -> dict:
+    def _metrics(self, score: Score, attributes: bool) -> dict:
         by_name = score_by_attribute(score, self.sequences) if attributes else {}
-        return _figures(score) | ({"attributes": {n: _figures(s) for n, s in by_name.items()}} if attributes else {})
+        return _metrics(score) | ({"attributes": {n: _metrics(s) for n, s in by_name.items()}} if attributes else {})
 
 
-def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial: bool = True,
+def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_static_box: bool = True,
                 cache_folder: Path | None = None, workers: int | None = None,
-                attributes: Mapping[str, tuple[str, ...]] | None = None) -> Report:
+                attributes: Mapping[str, tuple[str, ...]] | None = None) -> BenchmarkReport:
     """Score the result folders of ``folders`` (tracker -> folder) on ``benchmark``.
 
     cache_folder  keeps scores between runs
@@ -90,8 +90,8 @@ def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_trivial:
     problems += found
     sequences, measured = with_attributes(sequences, attributes)
     notes = tuple(f"{benchmark.name} {s.name}: {note}" for s in sequences.values() for note in s.notes)
-    return Report(benchmark.name, tuple(scores), score_trivial(benchmark, sequences) if with_trivial else None,
-                  tuple(problems), notes, sequences, measured)
+    static_box = score_static_box(benchmark, sequences) if with_static_box else None
+    return BenchmarkReport(benchmark.name, tuple(scores), static_box, tuple(problems), notes, sequences, measured)
 
 
 def _load(benchmark: Benchmark) -> tuple[dict[str, Video], list[Problem]]:
@@ -111,7 +111,7 @@ def _load(benchmark: Benchmark) -> tuple[dict[str, Video], list[Problem]]:
     return sequences, problems
 
 
-def _figures(score: Score) -> dict:
+def _metrics(score: Score) -> dict:
     figures = {"success_auc": score.auc, "op50": score.op50, "op75": score.op75, "precision": score.precision,
                "norm_precision": score.norm_precision, "ao": score.ao, "sr50": score.sr50, "sr75": score.sr75,
                "fps": score.fps, "videos": score.videos, "expected_videos": score.expected}

@@ -1,6 +1,6 @@
 """What there is to score: result folders grouped by the benchmark they belong to.
 
-    jobs = found_jobs(save_dir, load_named)        # everything under the output folder
+    jobs = all_results(save_dir, load_named)        # everything under the output folder
     jobs[0].benchmark, jobs[0].folders             # tracker -> folder of result files
 """
 
@@ -66,7 +66,7 @@ def _name_and_folder(text: str) -> tuple[str, Path]:
 
 
 @dataclass
-class Job:
+class BenchmarkResults:
     """One benchmark and the trackers to score on it. ``error`` stands in for a benchmark that cannot be loaded."""
 
     name: str
@@ -75,20 +75,22 @@ class Job:
     error: str | None = None
 
 
-def named_job(benchmark: Benchmark, save_dir: Path, foreign: dict[str, Path], trackers: Sequence[str]) -> Job:
-    """The results on one chosen benchmark: those under ``save_dir`` that belong to it, and ``foreign`` ones."""
+def results_on(benchmark: Benchmark, save_dir: Path, external: dict[str, Path],
+               trackers: Sequence[str]) -> BenchmarkResults:
+    """The results on one chosen benchmark: those under ``save_dir`` that belong to it, and ``external`` ones."""
     own = [r for r in find_results(save_dir) if belongs(r, benchmark)]
-    folders = {r.name: r.folder for r in choose(own, trackers, foreign)}
-    folders |= {name: foreign_folder(folder, benchmark.name) for name, folder in foreign.items()}
+    folders = {r.name: r.folder for r in choose(own, trackers, external)}
+    folders |= {name: external_folder(folder, benchmark.name) for name, folder in external.items()}
     if not folders:
         raise UserError(f"nothing to score on {benchmark.name}: no results under {results_root(save_dir)}; "
                         f"{HOW_TO_MAKE_RESULTS}")
-    return Job(benchmark.name, benchmark, folders)
+    return BenchmarkResults(benchmark.name, benchmark, folders)
 
 
-def found_jobs(save_dir: Path, load_named: Callable[[str], Benchmark], trackers: Sequence[str]) -> list[Job]:
+def all_results(save_dir: Path, load_named: Callable[[str], Benchmark],
+                trackers: Sequence[str]) -> list[BenchmarkResults]:
     """A job for each benchmark that has results under ``save_dir``."""
-    jobs: dict[tuple[str, Path | None], Job] = {}
+    jobs: dict[tuple[str, Path | None], BenchmarkResults] = {}
     for result in choose(find_results(save_dir), trackers, {}):
         key = ALIASES.get(result.benchmark, result.benchmark) if result.root is None else result.benchmark, result.root
         if key not in jobs:
@@ -99,11 +101,11 @@ def found_jobs(save_dir: Path, load_named: Callable[[str], Benchmark], trackers:
     return list(jobs.values())
 
 
-def _load(name: str, result: ResultSet, load_named: Callable[[str], Benchmark]) -> Job:
+def _load(name: str, result: ResultSet, load_named: Callable[[str], Benchmark]) -> BenchmarkResults:
     try:
-        return Job(name, load_named(name) if result.root is None else folder_benchmark(result.root))
+        return BenchmarkResults(name, load_named(name) if result.root is None else folder_benchmark(result.root))
     except UserError as error:
-        return Job(name, error=f"{result.folder}: {error}")
+        return BenchmarkResults(name, error=f"{result.folder}: {error}")
 
 
 def load_near(name: str, dataset_dir: Callable[[str], Path], data_dir: Path) -> Benchmark:
@@ -124,17 +126,17 @@ def belongs(result: ResultSet, benchmark: Benchmark) -> bool:
     return result.root is None and ALIASES.get(result.benchmark, result.benchmark) == benchmark.name
 
 
-def choose(results: Sequence[ResultSet], trackers: Sequence[str], foreign: dict[str, Path]) -> list[ResultSet]:
+def choose(results: Sequence[ResultSet], trackers: Sequence[str], external: dict[str, Path]) -> list[ResultSet]:
     """The results of ``trackers``, each named as tracker, config or tracker/config; all of them when none is named."""
     known = {name for r in results for name in (r.tracker, r.config, r.name)}
     for name in trackers:
-        if name not in known and name not in foreign:
+        if name not in known and name not in external:
             raise unknown_name("tracker", name, known) if known else UserError(
                 f"no results of tracker {name!r}; {HOW_TO_MAKE_RESULTS}")
     return [r for r in results if not trackers or {r.tracker, r.config, r.name} & set(trackers)]
 
 
-def foreign_folder(folder: Path, benchmark: str) -> Path:
+def external_folder(folder: Path, benchmark: str) -> Path:
     """The folder of raw results: ``folder``, or ``folder/<benchmark>`` when the files are in there."""
     if not folder.is_dir():
         raise UserError(f"no results: there is no folder {folder}; give the folder that holds <video>.txt")

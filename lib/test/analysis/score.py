@@ -2,7 +2,7 @@
 
 Curves are made a video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean
 overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos but each video's first.
-What a frame without ground truth counts as is the benchmark's rule (``mstgt.test.evaluation.absent_frames``).
+What a frame without ground truth counts as is the benchmark's policy (``mstgt.test.evaluation.absent_frames``).
 
 A result that cannot be scored is no part of any mean (``mstgt.test.analysis.scoring``); the score's ``label`` then says
 how many videos it stands on.
@@ -17,11 +17,11 @@ import numpy as np
 
 from ...data.video import Video
 from ...utils.errors import UserError
-from ..evaluation.absent_frames import Rule, Treatment
+from ..evaluation.absent_frames import AbsentFramePolicy, Treatment
 from ..evaluation.benchmarks import Benchmark
 from . import metrics
 
-TRIVIAL = "first box kept (trivial)"
+STATIC_BOX = "first box kept (trivial)"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class VideoScore(Curves):
     """What one video adds to a score.
 
     frame_overlap   (frames,) float32, the IoU in every frame that the annotation covers; NaN where it is not usable
-    counted         how many frames count for AO: all that the rule keeps but the first
+    counted         how many frames count for AO: all that the policy keeps but the first
     overlap_totals  over these: the sum of overlaps, how many are above 0.5, how many above 0.75
     timed_frames    how many frames have a time, without the first; 0 where there are no times
     seconds         what these took together
@@ -95,15 +95,15 @@ class Score(Curves):
             else f"{self.tracker} ({self.videos} of {self.expected} videos)"
 
 
-def score_video(boxes_xywh: np.ndarray, sequence: Video, rule: Rule,
+def score_video(boxes_xywh: np.ndarray, sequence: Video, policy: AbsentFramePolicy,
                 seconds: np.ndarray | None = None) -> VideoScore:
     """Score the boxes of one video, one a frame. Raises :class:`UserError` when no frame of it can be judged."""
     count = len(sequence) if sequence.annotated is None else sequence.annotated
-    truth, usable = sequence.boxes_xywh[:count], _usable(sequence, rule)[:count]
+    truth, usable = sequence.boxes_xywh[:count], _usable(sequence, policy)[:count]
     if not usable.any():
         raise UserError(f"{sequence.name}: no frame has a ground truth to score with")
     predicted = np.array(boxes_xywh[:count], float)
-    if not rule.as_got10k:
+    if not policy.as_got10k:
         _repeat_for_empty(predicted)
     if usable[0]:
         predicted[0] = truth[0]
@@ -111,14 +111,14 @@ def score_video(boxes_xywh: np.ndarray, sequence: Video, rule: Rule,
     pair = predicted[usable], truth[usable]
     with np.errstate(over="ignore"):  # of a tracker that has lost all bounds: infinitely far off, no overlap
         centre[usable], normalised[usable] = metrics.centre_error(*pair), metrics.normalised_centre_error(*pair)
-        if rule.as_got10k and sequence.size_wh is not None:
+        if policy.as_got10k and sequence.size_wh is not None:
             pair = tuple(metrics.cut_to_image(boxes, sequence.size_wh) for boxes in pair)
         overlap[usable] = metrics.iou(*pair)
     frame_overlap = overlap.astype(np.float32)
-    overlap = _treat(overlap, usable, rule.overlap, hit=np.inf, miss=-1.0)
-    centre = _treat(centre, usable, rule.centre, hit=-1.0, miss=np.inf)
-    normalised = _treat(normalised, usable, rule.normalised, hit=-1.0, miss=np.inf)
-    counted = np.clip(overlap[1:] if usable[0] or rule.overlap != "drop" else overlap, 0.0, 1.0)
+    overlap = _treat(overlap, usable, policy.overlap, hit=np.inf, miss=-1.0)
+    centre = _treat(centre, usable, policy.centre, hit=-1.0, miss=np.inf)
+    normalised = _treat(normalised, usable, policy.normalised, hit=-1.0, miss=np.inf)
+    counted = np.clip(overlap[1:] if usable[0] or policy.overlap != "drop" else overlap, 0.0, 1.0)
     return VideoScore(
         success=metrics.success_curve(overlap),
         precision_curve=metrics.precision_curve(centre),
@@ -129,11 +129,11 @@ def score_video(boxes_xywh: np.ndarray, sequence: Video, rule: Rule,
         seconds=0.0 if seconds is None else float(seconds[1:].sum()))
 
 
-def _usable(sequence: Video, rule: Rule) -> np.ndarray:
+def _usable(sequence: Video, policy: AbsentFramePolicy) -> np.ndarray:
     """(N,) whether a frame has a ground truth to compare with."""
     if sequence.visible_ratio is None:
         return sequence.visible
-    if not rule.as_got10k:
+    if not policy.as_got10k:
         return sequence.visible & (sequence.visible_ratio > 0)
     with np.errstate(invalid="ignore"):
         return (sequence.boxes_xywh[:, 2:] > 0).all(axis=1) & (sequence.visible_ratio > 0)
@@ -152,14 +152,14 @@ def _treat(values: np.ndarray, usable: np.ndarray, treatment: Treatment, hit: fl
     return np.where(usable, values, {"hit": hit, "miss": miss}[treatment])
 
 
-def score_trivial(benchmark: Benchmark, sequences: Mapping[str, Video]) -> Score | None:
+def score_static_box(benchmark: Benchmark, sequences: Mapping[str, Video]) -> Score | None:
     """The score of the tracker that keeps the first box for ever: what every other one has to beat."""
     scores = []
     for sequence in sequences.values():
         if sequence.visible.any():
             first_box = np.repeat(sequence.boxes_xywh[:1], len(sequence), axis=0)
-            scores.append(score_video(first_box, sequence, benchmark.rule))
-    return average(TRIVIAL, scores, benchmark.expected)
+            scores.append(score_video(first_box, sequence, benchmark.absent_policy))
+    return average(STATIC_BOX, scores, benchmark.expected)
 
 
 def average(tracker: str, videos: Iterable[VideoScore], expected: int) -> Score | None:

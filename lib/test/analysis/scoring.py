@@ -22,7 +22,7 @@ from pathlib import Path
 from ...data.video import Video
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from ..evaluation.absent_frames import Rule
+from ..evaluation.absent_frames import AbsentFramePolicy
 from ..evaluation.benchmarks import Benchmark
 from ..evaluation.results import has_result, read_boxes, read_seconds
 from .cache import ScoreCache
@@ -30,7 +30,7 @@ from .score import Score, VideoScore, average, score_video
 
 MUCH = 16_000_000  # bytes of result files from which on processes pay
 
-Job = tuple[str, Path, str]  # tracker, its folder, video
+_VideoResult = tuple[str, Path, str]  # tracker, its folder, video
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, sequences: 
     A tracker of which not one video could be scored has no score. ``workers`` (default: one for each processor where
     there is much to read) changes nothing but the time.
     """
-    cache = ScoreCache(cache_folder, benchmark.rule, sequences)
+    cache = ScoreCache(cache_folder, benchmark.absent_policy, sequences)
     jobs = [(tracker, folder, name) for tracker, folder in folders.items() for name in sequences
             if has_result(folder, name)]
     known = {tracker: cache.load(tracker, folder) for tracker, folder in folders.items()}
     todo = [job for job in jobs if job[2] not in known[job[0]]]
     found = {job[::2]: known[job[0]][job[2]] for job in jobs if job[2] in known[job[0]]}
-    found |= dict(_score_all(todo, sequences, benchmark.rule, workers))
+    found |= dict(_score_all(todo, sequences, benchmark.absent_policy, workers))
     scores, problems = [], []
     for tracker, folder in folders.items():
         results = {name: found[tracker, name] for name in sequences if (tracker, name) in found}
@@ -78,23 +78,23 @@ def _problems(tracker: str, folder: Path, benchmark: Benchmark,
     return problems
 
 
-def _score_all(jobs: list[Job], sequences: Mapping[str, Video], rule: Rule,
+def _score_all(jobs: list[_VideoResult], sequences: Mapping[str, Video], policy: AbsentFramePolicy,
                workers: int | None) -> Iterator[tuple[tuple[str, str], VideoScore | str]]:
     """The score of each job's video, or what is wrong with it, by tracker and video."""
     workers = _worker_count(jobs) if workers is None else min(workers, len(jobs))
     with progress(total=len(jobs), desc="scoring", unit="video", leave=False) as bar:
-        for job, result in zip(jobs, _results(jobs, sequences, rule, workers), strict=True):
+        for job, result in zip(jobs, _results(jobs, sequences, policy, workers), strict=True):
             bar.update()
             yield job[::2], result
 
 
-def _results(jobs: list[Job], sequences: Mapping[str, Video], rule: Rule,
+def _results(jobs: list[_VideoResult], sequences: Mapping[str, Video], policy: AbsentFramePolicy,
              workers: int) -> Iterator[VideoScore | str]:
     if workers < 2:
-        yield from (_score_or_fault(folder, sequences[name], rule) for _, folder, name in jobs)
+        yield from (_score_or_fault(folder, sequences[name], policy) for _, folder, name in jobs)
         return
     pool = ProcessPoolExecutor(workers, get_context("fork" if sys.platform == "linux" else "spawn"), _remember,
-                               (sequences, rule))
+                               (sequences, policy))
     try:
         yield from pool.map(_score_remembered, jobs, chunksize=16)
     except BrokenProcessPool as error:
@@ -104,26 +104,26 @@ def _results(jobs: list[Job], sequences: Mapping[str, Video], rule: Rule,
         pool.shutdown(cancel_futures=True)
 
 
-def _worker_count(jobs: list[Job]) -> int:
+def _worker_count(jobs: list[_VideoResult]) -> int:
     size = sum((folder / f"{name}.txt").stat().st_size for _, folder, name in jobs)
     return 1 if size < MUCH else min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1, 16)
 
 
-_remembered: tuple[Mapping[str, Video], Rule]  # of a worker process
+_remembered: tuple[Mapping[str, Video], AbsentFramePolicy]  # of a worker process
 
 
-def _remember(sequences: Mapping[str, Video], rule: Rule) -> None:
+def _remember(sequences: Mapping[str, Video], policy: AbsentFramePolicy) -> None:
     global _remembered
     gc.freeze()  # what the parent left for its collector is not for a fork to end
-    _remembered = sequences, rule
+    _remembered = sequences, policy
 
 
-def _score_remembered(job: Job) -> VideoScore | str:
-    sequences, rule = _remembered
-    return _score_or_fault(job[1], sequences[job[2]], rule)
+def _score_remembered(job: _VideoResult) -> VideoScore | str:
+    sequences, policy = _remembered
+    return _score_or_fault(job[1], sequences[job[2]], policy)
 
 
-def _score_or_fault(folder: Path, sequence: Video, rule: Rule) -> VideoScore | str:
+def _score_or_fault(folder: Path, sequence: Video, policy: AbsentFramePolicy) -> VideoScore | str:
     """The score of one result file; the message where it cannot be scored."""
     try:
         boxes_xywh, seconds = read_boxes(folder, sequence.name), read_seconds(folder, sequence.name)
@@ -132,6 +132,6 @@ def _score_or_fault(folder: Path, sequence: Video, rule: Rule) -> VideoScore | s
                 kind = "short" if len(values) < len(sequence) else "long"
                 return (f"{folder / (sequence.name + suffix + '.txt')}: too {kind}: {len(values)} rows for "
                         f"{len(sequence)} frames")
-        return score_video(boxes_xywh, sequence, rule, seconds)
+        return score_video(boxes_xywh, sequence, policy, seconds)
     except UserError as error:
         return str(error)

@@ -27,7 +27,7 @@ Treatment = Literal["miss", "hit", "drop"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class AbsentFramePolicy:
     """What a frame without usable ground truth counts as, by figure; ``as_got10k``: read boxes as its toolkit does."""
 
     overlap: Treatment
@@ -36,8 +36,8 @@ class Rule:
     as_got10k: bool = False
 
 
-LASOT = Rule("miss", "miss", "miss")
-GOT10K = Rule("drop", "drop", "drop", as_got10k=True)
-OTB = Rule("miss", "miss", "hit")
-UAV = Rule("miss", "hit", "hit")
-DROP = Rule("drop", "drop", "drop")
+LASOT = AbsentFramePolicy("miss", "miss", "miss")
+GOT10K = AbsentFramePolicy("drop", "drop", "drop", as_got10k=True)
+OTB = AbsentFramePolicy("miss", "miss", "hit")
+UAV = AbsentFramePolicy("miss", "hit", "hit")
+DROP = AbsentFramePolicy("drop", "drop", "drop")

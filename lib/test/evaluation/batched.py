@@ -5,7 +5,7 @@
 
 Up to ``batch`` videos stand at different frames side by side. One that ends makes room for the next; one that fails
 leaves the others as they are. A thread decodes the next frames meanwhile. The seconds of a frame are those of the
-tracker alone, without reading and decoding: in lock-step, the seconds of the step divided by the number of its videos.
+tracker alone, without reading and decoding: in a batch, the seconds of the step divided by the number of its videos.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class _Slot:
 
 
 def track_videos(engine: TrackerEngine, load: Callable[[str], Video], names: Iterable[str], batch: int = 1,
-                 tick: Callable[[str], object] = lambda name: None) -> Iterator[tuple[str, Track | UserError]]:
+                 on_frame: Callable[[str], object] = lambda name: None) -> Iterator[tuple[str, Track | UserError]]:
     """The outcome of each video in ``names`` as soon as it is known, from one pass over it.
 
-    ``names`` is asked for the next one only when there is room for it; ``tick`` hears the name of a video after each
-    of its frames.
+    The next name is taken from ``names`` only when a place in the batch is free. ``on_frame`` is called with the
+    video's name after each of its frames.
     """
     with ReadAhead() as reader:
-        yield from _track(engine, load, iter(names), batch, tick, reader)
+        yield from _track(engine, load, iter(names), batch, on_frame, reader)
 
 
 def _track(engine: TrackerEngine, load: Callable[[str], Video], names: Iterator[str], batch: int,
-           tick: Callable[[str], object], reader: ReadAhead) -> Iterator[tuple[str, Track | UserError]]:
+           on_frame: Callable[[str], object], reader: ReadAhead) -> Iterator[tuple[str, Track | UserError]]:
     slots: list[_Slot] = []
     while True:
         while len(slots) < batch and (name := next(names, None)) is not None:
@@ -74,7 +74,7 @@ def _track(engine: TrackerEngine, load: Callable[[str], Video], names: Iterator[
             except UserError as error:
                 yield name, error
             else:
-                tick(name)
+                on_frame(name)
         if not slots:
             return
         if ended := [slot for slot in slots if slot.done]:
@@ -91,7 +91,7 @@ def _track(engine: TrackerEngine, load: Callable[[str], Video], names: Iterator[
         slots = [slot for slot in slots if slot not in unread]
         _step(engine, images, slots)
         for slot in slots:
-            tick(slot.video.name)
+            on_frame(slot.video.name)
 
 
 def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:

@@ -25,8 +25,8 @@ from ...data.readers.vot import vot
 from ...data.store import FrameStore
 from ...data.video import VideoSet
 from ...utils.errors import unknown_name
-from . import absent_frames as rules
-from .absent_frames import Rule
+from . import absent_frames
+from .absent_frames import AbsentFramePolicy
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Benchmark:
     name: str
     videos: VideoSet
     expected: int
-    rule: Rule
+    absent_policy: AbsentFramePolicy
     hidden_truth: bool = False
     root: Path | None = None
 
@@ -56,24 +56,24 @@ class _Entry:
     dataset: str  # the key of the dataset's folder
     read: Callable[[FrameStore], VideoSet]
     videos: int | None  # None: as many as its folder lists
-    rule: Rule
+    absent_policy: AbsentFramePolicy
     hidden_truth: bool = False
 
 
 BENCHMARKS: dict[str, _Entry] = {
-    "lasot": _Entry("lasot", lasot_test, 280, rules.LASOT),
-    "lasot_extension_subset": _Entry("lasot_extension_subset", lasot_extension_subset, 150, rules.LASOT),
+    "lasot": _Entry("lasot", lasot_test, 280, absent_frames.LASOT),
+    "lasot_extension_subset": _Entry("lasot_extension_subset", lasot_extension_subset, 150, absent_frames.LASOT),
     "got10k_test": _Entry("got10k", partial(got10k_folder, "got10k_test", split="test", hidden_truth=True), 180,
-                          rules.GOT10K, hidden_truth=True),
-    "got10k_val": _Entry("got10k", partial(got10k_folder, "got10k_val", split="val"), 180, rules.GOT10K),
-    "trackingnet": _Entry("trackingnet", trackingnet_test, 511, rules.OTB, hidden_truth=True),
-    "uav": _Entry("uav", uav123, 123, rules.UAV),
-    "otb": _Entry("otb", otb, 100, rules.OTB),
-    "nfs": _Entry("nfs", nfs, 100, rules.OTB),
-    "tnl2k": _Entry("tnl2k", tnl2k, 700, rules.OTB),
-    "vot": _Entry("vot", vot, None, rules.DROP),
+                          absent_frames.GOT10K, hidden_truth=True),
+    "got10k_val": _Entry("got10k", partial(got10k_folder, "got10k_val", split="val"), 180, absent_frames.GOT10K),
+    "trackingnet": _Entry("trackingnet", trackingnet_test, 511, absent_frames.OTB, hidden_truth=True),
+    "uav": _Entry("uav", uav123, 123, absent_frames.UAV),
+    "otb": _Entry("otb", otb, 100, absent_frames.OTB),
+    "nfs": _Entry("nfs", nfs, 100, absent_frames.OTB),
+    "tnl2k": _Entry("tnl2k", tnl2k, 700, absent_frames.OTB),
+    "vot": _Entry("vot", vot, None, absent_frames.DROP),
     "synthetic": _Entry("synthetic", partial(got10k_folder, "synthetic", split="test", synthetic=True), None,
-                        rules.DROP),
+                        absent_frames.DROP),
 }
 ALIASES = {"got10k": "got10k_test"}
 
@@ -86,7 +86,7 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
     entry = BENCHMARKS[name]
     videos = entry.read(open_store(dataset_dir(entry.dataset), name))
     expected = max(entry.videos or 0, len(videos) + len(videos.missing))
-    return Benchmark(name, videos, expected, entry.rule, entry.hidden_truth)
+    return Benchmark(name, videos, expected, entry.absent_policy, entry.hidden_truth)
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:
@@ -94,4 +94,4 @@ def folder_benchmark(path: str | Path) -> Benchmark:
     videos = folder(path)
     root = absolute(path)
     name = f"{root.name}_folder" if root.name in (*BENCHMARKS, *ALIASES) else root.name
-    return Benchmark(name, videos, len(videos) + len(videos.missing), rules.DROP, root=root)
+    return Benchmark(name, videos, len(videos) + len(videos.missing), absent_frames.DROP, root=root)

@@ -1,6 +1,6 @@
 """Where results come from, and whether those in a folder may stand beside new ones.
 
-    left = claim(folder, benchmark, "mstgt", "MSTGT-full-256", origin, names, overwrite=False)
+    left = prepare_results_dir(folder, benchmark, "mstgt", "MSTGT-full-256", provenance, names, overwrite=False)
 
 writes the folder's manifest and gives the videos that are left to track. One manifest speaks for the whole folder:
 
@@ -13,7 +13,7 @@ writes the folder's manifest and gives the videos that are left to track. One ma
 
 An older manifest says nothing of some of these: that is the PyTorch backend, not compiled, without a CUDA graph.
 
-Several commands may claim a folder at once (shards); they take turns.
+Several commands may prepare a folder at once (shards); they take turns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ...utils.errors import UserError
 from ...utils.files import locked
 from ...utils.version import code_version
 from .benchmarks import Benchmark
-from .results import MANIFEST, damage, has_result, read_manifest, remove_results, write_manifest
+from .results import MANIFEST, has_result, read_manifest, remove_results, verify_checksums, write_manifest
 
 _log = logging.getLogger(__name__)
 _LOCK = ".lock"
@@ -41,14 +41,14 @@ _UNSAID = {"backend": "torch", "compile": False, "cuda_graph": False}  # what a 
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunProvenance:
     """What makes the results of a run.
 
     checkpoint  the file, and its SHA-256; its name alone where only exported files are there
     settings    the resolved configuration as YAML
     precision   what the network computes in
     device      the name of the machine's device
-    batch       videos in lock-step
+    batch       videos in one batch of the network
     backend     what ran the network: torch, onnx, onnx_int8
     compile     whether PyTorch's network was compiled
     cuda_graph  whether a frame was one CUDA graph
@@ -69,7 +69,7 @@ class Origin:
     onnxruntime: str = ""
 
     @property
-    def one_of_each(self) -> dict[str, Any]:
+    def compatibility_key(self) -> dict[str, Any]:
         """How the network was run, as far as all results of a folder must have been made in the same way."""
         return {name: getattr(self, name) for name in ("precision", *_UNSAID)}
 
@@ -79,9 +79,9 @@ class Origin:
         return made_by | ({"onnxruntime": self.onnxruntime} if self.onnxruntime else {})
 
 
-def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin: Origin, names: Sequence[str],
-          overwrite: bool) -> list[str]:
-    """Make ``folder`` ready for results of ``origin``; gives those of ``names`` that are left to track.
+def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config: str, provenance: RunProvenance,
+                        names: Sequence[str], overwrite: bool) -> list[str]:
+    """Make ``folder`` ready for results of ``provenance``; gives those of ``names`` that are left to track.
 
     ``overwrite`` removes what is to be tracked again, and everything where the rest has another origin.
     Raises :class:`UserError` where results of another origin are in the way.
@@ -89,7 +89,7 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
     with _alone(folder):
         manifest = _read(folder, overwrite)
         done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
-        others = _differences(manifest, origin, benchmark) if done else []
+        others = _differences(manifest, provenance, benchmark) if done else []
         if others and not overwrite:
             raise UserError(f"{folder} holds {len(done)} results of another origin ({'; '.join(others)}); give "
                             "--overwrite to replace them or --run NAME to keep both")
@@ -103,17 +103,17 @@ def claim(folder: Path, benchmark: Benchmark, tracker: str, config: str, origin:
         if done:
             _say_other_code(made_by)
         if left:
-            made_by = made_by + [origin.made_by] * (origin.made_by not in made_by)
-            checkpoint = origin.checkpoint if origin.exported else origin.checkpoint.absolute()
+            made_by = made_by + [provenance.made_by] * (provenance.made_by not in made_by)
+            checkpoint = provenance.checkpoint if provenance.exported else provenance.checkpoint.absolute()
             write_manifest(folder, benchmark, tracker, config, checkpoint=str(checkpoint),
-                           checkpoint_sha256=origin.checkpoint_sha256, settings=origin.settings,
-                           **origin.one_of_each, exported=dict(origin.exported), made_by=made_by)
+                           checkpoint_sha256=provenance.checkpoint_sha256, settings=provenance.settings,
+                           **provenance.compatibility_key, exported=dict(provenance.exported), made_by=made_by)
         return left
 
 
 def _remove_damaged(folder: Path, names: Sequence[str]) -> set[str]:
     """The videos whose result files are not as they were written; these files are removed, and that is said."""
-    damaged = {name: found for name in names if (found := damage(folder, name))}
+    damaged = {name: found for name in names if (found := verify_checksums(folder, name))}
     for found in damaged.values():
         _log.warning("%s; tracking it again", found.partition(": track the video again")[0])
     remove_results(folder, damaged)
@@ -136,24 +136,24 @@ def _say_other_code(made_by: Sequence[dict[str, Any]]) -> None:
                      " and ".join(sorted(set(codes))) or "unknown", code_version())
 
 
-def _differences(manifest: dict[str, Any] | None, origin: Origin, benchmark: Benchmark) -> list[str]:
+def _differences(manifest: dict[str, Any] | None, provenance: RunProvenance, benchmark: Benchmark) -> list[str]:
     """In what the origin of the results in a folder is another one; [] where it is the same."""
     if manifest is None:
         return [f"there is no {MANIFEST}"]
     found = []
     root = None if benchmark.root is None else str(benchmark.root)
-    for what, now in {"root": root, **origin.one_of_each}.items():
+    for what, now in {"root": root, **provenance.compatibility_key}.items():
         there = manifest.get(what, _UNSAID.get(what))
         if there != now:
             found.append(f"{what}: {there} there, {now} now")
     files = manifest["exported"]
-    found += [f"{name}: SHA-256 {str(files[name])[:12]}… there, {origin.exported[name][:12]}… now"
-              for name in sorted(files.keys() & origin.exported.keys()) if files[name] != origin.exported[name]]
-    if manifest.get("checkpoint_sha256") != origin.checkpoint_sha256:
+    found += [f"{name}: SHA-256 {str(files[name])[:12]}… there, {provenance.exported[name][:12]}… now"
+              for name in sorted(files.keys() & provenance.exported.keys()) if files[name] != provenance.exported[name]]
+    if manifest.get("checkpoint_sha256") != provenance.checkpoint_sha256:
         found.append(f"checkpoint: {manifest.get('checkpoint')} with SHA-256 "
-                     f"{str(manifest.get('checkpoint_sha256'))[:12]}… there, {origin.checkpoint_sha256[:12]}… now")
+                     f"{str(manifest.get('checkpoint_sha256'))[:12]}… there, {provenance.checkpoint_sha256[:12]}… now")
     there, now = (_that_matter(parse_yaml_mapping(str(text), MANIFEST))
-                  for text in (manifest.get("settings", ""), origin.settings))
+                  for text in (manifest.get("settings", ""), provenance.settings))
     found += [f"{key}: {there.get(key)} there, {now.get(key)} now"
               for key in sorted(there.keys() | now.keys()) if there.get(key) != now.get(key)]
     return found

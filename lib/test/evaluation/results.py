@@ -35,8 +35,8 @@ from .benchmarks import Benchmark
 
 MANIFEST = "benchmark.json"
 _COMPANIONS = ("_time.txt", "_score.txt")
-_SUMS = ".sha256"
-_MOST_MANIFEST = 16 << 20  # bytes
+_CHECKSUMS = ".sha256"
+_MAX_MANIFEST_BYTES = 16 << 20  # bytes
 _ENTRIES = {"benchmark", "root", "tracker", "config", "checkpoint", "checkpoint_sha256", "settings", "precision",
             "backend", "compile", "cuda_graph", "exported", "made_by"}
 
@@ -98,7 +98,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not os.path.lexists(path):
         return None
     try:
-        refuse_size(path.stat().st_size, str(path), _MOST_MANIFEST)
+        refuse_size(path.stat().st_size, str(path), _MAX_MANIFEST_BYTES)
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again with --overwrite") from error
@@ -128,16 +128,16 @@ def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.n
     files = {f"{video}_time.txt": "".join(f"{s:.6f}\n" for s in seconds),
              f"{video}_score.txt": "".join(f"{s:.6f}\n" for s in scores),
              f"{video}.txt": "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes_xywh)}
-    sums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items())
+    checksums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items())
     boxes = files.popitem()
-    for name, text in (*files.items(), (f"{video}{_SUMS}", sums), boxes):
+    for name, text in (*files.items(), (f"{video}{_CHECKSUMS}", checksums), boxes):
         write_text(folder / name, text)
 
 
-def damage(folder: Path, video: str) -> str | None:
+def verify_checksums(folder: Path, video: str) -> str | None:
     """What is not as it was written of the result files of ``video``; None where all is, or where nobody knows."""
     try:
-        for name in _sums(folder, video):
+        for name in _read_checksums(folder, video):
             read_result_file(folder / name, video)
     except UserError as error:
         return str(error)
@@ -147,23 +147,23 @@ def damage(folder: Path, video: str) -> str | None:
 def read_result_file(path: Path, video: str) -> bytes:
     """The bytes of one of the result files of ``video``. Raises :class:`UserError` where they are not those that were
     written; where there is no digest of them they are taken as they are."""
-    data, sums = _bytes(path), _sums(path.parent, video)
-    if path.name in sums and sums[path.name] != hashlib.sha256(data).hexdigest():
-        raise UserError(f"{path} is not as it was written (its SHA-256 is not that in {video}{_SUMS}): track the video "
-                        f"again, or remove {video}{_SUMS} where the change was meant")
+    data, checksums = _bytes(path), _read_checksums(path.parent, video)
+    if path.name in checksums and checksums[path.name] != hashlib.sha256(data).hexdigest():
+        raise UserError(f"{path} is not as it was written (its SHA-256 is not that in {video}{_CHECKSUMS}): track the "
+                        f"video again, or remove {video}{_CHECKSUMS} where the change was meant")
     return data
 
 
-def _sums(folder: Path, video: str) -> dict[str, str]:
+def _read_checksums(folder: Path, video: str) -> dict[str, str]:
     """The digests of the result files of ``video`` by name; {} where none were written down."""
-    path = folder / f"{video}{_SUMS}"
+    path = folder / f"{video}{_CHECKSUMS}"
     if not os.path.lexists(path):
         return {}
     lines = [line.partition("  ") for line in _bytes(path).decode(errors="replace").splitlines()]
-    sums = {name: digest for digest, _, name in lines}
-    if sums.keys() != {f"{video}{ending}" for ending in (".txt", *_COMPANIONS)}:
+    checksums = {name: digest for digest, _, name in lines}
+    if checksums.keys() != {f"{video}{ending}" for ending in (".txt", *_COMPANIONS)}:
         raise UserError(f"{path} is not as it was written: track the video again")
-    return sums
+    return checksums
 
 
 def read_boxes(folder: Path, video: str) -> np.ndarray:
@@ -189,7 +189,7 @@ def read_scores(folder: Path, video: str) -> np.ndarray | None:
 def remove_results(folder: Path, videos: Iterable[str]) -> None:
     """Remove the files of ``videos``, the boxes first: without them a video is not done."""
     for video in videos:
-        for ending in (".txt", *_COMPANIONS, _SUMS):
+        for ending in (".txt", *_COMPANIONS, _CHECKSUMS):
             path = folder / f"{video}{ending}"
             try:
                 path.unlink(missing_ok=True)

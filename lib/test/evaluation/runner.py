@@ -1,6 +1,7 @@
 """Track every video of a benchmark and write each result as it is done.
 
-    failures = run_videos(Job(open_benchmark, build_engine, folder, batch=4), {"bear-2": 1200, …}, ["cuda:0", "cuda:1"])
+    setup = WorkerSetup(open_benchmark, build_engine, folder, batch=4)
+    failures = run_videos(setup, {"bear-2": 1200, …}, ["cuda:0", "cuda:1"])
 
 With one device the work is done in this process. With several there is a worker process for each, which keeps its
 network loaded; they take the longest videos first. A video that fails costs itself. A worker that dies costs the videos
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from ...data.video import VideoSet
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from .worker import GRACE, Job, run_job, worker_process
+from .worker import GRACE, WorkerSetup, track_and_save, worker_process
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def frame_counts(videos: VideoSet, names: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def run_videos(job: Job, lengths: Mapping[str, int], devices: Sequence[str]) -> list[Failure]:
+def run_videos(setup: WorkerSetup, lengths: Mapping[str, int], devices: Sequence[str]) -> list[Failure]:
     """Track the videos that are the keys of ``lengths`` (frames each) with one worker a device in ``devices``.
 
     A device may be named several times. Raises :class:`UserError` where no worker can begin at all.
@@ -53,15 +54,15 @@ def run_videos(job: Job, lengths: Mapping[str, int], devices: Sequence[str]) -> 
     devices = devices[: len(names)]
     if not names:
         return []
-    job = replace(job, batch=min(job.batch, -(-len(names) // len(devices))))  # leave some for every worker
+    setup = replace(setup, batch=min(setup.batch, -(-len(names) // len(devices))))  # leave some for every worker
     with progress(total=sum(lengths.values()), unit="frame", desc="tracking") as bar:
-        account = _Account(bar, lengths)
-        run = _run_here(job, names, devices[0], account) if len(devices) == 1 \
-            else _Crew(job, names, devices, account).run()
+        progress_tracker = ProgressTracker(bar, lengths)
+        run = _run_here(setup, names, devices[0], progress_tracker) if len(devices) == 1 \
+            else WorkerPool(setup, names, devices, progress_tracker).run()
         return list(run)
 
 
-class _Account:
+class ProgressTracker:
     """What the bar shows: frames done of those to do. The rest of a video that fails is no longer to do."""
 
     def __init__(self, bar: tqdm, lengths: Mapping[str, int]):
@@ -76,9 +77,9 @@ class _Account:
         self.bar.refresh()
 
 
-def _run_here(job: Job, names: Sequence[str], device: str, account: _Account) -> Iterator[Failure]:
-    for name, reason in run_job(job, device, names, account.add):
-        account.close(name)
+def _run_here(setup: WorkerSetup, names: Sequence[str], device: str, progress: ProgressTracker) -> Iterator[Failure]:
+    for name, reason in track_and_save(setup, device, names, progress.add):
+        progress.close(name)
         if reason is not None:
             yield Failure(name, reason)
 
@@ -93,11 +94,11 @@ class _Worker:
     videos: set[str] = field(default_factory=set)
 
 
-class _Crew:
+class WorkerPool:
     """The worker processes, and what is left for them to do."""
 
-    def __init__(self, job: Job, names: Sequence[str], devices: Sequence[str], account: _Account):
-        self.job, self.devices, self.account = job, devices, account
+    def __init__(self, setup: WorkerSetup, names: Sequence[str], devices: Sequence[str], bar: ProgressTracker):
+        self.setup, self.devices, self.progress = setup, devices, bar
         self.waiting = deque(names)
         self.replacements = len(devices)
         self.workers: dict[Connection, _Worker] = {}
@@ -107,19 +108,19 @@ class _Crew:
     def run(self) -> Iterator[Failure]:
         try:
             for device in self.devices:
-                self._hire(device)
+                self.start(device)
             while self.workers:
                 for connection in wait(list(self.workers)):
                     yield from self._listen(self.workers[connection])
             for name in self.waiting:
-                self.account.close(name)
+                self.progress.close(name)
                 yield Failure(name, f"not tracked: {2 * len(self.devices)} workers died before its turn")
         finally:
-            self._dismiss()
+            self.shutdown()
 
-    def _hire(self, device: str) -> None:
+    def start(self, device: str) -> None:
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=worker_process, args=(self.job, device, theirs), daemon=True)
+        process = self.context.Process(target=worker_process, args=(self.setup, device, theirs), daemon=True)
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C does not reach it while it loads
         try:
             process.start()
@@ -133,22 +134,22 @@ class _Crew:
         try:
             kind, value = worker.connection.recv()
         except (EOFError, ConnectionResetError):
-            return self._bury(worker)
+            return self.on_exit(worker)
         if kind == "unfit":
             raise UserError(value)
         if kind == "next":
-            self._give(worker)
+            self.assign(worker)
         elif kind == "frames":
             for name, frames in value.items():
-                self.account.add(name, frames)
+                self.progress.add(name, frames)
         else:
             name, reason = value
             worker.videos.remove(name)
-            self.account.close(name)
+            self.progress.close(name)
             return [] if reason is None else [Failure(name, reason)]
         return []
 
-    def _give(self, worker: _Worker) -> None:
+    def assign(self, worker: _Worker) -> None:
         name = self.waiting.popleft() if self.waiting else ""
         try:
             worker.connection.send(name)
@@ -158,7 +159,7 @@ class _Crew:
         else:
             worker.videos |= {name} - {""}
 
-    def _bury(self, worker: _Worker) -> list[Failure]:
+    def on_exit(self, worker: _Worker) -> list[Failure]:
         """A worker has ended: in good order, or it died."""
         del self.workers[worker.connection]
         worker.connection.close()
@@ -167,14 +168,14 @@ class _Crew:
             return []
         how = _how_it_ended(worker.process.exitcode)
         for name in worker.videos:
-            self.account.close(name)
+            self.progress.close(name)
         if self.waiting and self.replacements:
             self.replacements -= 1
-            self._hire(worker.device)
+            self.start(worker.device)
         return [Failure(name, f"its worker died: {how}") for name in sorted(worker.videos)] \
             or [Failure(f"(worker on {worker.device})", f"died before it took a video: {how}")]
 
-    def _dismiss(self) -> None:
+    def shutdown(self) -> None:
         """End the workers that are left."""
         for worker in self.workers.values():
             worker.process.terminate()

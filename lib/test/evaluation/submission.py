@@ -93,7 +93,7 @@ def absent_videos(benchmark: Benchmark) -> str | None:
     return f"only {len(benchmark.videos)} of the {benchmark.expected} videos of {benchmark.name} are on disk{names}"
 
 
-def strangers(benchmark: Benchmark, folder: Path) -> list[str]:
+def unexpected_files(benchmark: Benchmark, folder: Path) -> list[str]:
     """The text files in ``folder`` that belong to no video that is packed."""
     known = {source.format(name) for name in benchmark.videos.video_names
              for source in (*BOX_SOURCES, *TIME_SOURCES, "{0}_score.txt")}

@@ -1,6 +1,7 @@
 """What one worker does: it keeps the network loaded, asks for videos and writes the result of each.
 
-It runs in the process that wants it (``run_job``), or in one of its own that talks through a pipe (``worker_process``).
+It runs in the calling process (``track_and_save``), or in its own process that is connected by a pipe
+(``worker_process``).
 What goes to the parent: ``("next", None)``, which is answered with a video's name or "" at the end;
 ``("frames", {video: frames since the last message})``; ``("end", (video, reason or None))``; and ``("unfit", reason)``
 from a worker that cannot even begin.
@@ -36,7 +37,7 @@ GRACE = 10.0  # seconds that a worker without a parent has to end in good order
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerSetup:
     """What a worker needs; must be picklable. Each worker opens the benchmark and builds its engine itself.
 
     build_engine  an engine from a device's name
@@ -50,14 +51,14 @@ class Job:
     batch: int = 1
 
 
-def run_job(job: Job, device: str, names: Iterable[str],
-            tick: Callable[[str], object]) -> Iterator[tuple[str, str | None]]:
+def track_and_save(setup: WorkerSetup, device: str, names: Iterable[str],
+                   on_frame: Callable[[str], object]) -> Iterator[tuple[str, str | None]]:
     """Track the videos in ``names``; gives each with the reason why it failed, None where its result is written."""
     with _fixed_threads():
-        videos, engine = job.open_benchmark().videos, job.build_engine(device)
-        engine.warm_up(job.batch)
-        for name, outcome in track_videos(engine, videos.load, names, job.batch, tick):
-            yield name, _save(job.folder, name, outcome)
+        videos, engine = setup.open_benchmark().videos, setup.build_engine(device)
+        engine.warm_up(setup.batch)
+        for name, outcome in track_videos(engine, videos.load, names, setup.batch, on_frame):
+            yield name, _save(setup.folder, name, outcome)
 
 
 def _save(folder: Path, name: str, outcome: Track | UserError) -> str | None:
@@ -88,14 +89,14 @@ def _fixed_threads() -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def worker_process(job: Job, device: str, connection: Connection) -> None:
+def worker_process(setup: WorkerSetup, device: str, connection: Connection) -> None:
     """The main function of a worker process. It ends when there are no more videos, or with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, _end_once)  # leaves no half-written file
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = _Reporter(connection)
     try:
-        for name, reason in run_job(job, device, _asked_for(connection), reporter.tick):
+        for name, reason in track_and_save(setup, device, _asked_for(connection), reporter.on_frame):
             reporter.flush()
             connection.send(("end", (name, reason)))
     except UserError as error:
@@ -122,7 +123,7 @@ class _Reporter:
         self.frames: Counter[str] = Counter()
         self.said = time.monotonic()
 
-    def tick(self, name: str) -> None:
+    def on_frame(self, name: str) -> None:
         self.frames[name] += 1
         if time.monotonic() - self.said >= SAY_EVERY:
             self.flush()

@@ -22,9 +22,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ...test.analysis.report import Report
+from ...test.analysis.report import BenchmarkReport
 from ...utils.files import write_text
-from ..plot_style import Look, looks
+from ..plot_style import PlotStyle, plot_styles
 from .moments import worst_moments
 from .values import page_values
 
@@ -32,11 +32,11 @@ FILE = "report.html"
 _SCRIPTS = ("base", "table", "chart", "curves", "timeline", "tables", "main")  # in the order that they build on
 
 
-def write_report(report: Report, folder: Path, folders: Mapping[str, Path] | None = None) -> Path:
+def write_report(report: BenchmarkReport, folder: Path, folders: Mapping[str, Path] | None = None) -> Path:
     """Write ``folder/report.html``; ``folders`` (tracker -> folder of its result files) give the thumbnails' boxes."""
     values = page_values(report) | {"moments": worst_moments(report, folders or {})}
     script = "\n".join(["\"use strict\";", *(_part(f"{name}.js") for name in _SCRIPTS)])
-    colours = _colours([looks(report.all_scores)[score.tracker] for score in report.all_scores])
+    colours = _colours([plot_styles(report.all_scores)[score.tracker] for score in report.all_scores])
     style = _part("base.css") + _part("page.css") + colours
     page = Template(_part("page.html")).substitute(
         policy=_policy(script, style), title=html.escape(report.benchmark), style=style, script=script,
@@ -52,11 +52,11 @@ def safe_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _colours(looked: list[Look]) -> str:
+def _colours(styles: list[PlotStyle]) -> str:
     """The trackers' colours: on light, on dark, and as drawn into pictures."""
-    light = "".join(f".look-{i} {{ --look: {look.colour}; --drawn: {look.colour}; }}\n"
-                    for i, look in enumerate(looked))
-    dark = "".join(f"  .look-{i} {{ --look: {look.dark_colour}; }}\n" for i, look in enumerate(looked))
+    light = "".join(f".style-{i} {{ --tracker-colour: {style.colour}; --drawn: {style.colour}; }}\n"
+                    for i, style in enumerate(styles))
+    dark = "".join(f"  .style-{i} {{ --tracker-colour: {style.dark_colour}; }}\n" for i, style in enumerate(styles))
     return f"{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 

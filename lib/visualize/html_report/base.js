@@ -47,7 +47,7 @@ const visibility = {
 
 // A short piece of a tracker's line.
 function swatch(tracker) {
-  return drawing("svg", { class: `swatch ${tracker.look}`, width: 26, height: 10, "aria-hidden": "true" },
+  return drawing("svg", { class: `swatch ${tracker.style}`, width: 26, height: 10, "aria-hidden": "true" },
     drawing("line", { class: "line", x1: 1, x2: 25, y1: 5, y2: 5, "stroke-dasharray": tracker.dash }));
 }
 

@@ -89,8 +89,8 @@ function chart(plot) {
       onpointermove: follow, onpointerdown: follow, onpointerleave: leave, onkeydown: step, onblur: leave },
     axes(plot, size, scaleX, scaleY),
     ...(lines.length <= SHADED_UP_TO ? lines.filter((series) => series.least) : []).map((series) =>
-      drawing("path", { class: `band ${series.tracker.look}`, d: bands(series, atX, scaleY) })),
-    ...lines.slice().reverse().map((series) => drawing("path", { class: `line ${series.tracker.look}`,
+      drawing("path", { class: `band ${series.tracker.style}`, d: bands(series, atX, scaleY) })),
+    ...lines.slice().reverse().map((series) => drawing("path", { class: `line ${series.tracker.style}`,
       "data-tracker": series.tracker.index, "stroke-dasharray": series.tracker.dash,
       d: path(series.values, atX, scaleY) })),
     marks);
@@ -108,7 +108,7 @@ function chart(plot) {
       .filter(([, value]) => !Number.isNaN(value)).sort((a, b) => b[1] - a[1]);
     const at = atX(cursor);
     marks.append(drawing("line", { class: "cursor", x1: at, x2: at, y1: MARGIN.top, y2: size.height - MARGIN.bottom }),
-      ...values.map(([tracker, value]) => drawing("circle", { class: `dot ${tracker.look}`, cx: at,
+      ...values.map(([tracker, value]) => drawing("circle", { class: `dot ${tracker.style}`, cx: at,
         cy: scaleY(value), r: 3.5 })));
     readout.replaceChildren(element("strong", {}, plot.x.text(cursor)),
       ...(values.length ? values : [[null]]).map(([tracker, value, least]) => (tracker

@@ -21,7 +21,7 @@ function problemsSection() {
 function momentsSection() {
   const moments = DATA.moments;
   if (!moments.losses.length) return [];
-  const box = (tracker) => element("li", { class: tracker.look }, element("span", { class: "box" }), tracker.name);
+  const box = (tracker) => element("li", { class: tracker.style }, element("span", { class: "box" }), tracker.name);
   const figures = moments.losses.map((loss) => element("article", { class: "moment" },
     element("h3", {}, loss.video, element("small", {}, ` lost at frame ${loss.frame}; AUC ${number(loss.auc)}`)),
     element("div", { class: "pictures" }, ...loss.pictures.map((picture) => element("figure", {},

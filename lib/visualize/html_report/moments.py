@@ -17,19 +17,19 @@ import cv2
 import numpy as np
 
 from ...data.video import Video
-from ...test.analysis.report import Report
+from ...test.analysis.report import BenchmarkReport
 from ...test.analysis.score import Score, VideoScore
 from ...test.analysis.table import ranked
 from ...test.evaluation.results import read_boxes
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from ..plot_style import looks
+from ..plot_style import plot_styles
 
 LOST_BELOW, RUN, GOOD = 0.1, 10, 0.5
 MOMENTS = 8  # three pictures each
 SIZE_WH = (320, 240)  # of a picture, in pixels, at most
 ROOM = 0.5  # around the boxes, as a share of their extent
-LEAST_SHARE = 0.25  # of the frame, that a cut-out shows at least
+MIN_SHARE = 0.25  # of the frame, that a cut-out shows at least
 QUALITY = 80  # JPEG
 FAR = 10_000  # pixels: where boxes that reach farther are cut
 TRUTH = "#FFFFFF"
@@ -74,7 +74,7 @@ def worst_losses(score: Score, most: int = MOMENTS) -> list[Loss]:
     return found
 
 
-def worst_moments(report: Report, folders: Mapping[str, Path]) -> dict:
+def worst_moments(report: BenchmarkReport, folders: Mapping[str, Path]) -> dict:
     """The worst moments of the first of the ranking, with the boxes of all trackers that have a folder in ``folders``.
 
     Returns ``tracker``, the numbers of those ``drawn`` (by their place in ``report.scores``), ``losses`` (video, frame,
@@ -91,10 +91,10 @@ def worst_moments(report: Report, folders: Mapping[str, Path]) -> dict:
     return value | {"tracker": first.tracker, "losses": losses if any_picture else []}
 
 
-def _show(report: Report, loss: Loss, folders: Mapping[str, Path]) -> dict:
+def _show(report: BenchmarkReport, loss: Loss, folders: Mapping[str, Path]) -> dict:
     name = loss.video.name
-    sequence, looked = report.sequences[name], looks(report.all_scores)
-    boxes = [(read_boxes(folder, name), looked[tracker].colour) for tracker, folder in folders.items()
+    sequence, styles = report.sequences[name], plot_styles(report.all_scores)
+    boxes = [(read_boxes(folder, name), styles[tracker].colour) for tracker, folder in folders.items()
              if any(video.name == name for score in report.scores if score.tracker == tracker
                     for video in score.video_scores)]
     boxes.append((sequence.boxes_xywh, TRUTH))
@@ -122,7 +122,7 @@ def _window(loss: Loss, sequence: Video, boxes: list[np.ndarray], size_wh: tuple
     rows = rows[np.isfinite(rows).all(axis=1)]
     low = np.clip(rows[:, :2].min(axis=0), 0, size_wh)
     high = np.clip((rows[:, :2] + rows[:, 2:]).max(axis=0), 0, size_wh)
-    share = min(1.0, max(LEAST_SHARE, *((1 + ROOM) * (high - low) / size_wh)))
+    share = min(1.0, max(MIN_SHARE, *((1 + ROOM) * (high - low) / size_wh)))
     side = np.array([share * width, share * height])
     corner = np.clip((low + high - side) / 2, 0, np.array(size_wh) - side)
     x0, y0 = np.floor(corner).astype(int)

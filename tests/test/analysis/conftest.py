@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mstgt.data.video import Video
-from mstgt.test.analysis.report import Report
-from mstgt.test.analysis.score import TRIVIAL, average, score_video
+from mstgt.test.analysis.report import BenchmarkReport
+from mstgt.test.analysis.score import STATIC_BOX, average, score_video
 from mstgt.test.analysis.scoring import Problem
 from mstgt.test.evaluation.absent_frames import DROP
 from mstgt.test.evaluation.results import write_result
@@ -67,10 +67,10 @@ def make_small_report(tmp_path_factory):
                 parts.append(score_video(boxes, sequence, DROP, seconds))
             scores.append(average(name, parts, videos))
             folders[name] = folder / str(i)
-        trivial = average(TRIVIAL, [score_video(np.repeat(s.boxes_xywh[:1], FRAMES, 0), s, DROP) for s in sequences],
+        trivial = average(STATIC_BOX, [score_video(np.repeat(s.boxes_xywh[:1], FRAMES, 0), s, DROP) for s in sequences],
                           videos)
         problems = (Problem(f"{HOSTILE}: missing a.txt", missing=True), Problem("alpha: b.txt, line 3: not a box"))
-        return Report("small", tuple(scores), trivial, problems, (f"note of {HOSTILE}",),
+        return BenchmarkReport("small", tuple(scores), trivial, problems, (f"note of {HOSTILE}",),
                       {s.name: s for s in sequences}), folders
 
     return make

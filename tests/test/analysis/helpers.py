@@ -3,7 +3,7 @@
 import numpy as np
 
 from mstgt.data.video import Video, VideoSet
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.benchmarks import Benchmark
 
 BOX = [10.0, 10.0, 10.0, 10.0]
@@ -16,6 +16,6 @@ def sequence(boxes, name="v", **known):
     return Video(name, range(len(boxes)), boxes, np.array(visible), **known)
 
 
-def benchmark(*sequences, rule=rules.DROP, expected=None):
+def benchmark(*sequences, rule=absent_frames.DROP, expected=None):
     by_name = {s.name: s for s in sequences}
     return Benchmark("b", VideoSet("b", tuple(by_name), by_name.__getitem__), expected or len(by_name), rule), by_name

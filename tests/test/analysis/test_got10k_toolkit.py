@@ -7,7 +7,7 @@ import pytest
 
 from mstgt.test.analysis.report import make_report
 from mstgt.test.analysis.score import average, score_video
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.benchmarks import load_benchmark
 from tests.test.analysis.helpers import sequence
 
@@ -34,7 +34,7 @@ def test_overlaps_are_those_of_the_toolkit(seed):
         truth, predicted, cover = trajectory(rng, int(rng.integers(2, 60)))
         cover[-1] = 8
         video = sequence(truth, name, visible_ratio=cover / 8, size_wh=SIZE)
-        videos.append(score_video(predicted, video, rules.GOT10K))
+        videos.append(score_video(predicted, video, absent_frames.GOT10K))
         theirs = metrics.rect_iou(predicted[1:].copy(), truth[1:].copy(), bound=SIZE)
         overlaps.append(theirs[cover[1:] > 0])
         np.testing.assert_allclose(videos[-1].frame_overlap[1:][cover[1:] > 0], overlaps[-1], atol=1e-6)

@@ -88,7 +88,7 @@ def test_problems_come_before_means_and_set_the_status(world):
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert done.stdout.index(f"missing {results / 'b.txt'}") < done.stdout.index("mstgt/full (2 of 3 videos)")
     assert (tmp_path / "plots" / "success.png").is_file()
-    assert run(*args, "--allow_missing", "--no-with_trivial").returncode == 0
+    assert run(*args, "--allow_missing", "--no-with_static_box").returncode == 0
     (results / "a.sha256").unlink()
     (results / "a.txt").write_text("1,2,3,4\nx\n")
     done = run(*args, "--allow_missing")

@@ -9,7 +9,7 @@ import pytest
 from mstgt.test.analysis import scoring as module
 from mstgt.test.analysis.cache import ScoreCache
 from mstgt.test.analysis.scoring import score_folders
-from mstgt.test.evaluation import absent_frames as rules
+from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.results import write_result
 from mstgt.utils.errors import UserError
 from tests.test.analysis.helpers import BOX, benchmark, sequence
@@ -124,7 +124,7 @@ def test_a_changed_file_annotation_or_rule_is_scored_again(world, monkeypatch):
     assert read_again() == [("b", "v2"), ("b", "v3")] and read_again() == []
     other = benchmark(*(sequence([BOX] * 19 + [[11, 10, 10, 10]], n) if n == "v4" else s for n, s in videos.items()))
     assert read_again(*other) == [("a", "v4"), ("b", "v4")]
-    assert len(read_again(*benchmark(*videos.values(), rule=rules.LASOT))) == 12
+    assert len(read_again(*benchmark(*videos.values(), rule=absent_frames.LASOT))) == 12
 
 
 def test_a_fault_is_not_kept_and_does_not_outlive_its_file(world):
@@ -159,9 +159,9 @@ def test_a_cache_that_cannot_be_written_is_said(world, caplog):
 def test_other_code_makes_other_scores(world, monkeypatch):
     tmp_path, folders, bench, videos = world
     score_folders(folders, bench, videos, tmp_path / "cache")
-    assert len(ScoreCache(tmp_path / "cache", bench.rule, videos).load("a", folders["a"])) == 6
+    assert len(ScoreCache(tmp_path / "cache", bench.absent_policy, videos).load("a", folders["a"])) == 6
     monkeypatch.setattr("mstgt.test.analysis.cache._maker", lambda: "changed")
-    assert ScoreCache(tmp_path / "cache", bench.rule, videos).load("a", folders["a"]) == {}
+    assert ScoreCache(tmp_path / "cache", bench.absent_policy, videos).load("a", folders["a"]) == {}
 
 
 def test_a_killed_worker_is_a_user_error(world, monkeypatch):

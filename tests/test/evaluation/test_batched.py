@@ -56,9 +56,9 @@ def engine() -> CountingEngine:
     return made
 
 
-def outcomes(engine, videos, batch, tick=lambda name: None) -> dict[str, Track | UserError]:
+def outcomes(engine, videos, batch, on_frame=lambda name: None) -> dict[str, Track | UserError]:
     table = {v.name: v for v in videos}
-    return dict(track_videos(engine, table.__getitem__, table, batch, tick))
+    return dict(track_videos(engine, table.__getitem__, table, batch, on_frame))
 
 
 VIDEOS = [video("a", 7, 1), video("b", 3, 2), video("c", 1, 3), video("d", 5, 4, box=(9, 9, 60, 50)), video("e", 6, 5)]

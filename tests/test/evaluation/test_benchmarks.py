@@ -15,7 +15,7 @@ def test_a_named_benchmark_knows_its_size_and_rule(tmp_path):
     write(tmp_path / "lasot/bear/bear-2/groundtruth.txt", "1,2,3,4\n")
     benchmark = load_benchmark("lasot", lambda key: tmp_path / key)
     assert (benchmark.name, benchmark.expected, len(benchmark.videos)) == ("lasot", 280, 1)
-    assert benchmark.rule.overlap == "miss" and benchmark.root is None and not benchmark.hidden_truth
+    assert benchmark.absent_policy.overlap == "miss" and benchmark.root is None and not benchmark.hidden_truth
 
 
 def test_alias_and_hidden_truth(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from mstgt.config import dump_config, load_config
 from mstgt.test.evaluation import provenance as origin_module
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.provenance import Origin, claim
+from mstgt.test.evaluation.provenance import RunProvenance, prepare_results_dir
 from mstgt.test.evaluation.results import has_result, read_boxes, read_manifest, read_scores, read_seconds, write_result
 from mstgt.utils.errors import UserError
 
@@ -22,8 +22,8 @@ def settings(*overrides: str) -> str:
 
 
 @pytest.fixture
-def origin(tmp_path) -> Origin:
-    return Origin(tmp_path / "a.pth.tar", "ab" * 32, settings(), "fp32", "a machine", 1)
+def origin(tmp_path) -> RunProvenance:
+    return RunProvenance(tmp_path / "a.pth.tar", "ab" * 32, settings(), "fp32", "a machine", 1)
 
 
 @pytest.fixture
@@ -31,8 +31,9 @@ def take(videos, tmp_path):
     """take(origin, "a", "b", overwrite=…) claims the result folder of three videos for some of them."""
     benchmark = folder_benchmark(videos(a=1, b=1, c=1))
 
-    def run(origin: Origin, *names: str, overwrite: bool = False) -> list[str]:
-        return claim(tmp_path / "results", benchmark, "mstgt", "nano", origin, names or ("a", "b", "c"), overwrite)
+    def run(origin: RunProvenance, *names: str, overwrite: bool = False) -> list[str]:
+        return prepare_results_dir(tmp_path / "results", benchmark, "mstgt", "nano", origin,
+                                   names or ("a", "b", "c"), overwrite)
     return run
 
 

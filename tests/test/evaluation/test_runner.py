@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mstgt.config import load_config
 from mstgt.test.evaluation import runner
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.runner import Failure, Job, run_videos
+from mstgt.test.evaluation.runner import Failure, WorkerSetup, run_videos
 from mstgt.test.tracker import load_engine
 from mstgt.utils.errors import UserError
 from tests.processes import children, command_line, environment, is_alive, until
@@ -55,7 +55,7 @@ def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bar
     root = videos(long=1500, a=4, b=4, c=4)
 
     crews = []
-    original = runner._Crew.__init__
+    original = runner.WorkerPool.__init__
 
     def remember(self, *arguments):
         original(self, *arguments)
@@ -68,7 +68,7 @@ def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bar
 
     killer = threading.Thread(target=kill_the_one_at_the_long_video)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner._Crew, "__init__", remember)
+        patch.setattr(runner.WorkerPool, "__init__", remember)
         killer.start()
         assert command("--dataset_dir", root, "--threads", "2") == 1
     killer.join()
@@ -80,8 +80,8 @@ def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bar
 
 
 def test_workers_that_keep_dying_are_given_up(videos, tmp_path, bars):
-    job = Job(partial(folder_benchmark, videos(a=2, b=2)), float, tmp_path)  # no float is called "cpu"
-    failures = run_videos(job, {"a": 2, "b": 2}, ["cpu", "cpu"])
+    setup = WorkerSetup(partial(folder_benchmark, videos(a=2, b=2)), float, tmp_path)  # no float is called "cpu"
+    failures = run_videos(setup, {"a": 2, "b": 2}, ["cpu", "cpu"])
     deaths, untouched = failures[:-2], failures[-2:]
     assert [f.video for f in deaths] == ["(worker on cpu)"] * 4 and all("exit status 1" in f.reason for f in deaths)
     assert untouched == [Failure(name, "not tracked: 4 workers died before its turn") for name in "ab"]
@@ -91,7 +91,8 @@ def test_workers_that_keep_dying_are_given_up(videos, tmp_path, bars):
 def test_a_worker_that_cannot_begin_is_one_line(videos, tmp_path):
     build = partial(load_engine, load_config("MSTGT", "MSTGT-demo-128"), tmp_path / "nowhere.pth.tar")
     with pytest.raises(UserError, match=r"nowhere\.pth\.tar"):
-        run_videos(Job(partial(folder_benchmark, videos(a=2, b=2)), build, tmp_path), {"a": 2, "b": 2}, ["cpu"] * 2)
+        setup = WorkerSetup(partial(folder_benchmark, videos(a=2, b=2)), build, tmp_path)
+        run_videos(setup, {"a": 2, "b": 2}, ["cpu"] * 2)
     assert not mp.active_children()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mstgt.test.evaluation import results
 from mstgt.test.evaluation.benchmarks import load_benchmark
-from mstgt.test.evaluation.submission import absent_videos, collect, server_of, strangers, write_zip
+from mstgt.test.evaluation.submission import absent_videos, collect, server_of, unexpected_files, write_zip
 from mstgt.utils.errors import UserError
 
 PACK = Path(__file__).resolve().parents[3] / "tracking" / "pack_submission.py"
@@ -184,7 +184,7 @@ def test_strangers_and_absent_videos_are_told(data, tmp_path):
     write_own(tmp_path)
     (tmp_path / "readme.txt").touch()
     benchmark = load("got10k", data)
-    assert strangers(benchmark, tmp_path) == ["readme.txt"] and absent_videos(benchmark) is None
+    assert unexpected_files(benchmark, tmp_path) == ["readme.txt"] and absent_videos(benchmark) is None
     (data / "got10k/test/list.txt").write_text("a\nb\nc\n")
     assert "only 2 of the 3 videos" in absent_videos(dataclasses.replace(load("got10k", data), expected=3))
 
