@@ -382,7 +382,7 @@ def write_sheet(path: Path, report: BenchmarkReport, folders: Mapping[str, Path]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    kept = load_paths(half="test").save_dir / "benchmarks"
+    kept = load_paths(mode="test").save_dir / "benchmarks"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="+", metavar="DIR", help="folders of videos, at any depth")
     parser.add_argument("--tracker_param", "--config", default="MSTGT-nano-128", help="an experiment of MSTGT")
@@ -409,7 +409,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args.videos = args.videos or [REAL]
     args.tracker_param = find_experiment("MSTGT", args.tracker_param).stem
     args.checkpoint = args.checkpoint or find_checkpoint(
-        "MSTGT", args.tracker_param, load_config("MSTGT", args.tracker_param), load_paths(half="test").save_dir)
+        "MSTGT", args.tracker_param, load_config("MSTGT", args.tracker_param), load_paths(mode="test").save_dir)
     args.env, args.cache = absolute(args.env), absolute(args.cache)
     return args
 

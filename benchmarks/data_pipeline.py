@@ -22,7 +22,7 @@ import numpy as np
 
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
-from mstgt.train.data.loader import Samples
+from mstgt.train.data.loader import TrackingDataset
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
 from mstgt.utils.errors import run_command
@@ -92,7 +92,7 @@ def main() -> None:
         sampler = CausalSampler([videos], [1], args.searches, 200, partners=True)
 
         def samples(mixes: bool) -> Callable[[int], object]:
-            made = Samples(sampler, processing, 1 << 30, 1, seed=0, mixes=lambda _epoch: mixes)
+            made = TrackingDataset(sampler, processing, 1 << 30, 1, seed=0, mixes=lambda _epoch: mixes)
             return lambda i: made[1, i]
 
         def decode(frames: int) -> Callable[[int], object]:

@@ -22,7 +22,7 @@ from mstgt.geometry.boxes import clip_box
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
 from mstgt.models.mstgt import MSTGT
-from mstgt.models.picture import mark_box
+from mstgt.models.picture import mask_background
 
 
 def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:
@@ -70,7 +70,7 @@ class PlainTracker:
         size = self.cfg.TEST.TEMPLATE_SIZE
         picture, scale = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, size)
         inside = np.array([(size - 1) / 2] * 2 + list(self.box[2:] * scale)) / size
-        marked = mark_box(torch.from_numpy(picture), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MARK)
+        marked = mask_background(torch.from_numpy(picture), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MASK)
         self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
         self.mean_score = 1.0
@@ -101,8 +101,8 @@ class PlainTracker:
              ) -> tuple[torch.Tensor, ...]:
         """Score, offset and size maps, and the guidance for the next frame; None stands for the first one's."""
         net = self.network
-        z = net.backbone.stem(template).flatten(1, 2) + net.backbone.pos_embed_z
-        x = net.backbone.stem(search).flatten(1, 2) + net.backbone.pos_embed_x
+        z = net.backbone.forward_stem(template).flatten(1, 2) + net.backbone.pos_embed_z
+        x = net.backbone.forward_stem(search).flatten(1, 2) + net.backbone.pos_embed_x
         guidance = z if guidance is None else guidance
         tokens = torch.cat([net.cue(template), net.guidance.prompt(guidance), z, x], dim=1)
         for layer in net.backbone.blocks[net.backbone.stem_length :]:

@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         if args.results:
-            paths = load_paths(args.data_dir, args.save_dir, half="test")
+            paths = load_paths(args.data_dir, args.save_dir, mode="test")
             benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
             folders = [external_folder(folder, benchmark.name) for folder in args.results.values()]
         else:

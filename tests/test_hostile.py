@@ -21,7 +21,7 @@ import torch
 from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.config import config_from_text, load_config
-from mstgt.config.yaml_text import MOST_TEXT, parse_yaml, parse_yaml_mapping
+from mstgt.config.yaml_text import MAX_TEXT, parse_yaml, parse_yaml_mapping
 from mstgt.data import index
 from mstgt.data.readers.coco import coco
 from mstgt.data.readers.folder import folder
@@ -388,7 +388,7 @@ def test_yaml_that_unfolds_without_end_is_refused(text):
             except UserError as error:
                 assert "x.yaml" in str(error) and "\n" not in str(error) and len(str(error)) < 300
             else:
-                assert read is parse_yaml_mapping and "<<" not in text and len(text) <= MOST_TEXT
+                assert read is parse_yaml_mapping and "<<" not in text and len(text) <= MAX_TEXT
 
 
 def test_an_error_is_one_line_that_steers_no_terminal(capsys):

@@ -41,7 +41,7 @@ class FirstFrame(nn.Module):
         self.frame = frame
 
     def forward(self, template: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, TrackState]:
-        return self.frame(search, self.frame.network.start(self.frame.input(template)))
+        return self.frame(search, self.frame.network.init_state(self.frame.input(template)))
 
 
 def on_gpu(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -83,7 +83,7 @@ def test_a_batch_is_trained_on_without_waiting(network, norm):
     with FakeTensorMode():
         weights = on_gpu(network.train())
         actor = MSTGTActor(lambda *inputs: functional_call(network, weights, inputs), TrackingLoss(), CFG.DATA.MEAN,
-                           CFG.DATA.STD, GPU, norm=norm, mark=0.5)
+                           CFG.DATA.STD, GPU, norm=norm, template_mask_strength=0.5)
         parts = actor(loaded())
         assert parts["total"].requires_grad
         assert all(part.device == GPU and part.shape == () for part in parts.values())

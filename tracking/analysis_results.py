@@ -83,7 +83,7 @@ def score_job(job: BenchmarkResults, plots_at: Path, cache: Path | None,
 
 def main() -> int:
     args = parse_args()
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
     jobs = find_results_to_score(args, paths.save_dir, load_named)
     chosen = bool(args.dataset or args.dataset_dir)

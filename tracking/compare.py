@@ -61,7 +61,7 @@ def score_of(tracker: str, report: BenchmarkReport) -> Score:
 
 def main() -> int:
     args = parse_args()
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
     job = results_on(benchmark, paths.save_dir, args.results, [args.a, args.b])
     names = [folder_of(name, job.folders) for name in (args.a, args.b)]

@@ -32,7 +32,7 @@ def main() -> None:
                         help="videos per set of results, unless --sequence is given (default: %(default)s)")
     add_shared_arguments(parser, "config", "data_dir", "save_dir", defaults={"config": None})
     args = parser.parse_args()
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     found = [r for r in find_results(paths.save_dir)
              if args.dataset in (None, r.benchmark) and args.config in (None, r.config)]
     if not found:

@@ -64,7 +64,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse()
     cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
-    save_dir = load_paths(None, args.save_dir, half="test").save_dir
+    save_dir = load_paths(None, args.save_dir, mode="test").save_dir
     checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
     network = build_model(cfg)
     load_mean(network, [checkpoint, *args.mean_with])

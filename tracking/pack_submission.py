@@ -58,7 +58,7 @@ def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) 
 def main() -> int:
     args = parse_args()
     server = server_of(args.dataset)
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     benchmark = load_benchmark(args.dataset, paths.dataset)
     source, name = find_source(args, benchmark, paths.save_dir)
     made_on = (read_manifest(source) or {"benchmark": benchmark.name})["benchmark"]

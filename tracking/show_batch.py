@@ -18,7 +18,7 @@ import cv2
 
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.train.build import make_samples
+from mstgt.train.build import make_dataset
 from mstgt.train.data.loader import collate, mixing_active
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_bytes
@@ -42,21 +42,21 @@ def main() -> None:
     if args.out.suffix.lower() != ".png":
         raise UserError(f"--out must end in .png, not {args.out}")
     cfg = load_config(args.script, args.config, args.overrides)
-    paths = load_paths(args.data_dir, None, half="train")
+    paths = load_paths(args.data_dir, None, mode="train")
     epoch = args.epoch
     if epoch is None:
         epoch = next((e for e in range(1, cfg.TRAIN.EPOCH + 1) if mixing_active(e, cfg)), 1)
     for name, value in (("--epoch", epoch), ("--samples", args.samples)):
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    samples = make_samples(cfg, paths, "TRAIN")
+    samples = make_dataset(cfg, paths, "TRAIN")
     if args.samples > len(samples):
         raise UserError(f"--samples {args.samples}: an epoch has only {len(samples)} samples")
     batch = collate([samples[epoch, index] for index in range(args.samples)])
     for message in batch["unreadable"]:
         logging.warning("passed over: %s", message)
     zoom = -(-LEAST_TILE // cfg.DATA.SEARCH.SIZE)
-    sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom, cfg.MODEL.TEMPLATE_MARK)
+    sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom, cfg.MODEL.TEMPLATE_MASK)
     write_bytes(args.out, cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     mixing = "features are mixed" if mixing_active(epoch, cfg) else "features are not mixed in this epoch"
     print(f"{args.out}: {args.samples} samples of epoch {epoch}; {mixing}")

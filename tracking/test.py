@@ -123,7 +123,7 @@ def main() -> int:
     shard = choose_shard(args.shard)
     cfg = load_config(args.script, args.config, args.overrides)
     script, config = script_name(args.script), find_experiment(args.script, args.config).stem
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     open_benchmark = (partial(folder_benchmark, args.dataset_dir) if args.dataset_dir
                       else partial(load_benchmark, args.dataset, paths.dataset))
     benchmark = open_benchmark()

@@ -23,12 +23,12 @@ import sys
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.train.build import make_network, make_samples, run_training
+from mstgt.train.build import make_dataset, make_network, run_training
 from mstgt.train.distributed import Launch, launch, launched, process_group, restarted
-from mstgt.train.trainers.interruption import Every, Stopped
+from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.state import list_resumable
-from mstgt.train.trainers.tensorboard_log import tensorboard_listener
-from mstgt.train.trainers.wandb_log import wandb_listener
+from mstgt.train.trainers.tensorboard_log import tensorboard_logger
+from mstgt.train.trainers.wandb_log import wandb_logger
 from mstgt.utils.checkpoint_paths import run_folder
 from mstgt.utils.errors import UserError, run_command
 
@@ -89,26 +89,26 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
     cfg = load_config(args.script, args.config, photo_overrides(args.photos) + args.overrides)
-    paths = load_paths(args.data_dir, args.save_dir, half="train")
-    every = Every.parse(args.checkpoint_every)
+    paths = load_paths(args.data_dir, args.save_dir, mode="train")
+    every = CheckpointInterval.parse(args.checkpoint_every)
     config_name = find_experiment(args.script, args.config).stem
     folder = run_folder(paths.save_dir, script_name(args.script), config_name)
     if not launched() and args.mode != "single":
         how = how_to_launch(args)
         make_network(cfg, paths)  # what is missing is said once, here, and not by every process
-        make_samples(cfg, paths, "TRAIN")
+        make_dataset(cfg, paths, "TRAIN")
         return launch(os.path.abspath(__file__), sys.argv[1:], how)
     resume = "auto" if restarted() and list_resumable(folder) else args.resume
     with process_group() as group:
-        listeners = []
-        if group.leads and args.use_wandb:
-            listeners.append(wandb_listener(config_name, cfg, folder))
-        if group.leads and args.use_tensorboard:
-            listeners.append(tensorboard_listener(folder))
+        loggers = []
+        if group.is_main_process and args.use_wandb:
+            loggers.append(wandb_logger(config_name, cfg, folder))
+        if group.is_main_process and args.use_tensorboard:
+            loggers.append(tensorboard_logger(folder))
         try:
-            run_training(cfg, paths, folder, resume, group, listeners, every)
-        except Stopped as stopped:
-            if group.leads:
+            run_training(cfg, paths, folder, resume, group, loggers, every)
+        except TrainingInterrupted as stopped:
+            if group.is_main_process:
                 print(stopped, flush=True)
             return STOPPED
     return 0

@@ -67,7 +67,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half-written is removed
     args = parse()
     with open_source(args.video) as source:
-        out = args.out or load_paths(half="test").save_dir / "video_demo" / source.name
+        out = args.out or load_paths(mode="test").save_dir / "video_demo" / source.name
         recording = record(seen(args, source, out), out, source.fps, source.size_wh, total(args, source))
         report(recording, source, args)
     return 0

@@ -39,7 +39,7 @@ def main() -> None:
     cfg = load_config(args.script, args.config, args.overrides)
     config = find_experiment(args.script, args.config).stem
     checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg,
-                                                    load_paths(None, args.save_dir, half="test").save_dir)
+                                                    load_paths(None, args.save_dir, mode="test").save_dir)
     checkpoint = checkpoint.expanduser().absolute()
     if not checkpoint.is_file():
         raise UserError(f"no such checkpoint: {checkpoint}")

@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
         # a file in the pretrained folder: a HiViT, or a tracker's weights to train further; "" or null: from scratch
         "PRETRAIN_FILE": "mae_hivit_base_1600ep.pth",
         "INIT": "published",  # of linear layers: published (pre-trained weights follow) or xavier (from scratch)
-        "TEMPLATE_MARK": 0.0,  # how much of magenta lies over what surrounds the target in the template; 0: unmarked
+        "TEMPLATE_MASK": 0.0,  # how much of magenta lies over what surrounds the target in the template; 0: unmarked
         "BACKBONE": {
             "TYPE": "hivit_base",  # lite_nano, lite_mini, hivit_nano, hivit_mini, hivit_tiny, hivit_small or hivit_base
             "STRIDE": 16,  # pixels per token of the main stage (16 is the only one)
@@ -111,6 +111,9 @@ DEFAULTS: dict[str, Any] = {
         "EPOCH": 500,  # the epoch whose checkpoint is tested
     },
 }
+
+# Old name -> current name. YAML files and checkpoints written with the old name keep loading.
+RENAMED_KEYS: dict[str, str] = {"MODEL.TEMPLATE_MARK": "MODEL.TEMPLATE_MASK"}
 
 UNUSED_KEYS: frozenset[str] = frozenset({
     "CUTMIX.prob", "CUTMIX.occrate",

@@ -21,13 +21,13 @@ import yaml
 from easydict import EasyDict
 
 from ..utils.errors import UserError, one_line
-from .defaults import DEFAULTS, UNUSED_KEYS
+from .defaults import DEFAULTS, RENAMED_KEYS, UNUSED_KEYS
 from .experiments import EXPERIMENTS_DIR, find_experiment
 from .validation import check_together, check_value
 from .yaml_text import parse_yaml, parse_yaml_mapping
 
 _log = logging.getLogger(__name__)
-MOST_KEYS = 500  # and sections; there are some 90
+MAX_KEYS = 500  # and sections; there are some 90
 _said: set[str] = set()  # unused keys that this process has already told about
 
 
@@ -94,7 +94,7 @@ def _merge(values: dict[str, Any], tree: dict[Any, Any], where: str) -> set[str]
 def _leaves(tree: dict[Any, Any], where: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys and values. An unknown section is followed for a while, so that the error names a whole key."""
     for name, value in tree.items():
-        key = f"{prefix}{name}"
+        key = RENAMED_KEYS.get(f"{prefix}{name}", f"{prefix}{name}")
         if key in _FLAT or key in UNUSED_KEYS:
             yield key, value
         elif isinstance(value, dict) and value and key.count(".") < 4:
@@ -138,14 +138,14 @@ def _plain(value: Any) -> Any:
 
 
 def flatten(tree: dict[str, Any], where: str = "settings") -> dict[str, Any]:
-    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts. Raises :class:`UserError` for more than ``MOST_KEYS``: in a text
+    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts. Raises :class:`UserError` for more than ``MAX_KEYS``: in a text
     of somebody else's, aliases can make a section hold itself."""
     flat: dict[str, Any] = {}
     for number, (key, value) in enumerate(_walk(tree)):
-        if number > MOST_KEYS:
-            raise UserError(f"{where}: more than {MOST_KEYS} sections and keys")
+        if number > MAX_KEYS:
+            raise UserError(f"{where}: more than {MAX_KEYS} sections and keys")
         if not isinstance(value, dict):
-            flat[key] = value
+            flat[RENAMED_KEYS.get(key, key)] = value
     return flat
 
 

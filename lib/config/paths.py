@@ -1,11 +1,11 @@
 """Where data, results and pre-trained weights lie. Nothing here looks at the disk except for ``local.py``.
 
-    paths = load_paths(args.data_dir, args.save_dir, half="test")
+    paths = load_paths(args.data_dir, args.save_dir, mode="test")
     paths.dataset("lasot")            # /home/me/data/lasot
     paths.save_dir / "checkpoints"    # /home/me/output/checkpoints
 
 Weakest first: ``data``, ``output`` and ``pretrained_networks`` in the clone (of an installed package:
-in the current folder); the ``local.py`` of the half
+in the current folder); the ``local.py`` of the mode
 (``python tracking/create_default_local_file.py`` writes both); the environment variables ``MSTGT_DATA_DIR``,
 ``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag moves every
 dataset with it.
@@ -28,10 +28,10 @@ IS_CLONE = (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent /
 PROJECT_ROOT = _PACKAGE.parent if IS_CLONE else _PACKAGE
 SHIPPED = PROJECT_ROOT / "pretrained_networks"  # the weights that come with the project
 
-Half = Literal["train", "test"]
+Mode = Literal["train", "test"]
 
 # An installed package is not written to: there, the files lie in the current folder.
-LOCAL_FILES: dict[Half, Path] = {
+LOCAL_FILES: dict[Mode, Path] = {
     "train": PROJECT_ROOT / "lib" / "train" / "admin" / "local.py" if IS_CLONE else Path("local_train.py"),
     "test": PROJECT_ROOT / "lib" / "test" / "evaluation" / "local.py" if IS_CLONE else Path("local_test.py"),
 }
@@ -75,14 +75,14 @@ class Paths:
         return self.dataset_dirs[name]
 
 
-def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, half: Half = "train",
+def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, mode: Mode = "train",
                local_file: Path | None = None) -> Paths:
-    """The paths of one half. ``data_dir`` and ``save_dir`` are the flags; ``local_file`` defaults to the half's own.
+    """The paths of one mode. ``data_dir`` and ``save_dir`` are the flags; ``local_file`` defaults to the mode's own.
 
     Relative folders in flags and variables are meant from the current folder, those in ``local.py`` from its
     ``workspace_dir``. Raises :class:`UserError` for a broken ``local.py``.
     """
-    local = read_local_file(local_file or LOCAL_FILES[half], LOCAL_NAMES)
+    local = read_local_file(local_file or LOCAL_FILES[mode], LOCAL_NAMES)
     default = PROJECT_ROOT if IS_CLONE else Path.cwd()
     workspace = _absolute(local.get("workspace_dir", "."), default)
     folders = {name: default / folder for name, folder in DEFAULT_FOLDERS.items()}

@@ -37,9 +37,9 @@ NULL_IS_EMPTY: frozenset[str] = frozenset({"MODEL.PRETRAIN_FILE"})
 Rule = tuple[str, Callable[[Any], bool]]
 
 NOT_NEGATIVE: Rule = ("at least 0", lambda v: v >= 0)
-MOST = 10**9  # of a count
-COUNT: Rule = (f"at least 1, at most {MOST}", lambda v: 1 <= v <= MOST)
-COUNT_OR_NONE: Rule = (f"at least 0, at most {MOST}", lambda v: 0 <= v <= MOST)
+MAX_COUNT = 10**9  # of a count
+COUNT: Rule = (f"at least 1, at most {MAX_COUNT}", lambda v: 1 <= v <= MAX_COUNT)
+COUNT_OR_NONE: Rule = (f"at least 0, at most {MAX_COUNT}", lambda v: 0 <= v <= MAX_COUNT)
 FACTOR: Rule = ("greater than 0, at most 100", lambda v: 0 < v <= 100)
 JITTER: Rule = ("from 0 to 100", lambda v: 0 <= v <= 100)
 SPREAD: Rule = ("from 0 to 2", lambda v: 0 <= v <= 2)
@@ -60,7 +60,7 @@ RULES: dict[str, Rule] = {
     "DA.imix_epoch": COUNT_OR_NONE,
     "DA.imix_interval": COUNT,
     "MODEL.PRETRAIN_FILE": FILE,
-    "MODEL.TEMPLATE_MARK": SHARE,
+    "MODEL.TEMPLATE_MASK": SHARE,
     "MODEL.BACKBONE.STRIDE": ("16", lambda v: v == 16),
     "MODEL.HEAD.NUM_CHANNELS": ("a positive multiple of 8, at most 8192", lambda v: 0 < v <= 8192 and v % 8 == 0),
     "MODEL.HEAD.PRIOR_PROB": SHARE_BELOW_1,
@@ -136,11 +136,11 @@ def check_value(key: str, value: Any, default: Any, where: str) -> Any:
 
 def check_together(flat: dict[str, Any], where: str) -> None:
     """Rules between keys. ``flat`` maps every dotted key to its value."""
-    for half in ("TRAIN", "VAL"):
-        names, ratios = flat[f"DATA.{half}.DATASETS_NAME"], flat[f"DATA.{half}.DATASETS_RATIO"]
+    for mode in ("TRAIN", "VAL"):
+        names, ratios = flat[f"DATA.{mode}.DATASETS_NAME"], flat[f"DATA.{mode}.DATASETS_RATIO"]
         if len(names) != len(ratios):
-            raise UserError(f"{where}: DATA.{half}.DATASETS_RATIO has {len(ratios)} numbers and "
-                            f"DATA.{half}.DATASETS_NAME has {len(names)} names; give one ratio a name")
+            raise UserError(f"{where}: DATA.{mode}.DATASETS_RATIO has {len(ratios)} numbers and "
+                            f"DATA.{mode}.DATASETS_NAME has {len(names)} names; give one ratio a name")
 
 
 def _typed_list(key: str, value: Any, default: list[Any], where: str) -> list[Any]:

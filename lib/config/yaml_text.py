@@ -1,5 +1,5 @@
 """YAML text to plain values: safe, one-line errors with the line, no key given twice, and no merge keys (``<<``): a few
-hundred bytes of them, one in the other, unfold to as many keys as the memory holds. Of at most ``MOST_TEXT``."""
+hundred bytes of them, one in the other, unfold to as many keys as the memory holds. Of at most ``MAX_TEXT``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import yaml
 
 from ..utils.errors import UserError, one_line
 
-MOST_TEXT = 1 << 18  # characters; all settings have 4000
+MAX_TEXT = 1 << 18  # characters; all settings have 4000
 
 
 def parse_yaml(text: str, where: str) -> Any:
     """The value of ``text``. Raises :class:`UserError` naming ``where`` and the line where it is broken."""
-    if len(text) > MOST_TEXT:
-        raise UserError(f"{where}: {len(text)} characters, more than the {MOST_TEXT} that settings may have")
+    if len(text) > MAX_TEXT:
+        raise UserError(f"{where}: {len(text)} characters, more than the {MAX_TEXT} that settings may have")
     try:
         key, fault = _faulty_key(yaml.compose(text, Loader=yaml.SafeLoader))
         value = yaml.safe_load(text) if key is None else None

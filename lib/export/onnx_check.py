@@ -62,7 +62,7 @@ def follow(start: Callable[[np.ndarray], Any], step: Callable[[np.ndarray, Any],
 def largest_difference(frame: FrameStep, pair: OnnxPair, batches: Sequence[int]) -> float:
     """The greatest difference of any box between PyTorch and the files, over batches of these sizes."""
     def start(picture: np.ndarray) -> TrackState:
-        return frame.network.start(frame.input(torch.from_numpy(picture)))
+        return frame.network.init_state(frame.input(torch.from_numpy(picture)))
 
     def step(picture: np.ndarray, state: TrackState) -> tuple[torch.Tensor, torch.Tensor, TrackState]:
         answers, state = frame(torch.from_numpy(picture), state)

@@ -195,7 +195,7 @@ class OnnxEngine(TrackerEngine):
                 raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
                                 f"says {value}; export it again with these settings")
         self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
-        self.mark = cfg.MODEL.TEMPLATE_MARK
+        self.template_mask_strength = cfg.MODEL.TEMPLATE_MASK
         self.device = torch.device("cpu")  # where pictures and states are
         self.fixed_shapes = False  # files of a fixed batch are filled here
 

@@ -62,7 +62,7 @@ def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
         "search_size": str(cfg.TEST.SEARCH_SIZE),
         "template_factor": str(cfg.TEST.TEMPLATE_FACTOR),
         "search_factor": str(cfg.TEST.SEARCH_FACTOR),
-        "template_mark": str(cfg.MODEL.TEMPLATE_MARK),
+        "template_mark": str(cfg.MODEL.TEMPLATE_MASK),
         "mean": json.dumps(list(cfg.DATA.MEAN)),
         "std": json.dumps(list(cfg.DATA.STD)),
         "code": code_version(),
@@ -84,7 +84,7 @@ class _Start(nn.Module):
         self.frame = frame_step(network, metadata)
 
     def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.frame.network.start(self.frame.input(picture)))
+        return tuple(self.frame.network.init_state(self.frame.input(picture)))
 
 
 class _Step(_Start):
@@ -139,7 +139,7 @@ def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
     template, search = (torch.zeros(count, size, size, 3, dtype=torch.uint8)
                         for size in (network.template_size, network.search_size))
     with torch.no_grad():
-        state = network.start(torch.zeros(count, 3, network.template_size, network.template_size))
+        state = network.init_state(torch.zeros(count, 3, network.template_size, network.template_size))
     return template, search, *(tensor.clone() for tensor in state)
 
 

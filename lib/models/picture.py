@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 PerChannel = Sequence[float] | torch.Tensor
-MARK = (255.0, 0.0, 255.0)  # RGB: magenta, which few pictures hold
+MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which few pictures hold
 
 
 def to_input(pictures: torch.Tensor, mean: PerChannel, std: PerChannel) -> torch.Tensor:
@@ -20,7 +20,7 @@ def to_input(pictures: torch.Tensor, mean: PerChannel, std: PerChannel) -> torch
     return ((pictures.float() - mean_) / std_).movedim(-1, -3).contiguous()
 
 
-def mark_box(pictures: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float) -> torch.Tensor:
+def mask_background(pictures: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float) -> torch.Tensor:
     """Template crops (..., S, S, 3) in 0..255 with all that lies outside the target's box mixed with magenta.
 
     A square crop does not say how high and how wide the target in it is, nor what belongs to it; this does, at no cost
@@ -32,5 +32,5 @@ def mark_box(pictures: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float
     center, half = boxes_cxcywh[..., None, :2], boxes_cxcywh[..., None, 2:] / 2
     x, y = ((places[:, None] - center).abs() <= half).unbind(-1)  # (..., S) each
     inside = (y[..., :, None] & x[..., None, :])[..., None]
-    colour = torch.tensor(MARK, device=pictures.device)
+    colour = torch.tensor(MASK_COLOR, device=pictures.device)
     return torch.where(inside, pictures.float(), torch.lerp(pictures.float(), colour, strength))

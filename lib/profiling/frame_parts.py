@@ -73,21 +73,21 @@ class _Frame:
         self.search = self.engine.frame.input(torch.from_numpy(self.picture)[None].to(self.engine.device))
 
     def stem(self) -> None:
-        self.x = self.network.embed_search(self.network.backbone.stem(self.search))
+        self.x = self.network.embed_search(self.network.backbone.forward_stem(self.search))
 
     def guidance(self) -> None:
         prompt = self.network.guidance.prompt(self.before.guidance)
-        self.after = self.network.advance(self.x, self.before)
+        self.after = self.network.update_state(self.x, self.before)
         self.tokens = torch.cat([self.before.cue, prompt, self.before.template, self.x], dim=1)
 
     def main(self) -> None:
-        self.seen = self.network.backbone.main(self.tokens, keep=slice(-self.x.shape[1], None))
+        self.seen = self.network.backbone.forward_blocks(self.tokens, query_slice=slice(-self.x.shape[1], None))
 
     def head(self) -> None:
-        self.prediction = self.network.locate(self.seen)
+        self.prediction = self.network.predict_head(self.seen)
 
     def box(self) -> None:
-        boxes, scores = self.prediction.boxes(self.engine.frame.window)
+        boxes, scores = self.prediction.decode_boxes(self.engine.frame.window)
         answer = torch.cat([boxes, scores[:, None]], dim=1).tolist()[0]
         clip_box(self.region.from_crop(np.array(answer[:4])), PICTURE[1], PICTURE[0])
 

@@ -51,13 +51,13 @@ class _PublishedFrame(nn.Module):
 
     def forward(self, template: torch.Tensor, search: torch.Tensor) -> torch.Tensor:
         net = self.network
-        state = net.start(template)
-        x = net.embed_search(net.backbone.stem(search))
+        state = net.init_state(template)
+        x = net.embed_search(net.backbone.forward_stem(search))
         guidance = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
         if net.guidance.recurrent:
             guidance = net.guidance.block(guidance)
         tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template, x], dim=1)
-        seen = net.locate(net.backbone.main(tokens)[:, -x.shape[1] :])
+        seen = net.predict_head(net.backbone.forward_blocks(tokens)[:, -x.shape[1] :])
         return seen.score.sum() + guidance.sum()
 
 
@@ -66,10 +66,10 @@ def measure_cost(network: MSTGT) -> Cost:
     network = copy.deepcopy(network).cpu().eval()
     template, search = (torch.zeros(1, 3, s, s) for s in (network.template_size, network.search_size))
     with torch.inference_mode():
-        state = network.start(template)
+        state = network.init_state(template)
         published = _PublishedFrame(network)
         parameters = sum(p.numel() for p in network.parameters())
-        flops = [_flops(f) for f in (lambda: network.start(template), lambda: network.step(search, state),
+        flops = [_flops(f) for f in (lambda: network.init_state(template), lambda: network.forward_frame(search, state),
                                      lambda: published(template, search))]
         with contextlib.redirect_stdout(io.StringIO()):  # thop prints a line a layer
             macs, _ = thop.profile(published, inputs=(template, search), verbose=False)

@@ -24,13 +24,13 @@ from ..utils.files import write_text
 from ..utils.machine import is_fast_in, set_up, slowness
 from ..visualize.training_curves import PICTURE
 from .actors.mstgt import MSTGTActor
-from .data.loader import EpochOrder, Samples, make_loader, mixing_active
+from .data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
 from .data.processing import CropSettings, Processing
 from .data.sampler import CausalSampler
 from .distributed import Group
 from .losses import TrackingLoss
 from .optim import make_optimizer
-from .trainers.interruption import Every
+from .trainers.interruption import CheckpointInterval
 from .trainers.state import claim, cut_metrics, list_resumable, newest_checkpoint, read_checkpoint
 from .trainers.trainer import Trainer
 
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 FREE = frozenset(f"TRAIN.{name}" for name in (
     "NUM_WORKER", "PRINT_INTERVAL", "KEEP_CHECKPOINTS", "COMPILE", "CHECKPOINT_ACTIVATIONS", "VAL_EPOCH_INTERVAL"))
 
-Listener = Callable[[dict[str, Any]], object]
+MetricsLogger = Callable[[dict[str, Any]], object]
 
 
 def make_processing(cfg: Any) -> Processing:
@@ -52,18 +52,18 @@ def make_processing(cfg: Any) -> Processing:
     return Processing(template, search, tuple(cfg.DA.sfactor), cfg.DA.border_prob)
 
 
-def make_samples(cfg: Any, paths: Paths, half: str) -> Samples:
-    """The samples of ``half``, "TRAIN" or "VAL". Raises :class:`UserError` naming a dataset that is not there."""
-    part = cfg.DATA[half]
+def make_dataset(cfg: Any, paths: Paths, mode: str) -> TrackingDataset:
+    """The samples of ``mode``, "TRAIN" or "VAL". Raises :class:`UserError` naming a dataset that is not there."""
+    part = cfg.DATA[mode]
     sets = [read_training_set(name, paths.dataset) for name in part.DATASETS_NAME]
-    mixes = partial(mixing_active, cfg=cfg) if half == "TRAIN" and cfg.DA.imix else None
-    negatives = cfg.DA.negative_prob if half == "TRAIN" else 0.0
+    mixes = partial(mixing_active, cfg=cfg) if mode == "TRAIN" and cfg.DA.imix else None
+    negatives = cfg.DA.negative_prob if mode == "TRAIN" else 0.0
     sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL,
                             partners=mixes is not None or negatives > 0)
-    curriculum = cfg.DATA.CURRICULUM if half == "TRAIN" else 0.0
-    seed = cfg.TRAIN.SEED + (half == "VAL")
-    return Samples(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum, mixes,
-                   negatives)
+    curriculum = cfg.DATA.CURRICULUM if mode == "TRAIN" else 0.0
+    seed = cfg.TRAIN.SEED + (mode == "VAL")
+    return TrackingDataset(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum,
+                           mixes, negatives)
 
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
@@ -77,19 +77,19 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     return network
 
 
-def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, listeners: Sequence[Listener] = (),
-                 every: Every | None = None) -> Trainer:
-    """A trainer at its first step; see :class:`Trainer` for ``listeners`` and ``every``."""
+def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Sequence[MetricsLogger] = (),
+                 every: CheckpointInterval | None = None) -> Trainer:
+    """A trainer at its first step; see :class:`Trainer` for ``loggers`` and ``every``."""
     set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
-    network.backbone.recompute = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
+    network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
     network.backbone.freeze_stem = cfg.TRAIN.STEM_MULTIPLIER == 0
-    loaders = [_make_loader(cfg, paths, half, group) for half in ("TRAIN", "VAL")]
+    loaders = [_make_loader(cfg, paths, mode, group) for mode in ("TRAIN", "VAL")]
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
     actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,
                        choose_precision(cfg.TRAIN.PRECISION, group.device), cfg.DA.imix_occrate, cfg.DA.norm_type,
-                       cfg.MODEL.TEMPLATE_MARK)
-    trainer = Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, listeners, every)
+                       cfg.MODEL.TEMPLATE_MASK)
+    trainer = Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, loggers, every)
     trainer.actor = actor.of(_wrap(network, group, cfg.TRAIN.COMPILE))
     return trainer
 
@@ -107,11 +107,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     return dtype
 
 
-def _make_loader(cfg: Any, paths: Paths, half: str, group: Group) -> DataLoader | None:
-    if half == "VAL" and not cfg.DATA.VAL.DATASETS_NAME:
+def _make_loader(cfg: Any, paths: Paths, mode: str, group: Group) -> DataLoader | None:
+    if mode == "VAL" and not cfg.DATA.VAL.DATASETS_NAME:
         return None
-    samples = make_samples(cfg, paths, half)
-    order = EpochOrder(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
+    samples = make_dataset(cfg, paths, mode)
+    order = DistributedBatchSampler(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
     return make_loader(samples, order, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
 
 
@@ -127,9 +127,9 @@ def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
     return wrapped
 
 
-def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group, listeners: Sequence[Listener] = (),
-                 every: Every | None = None) -> None:
-    """Train to the last epoch. Raises :class:`Stopped` when SIGTERM has come and all is saved.
+def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group, loggers: Sequence[MetricsLogger] = (),
+                 every: CheckpointInterval | None = None) -> None:
+    """Train to the last epoch. Raises :class:`TrainingInterrupted` when SIGTERM has come and all is saved.
 
     resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew and
             puts an earlier run aside, anything else is the path of a checkpoint
@@ -137,19 +137,19 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
     state = _find_state(folder, resume)
     if state is not None:
         _check_same(state, cfg, folder)
-    trainer = make_trainer(cfg, paths, folder, group, listeners, every)
-    with claim(folder) if group.leads else contextlib.nullcontext():
-        if group.leads and resume == "none":
+    trainer = make_trainer(cfg, paths, folder, group, loggers, every)
+    with claim(folder) if group.is_main_process else contextlib.nullcontext():
+        if group.is_main_process and resume == "none":
             put_aside(folder)
         if state is not None:
             trainer.load_state(state)
-        elif group.leads:
+        elif group.is_main_process:
             cut_metrics(folder, 0, 0)  # of a run that ended before it had saved anything
-        if group.leads:
+        if group.is_main_process:
             write_text(folder / "config.yaml", dump_config(cfg))
             _announce(trainer, group, resumed=state is not None)
         trainer.fit()
-    if group.leads:
+    if group.is_main_process:
         print(f"curves: {folder / PICTURE}")
 
 

@@ -27,12 +27,12 @@ class Group:
     device: torch.device
 
     @classmethod
-    def alone(cls) -> Group:
+    def single(cls) -> Group:
         """A group of one, on the CPU."""
         return cls(0, 1, torch.device("cpu"))
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
@@ -44,7 +44,7 @@ class Group:
         dist.all_reduce(values)
         return values
 
-    def any(self, flags: Sequence[bool]) -> list[bool]:
+    def all_reduce_any(self, flags: Sequence[bool]) -> list[bool]:
         """Of each flag, whether it is set in any process."""
         if self.world == 1:
             return list(flags)

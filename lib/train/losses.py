@@ -72,7 +72,7 @@ class TrackingLoss(nn.Module):
         score is to be 0 in all cells, and the box parts and ``iou`` leave the region out.
         """
         prediction = Prediction(*(part.float() for part in prediction))
-        predicted = prediction.boxes()[0]
+        predicted = prediction.decode_boxes()[0]
         predicted_xyxy = box_convert(predicted, "cxcywh", "xyxy")
         true_xyxy = box_convert(boxes_cxcywh, "cxcywh", "xyxy")
         score = prediction.score

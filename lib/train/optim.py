@@ -30,7 +30,7 @@ def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY, fused=True)
 
 
-def rate_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:
+def lr_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:
     """The factor of ``TRAIN.LR`` at optimizer step ``step`` (from 0): linear warm-up, then step or cosine schedule."""
     warm = min(1.0, (step + 1) / cfg.TRAIN.WARMUP_STEPS) if cfg.TRAIN.WARMUP_STEPS else 1.0
     if cfg.TRAIN.SCHEDULER.TYPE == "cosine":
@@ -58,7 +58,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     optimizer.load_state_dict({"state": moments, "param_groups": own})
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give every group ``lr`` times its own scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]

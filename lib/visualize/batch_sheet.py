@@ -1,6 +1,6 @@
 """A training batch as a picture: what the network is given, with the boxes that it is to find.
 
-    picture = draw_sheet(batch, occrate=0.5)          # (H, W, 3) uint8 RGB
+    picture = draw_sheet(batch, max_occlusion=0.5)          # (H, W, 3) uint8 RGB
 
 Rows are samples. Columns: the template; the search crops with their boxes (green); and, where the batch has partners,
 the partners' crops with theirs (orange) and the search crops as mixing leaves them: the partner's cells outlined, with
@@ -14,23 +14,30 @@ import numpy as np
 import torch
 
 from ..models.mstgt.hivit import STRIDE
-from ..models.mstgt.mixing import Partner, pasted_cells
+from ..models.mstgt.mixing import MixPartner, mix_mask
 from ..train.data.loader import Batch
-from ..train.data.transforms import finish, finish_partner, finish_template, flip_boxes
+from ..train.data.transforms import (
+    augment_and_normalize,
+    augment_and_normalize_partner,
+    augment_and_normalize_template,
+    flip_boxes,
+)
 
 OWN, OTHER, SKIPPED, TEXT = (60, 200, 60), (255, 140, 30), (230, 60, 60), (255, 255, 255)  # RGB
 GAP, CAPTION = 4, 18  # px between tiles, and of the line of text above each
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and deviation that leave pictures in 0..1
 
 
-def draw_sheet(batch: Batch, occrate: float, zoom: int = 1, mark: float = 0.0) -> np.ndarray:
-    """The sheet of a batch of the loader, on the CPU; ``occrate`` and ``mark`` as in the configuration."""
+def draw_sheet(batch: Batch, max_occlusion: float, zoom: int = 1, template_mask_strength: float = 0.0) -> np.ndarray:
+    """The sheet of a batch of the loader, on the CPU; DA.imix_occrate and MODEL.TEMPLATE_MASK are
+    ``max_occlusion`` and ``template_mask_strength``."""
     tensors = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
-    search = finish(tensors["search"], tensors["flip"], tensors["grey"], tensors["brightness"][1:], *PLAIN)
-    template = finish_template(tensors, *PLAIN, mark)
+    search = augment_and_normalize(tensors["search"], tensors["flip"], tensors["grey"], tensors["brightness"][1:],
+                                   *PLAIN)
+    template = augment_and_normalize_template(tensors, *PLAIN, template_mask_strength)
     boxes = flip_boxes(tensors["boxes"], tensors["flip"], search.shape[-1])
-    partner = finish_partner(tensors, boxes, *PLAIN, occrate, "none")
-    cells = None if partner is None else pasted_cells(partner, search.shape[-1] // STRIDE)
+    partner = augment_and_normalize_partner(tensors, boxes, *PLAIN, max_occlusion, "none")
+    cells = None if partner is None else mix_mask(partner, search.shape[-1] // STRIDE)
     rows = []
     for b, video in enumerate(batch["videos"]):
         frames = batch["frames"][b]
@@ -44,7 +51,7 @@ def draw_sheet(batch: Batch, occrate: float, zoom: int = 1, mark: float = 0.0) -
     return _beside(rows, axis=0)
 
 
-def _partner_tiles(search: torch.Tensor, partner: Partner, cells: torch.Tensor, b: int, video: str,
+def _partner_tiles(search: torch.Tensor, partner: MixPartner, cells: torch.Tensor, b: int, video: str,
                    zoom: int) -> list[np.ndarray]:
     others, mixed = [], []
     for t, picture in enumerate(partner.searches[:, b]):

@@ -22,7 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from ..config.validation import MOST
+from ..config.validation import MAX_COUNT
 from ..train.trainers.state import METRICS
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
@@ -76,13 +76,13 @@ def _parse(text: str) -> Line | None:
         line = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(line, dict) or not _is_number(line.get("at")) or not 0 <= line["at"] <= MOST:
+    if not isinstance(line, dict) or not _is_number(line.get("at")) or not 0 <= line["at"] <= MAX_COUNT:
         return None
     return line if all(isinstance(line.get(half, {}), dict) for half in ("train", "val")) else None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value) or isinstance(value, int) and abs(value) <= MOST
+    return isinstance(value, float) and math.isfinite(value) or isinstance(value, int) and abs(value) <= MAX_COUNT
 
 
 def curve(lines: list[Line], name: str, half: str) -> Curve:

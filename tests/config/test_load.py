@@ -22,7 +22,7 @@ PUBLISHED = ("MSTGT-full-256", "MSTGT-got-256")
 OWN_KEYS = {"MODEL.GUIDANCE.ATTENTION", "MODEL.HEAD.PRIOR_PROB", "TRAIN.FOCAL_WEIGHT", "TRAIN.WARMUP_STEPS",
             "TRAIN.SEED", "DATA.CURRICULUM", "MODEL.INIT", "TRAIN.PRECISION", "TRAIN.TF32", "TRAIN.ACCUMULATE",
             "TRAIN.EMA_DECAY", "TRAIN.COMPILE", "TRAIN.CHECKPOINT_ACTIVATIONS", "TRAIN.KEEP_CHECKPOINTS",
-            "TEST.WIDEN_BELOW", "TEST.WIDEN_BY", "MODEL.TEMPLATE_MARK", "DA.negative_prob", "TRAIN.STEM_MULTIPLIER"}
+            "TEST.WIDEN_BELOW", "TEST.WIDEN_BY", "MODEL.TEMPLATE_MASK", "DA.negative_prob", "TRAIN.STEM_MULTIPLIER"}
 OWN_DEFAULTS = {"MODEL.BACKBONE.TYPE", "MODEL.PRETRAIN_FILE"}
 
 
@@ -119,6 +119,14 @@ def test_override_wins_over_file_over_default(write_experiment):
     root = write_experiment("TRAIN: {LR: 0.5, EPOCH: 3}")
     cfg = load_config("mstgt", "exp", ["TRAIN.EPOCH=4", "TRAIN.EPOCH=5"], experiments_dir=root)
     assert (cfg.TRAIN.LR, cfg.TRAIN.EPOCH, cfg.TRAIN.SEED) == (0.5, 5, 0)
+
+
+def test_a_renamed_key_keeps_loading(write_experiment):
+    experiments = write_experiment("MODEL: {TEMPLATE_MARK: 0.25}")
+    assert load_config("MSTGT", "EXP", (), experiments).MODEL.TEMPLATE_MASK == 0.25
+    assert load_config("MSTGT", "EXP", ["MODEL.TEMPLATE_MARK=0.75"], experiments).MODEL.TEMPLATE_MASK == 0.75
+    old = dump_config(load_config("MSTGT", "EXP", (), experiments)).replace("TEMPLATE_MASK", "TEMPLATE_MARK")
+    assert config_from_text(old).MODEL.TEMPLATE_MASK == 0.25
 
 
 @pytest.mark.parametrize(("override", "key", "value"), [

@@ -33,7 +33,7 @@ onnxruntime = importlib.import_module("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "MSTGT-demo-128"
-SETTINGS = ["MODEL.TEMPLATE_MARK=0.5"]
+SETTINGS = ["MODEL.TEMPLATE_MASK=0.5"]
 VIDEO = synthetic_sequence(seed=3, frames=16, difficulty=0.3)
 IMAGES = [VIDEO.frames.read(t) for t in range(len(VIDEO))]
 

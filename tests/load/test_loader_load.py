@@ -9,7 +9,7 @@ import pytest
 
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
-from mstgt.train.data.loader import EpochOrder, Samples, make_loader
+from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
 from tests.load.footprint import Footprint, assert_flat, shared_memory
@@ -32,8 +32,8 @@ def videos(root) -> VideoSet:
 @pytest.mark.parametrize(("epochs", "per_epoch", "workers"), [
     (5, 300, 1), pytest.param(20, 5000, 2, marks=pytest.mark.nightly)])
 def test_many_samples(tmp_path, epochs, per_epoch, workers):
-    samples = Samples(CausalSampler([videos(tmp_path)], [1], 2, 200), PROCESSING, per_epoch, epochs, seed=1)
-    order = EpochOrder(per_epoch, BATCH)
+    samples = TrackingDataset(CausalSampler([videos(tmp_path)], [1], 2, 200), PROCESSING, per_epoch, epochs, seed=1)
+    order = DistributedBatchSampler(per_epoch, BATCH)
     loader = make_loader(samples, order, workers)
     before, parent, ours = set(children(os.getpid())), [], set()
     seen = 0

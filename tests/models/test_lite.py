@@ -50,7 +50,8 @@ def test_every_published_name_of_the_stem_is_converted(model):
 def test_lite_variants_run(kind):
     network = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
     with torch.no_grad():
-        prediction, state = network.step(torch.randn(1, 3, 128, 128), network.start(torch.randn(1, 3, 64, 64)))
+        state = network.init_state(torch.randn(1, 3, 64, 64))
+        prediction, state = network.forward_frame(torch.randn(1, 3, 128, 128), state)
     assert prediction.score.shape == (1, 1, 8, 8) and state.guidance.shape == (1, 16, 192)
 
 
@@ -80,9 +81,9 @@ def test_batch_norm_can_be_folded(model):
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
     image = torch.randn(1, 3, 128, 128)
     with torch.no_grad():
-        before = network.backbone.stem(image)
+        before = network.backbone.forward_stem(image)
         fold_batch_norm(network)
-        after = network.backbone.stem(image)
+        after = network.backbone.forward_stem(image)
     assert not any(isinstance(module, FrozenStatsBatchNorm2d) for module in network.modules())
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mstgt.models.mstgt import MSTGT, HiViTSpec
-from mstgt.models.mstgt.mixing import Partner, hidden_share, mix, pasted_cells, target_cells
+from mstgt.models.mstgt.mixing import MixPartner, hidden_share, mix, mix_mask, target_cells
 
 GRID = 4
 OWN = (0.125, 0.25, 0.25, 0.5)  # column 0, rows 0 and 1
@@ -20,10 +20,10 @@ sides = st.floats(0, 1.2)
 boxes = st.tuples(coordinates, coordinates, sides, sides)
 
 
-def partner(box=OTHER, own=OWN, active=True, frames: int = 1, **options) -> Partner:
+def partner(box=OTHER, own=OWN, active=True, frames: int = 1, **options) -> MixPartner:
     def repeat(b):
         return torch.tensor(b, dtype=torch.float64).float().expand(frames, 1, 4)
-    return Partner(torch.zeros(frames, 1, 3, 8, 8), repeat(box), repeat(own), torch.tensor([active]), **options)
+    return MixPartner(torch.zeros(frames, 1, 3, 8, 8), repeat(box), repeat(own), torch.tensor([active]), **options)
 
 
 def maps() -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,7 +45,7 @@ def test_cells_of_a_box():
                                  (float("nan"),) * 4, (0, 0, 0, 0)])
 def test_boxes_that_have_no_cell(box):
     assert not target_cells(torch.tensor(box), GRID).any()
-    assert not pasted_cells(partner(box), GRID).any() and not pasted_cells(partner(own=box), GRID).any()
+    assert not mix_mask(partner(box), GRID).any() and not mix_mask(partner(own=box), GRID).any()
 
 
 # own target: channels (1, 3) and (5, 11): means 2 and 8, deviations 1 and 3; all of it: mean 5, variance
@@ -94,24 +94,24 @@ def test_a_single_cell_takes_the_own_mean_and_its_gradient_stays_small():
 
 
 @given(boxes, boxes, st.floats(0, 1))
-def test_no_more_than_the_limit_is_hidden(box, own, occrate):
-    cells = pasted_cells(partner(box, own, occrate=occrate), GRID)[0, 0].numpy()
+def test_no_more_than_the_limit_is_hidden(box, own, max_occlusion):
+    cells = mix_mask(partner(box, own, max_occlusion=max_occlusion), GRID)[0, 0].numpy()
     fine = 64  # sample points a cell and axis
     points = (np.arange(GRID * fine) + 0.5) / (GRID * fine)
     inside = [np.abs(points - own[i]) <= own[2 + i] / 2 for i in (1, 0)]
     target = np.outer(*inside)
     hidden = target & np.kron(cells, np.ones((fine, fine), bool))
     tolerance = sum(2 / max(1, i.sum()) for i in inside)
-    assert hidden.sum() <= (occrate + tolerance) * target.sum()
+    assert hidden.sum() <= (max_occlusion + tolerance) * target.sum()
 
 
 def test_the_limit_is_met_exactly():
     own = (0.5, 0.5, 0.5, 0.5)  # rows and columns 1 and 2
     half, more = (0.5, 0.375, 1.0, 0.25), (0.5, 0.375, 1.0, 0.75)  # row 1; rows 0 to 2
     assert hidden_share(target_cells(torch.tensor(half), GRID), torch.tensor(own)) == 0.5
-    assert pasted_cells(partner(half, own), GRID).sum() == 4
-    assert not pasted_cells(partner(half, own, occrate=0.49), GRID).any()
-    assert not pasted_cells(partner(more, own), GRID).any()
+    assert mix_mask(partner(half, own), GRID).sum() == 4
+    assert not mix_mask(partner(half, own, max_occlusion=0.49), GRID).any()
+    assert not mix_mask(partner(more, own), GRID).any()
 
 
 @pytest.mark.parametrize("norm", ["global", "channel", "none"])
@@ -119,10 +119,10 @@ def test_features_and_gradients_elsewhere_are_untouched(norm):
     torch.manual_seed(1)
     own, other, weight = torch.randn(3, 2, 8, 8, 6)
     own, other = own.requires_grad_(), other.requires_grad_()
-    given_ = Partner(torch.zeros(1, 2, 3, 8, 8), torch.tensor([[[0.7, 0.7, 0.4, 0.3], [0.2, 0.6, 0.3, 0.3]]]),
+    given_ = MixPartner(torch.zeros(1, 2, 3, 8, 8), torch.tensor([[[0.7, 0.7, 0.4, 0.3], [0.2, 0.6, 0.3, 0.3]]]),
                      torch.tensor([[[0.3, 0.3, 0.4, 0.4], [0.6, 0.3, 0.4, 0.4]]]), torch.tensor([True, True]),
                      norm=norm)
-    cells = pasted_cells(given_, 8).flatten(0, 1)
+    cells = mix_mask(given_, 8).flatten(0, 1)
     assert cells.flatten(1).any(1).all()
     mixed = mix(own, other, given_)
     (mixed * weight).sum().backward()
@@ -147,11 +147,11 @@ def network(**options) -> MSTGT:
     return MSTGT(HiViTSpec(16, (1, 1, 1), 2), 64, 128, head_channels=8, **options)
 
 
-def network_inputs(active: bool) -> tuple[torch.Tensor, torch.Tensor, Partner]:
+def network_inputs(active: bool) -> tuple[torch.Tensor, torch.Tensor, MixPartner]:
     torch.manual_seed(3)
     template, search, other = torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128), torch.randn(2, 2, 3, 128, 128)
     one = torch.tensor([0.2, 0.2, 0.3, 0.3]).expand(2, 2, 4)
-    return template, search, Partner(other, one, 1 - one, torch.tensor([active] * 2))
+    return template, search, MixPartner(other, one, 1 - one, torch.tensor([active] * 2))
 
 
 def test_the_network_sees_the_distractor_and_only_it():
@@ -175,7 +175,7 @@ def test_every_parameter_gets_a_gradient_with_mixing_as_without():
 def test_mixing_never_waits_for_the_device():
     with FakeTensorMode():  # tensors without values: whatever asks for one fails
         own, other = torch.randn(2, 6, 8, 8, 4)
-        given_ = Partner(torch.zeros(3, 2, 3, 8, 8), torch.rand(3, 2, 4), torch.rand(3, 2, 4),
+        given_ = MixPartner(torch.zeros(3, 2, 3, 8, 8), torch.rand(3, 2, 4), torch.rand(3, 2, 4),
                          torch.ones(2, dtype=torch.bool), norm="channel")
         assert mix(own, other, given_).shape == own.shape
 

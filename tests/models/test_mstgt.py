@@ -72,9 +72,9 @@ def test_training_is_the_fold_of_the_tracking_step(attention):
     template, searches = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
     with torch.no_grad():
         folded = model(template, searches)
-        state = model.start(template)
+        state = model.init_state(template)
         for t in range(3):
-            prediction, state = model.step(searches[t], state)
+            prediction, state = model.forward_frame(searches[t], state)
             for whole, single in zip(folded, prediction, strict=True):
                 torch.testing.assert_close(whole[2 * t : 2 * t + 2], single, atol=1e-5, rtol=1e-5)
 
@@ -91,22 +91,22 @@ def test_a_batch_may_hold_unrelated_sequences():
 
 def test_the_network_keeps_nothing_between_calls():
     model = tiny(attention="global").eval()
-    state = model.start(torch.randn(1, 3, 64, 64))
+    state = model.init_state(torch.randn(1, 3, 64, 64))
     search = torch.randn(1, 3, 128, 128)
     with torch.no_grad():
-        first, after = model.step(search, state)
-        model.step(torch.randn(1, 3, 128, 128), after)
-        again, _ = model.step(search, state)
+        first, after = model.forward_frame(search, state)
+        model.forward_frame(torch.randn(1, 3, 128, 128), after)
+        again, _ = model.forward_frame(search, state)
     assert torch.equal(first.score, again.score)
 
 
 def test_the_state_matters():
     model = tiny(attention="global").eval()
-    state = model.start(torch.randn(1, 3, 64, 64))
+    state = model.init_state(torch.randn(1, 3, 64, 64))
     search = torch.randn(1, 3, 128, 128)
     with torch.no_grad():
-        first, after = model.step(search, state)
-        second, _ = model.step(search, after)
+        first, after = model.forward_frame(search, state)
+        second, _ = model.forward_frame(search, after)
     assert not torch.equal(first.offset, second.offset)
 
 
@@ -146,30 +146,31 @@ def test_a_checkpoint_fits_both_attentions():
 def test_box_of_the_best_cell():
     model = tiny().eval()
     with torch.no_grad():
-        prediction, _ = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+        prediction, _ = model.forward_frame(torch.randn(1, 3, 128, 128), model.init_state(torch.randn(1, 3, 64, 64)))
     prediction.score[:] = 0.1
     prediction.score[0, 0, 5, 3] = 0.9
-    box, score = prediction.boxes()
+    box, score = prediction.decode_boxes()
     expected = [(3 + prediction.offset[0, 0, 5, 3]) / 8, (5 + prediction.offset[0, 1, 5, 3]) / 8,
                 *prediction.size[0, :, 5, 3]]
     torch.testing.assert_close(box[0], torch.stack([torch.as_tensor(v) for v in expected]))
     assert score.item() == pytest.approx(0.9)
     window = torch.ones(8, 8)
     window[5, 3] = 0.01
-    assert prediction.boxes(window)[1].item() == pytest.approx(0.1)
+    assert prediction.decode_boxes(window)[1].item() == pytest.approx(0.1)
 
 
 def test_the_head_starts_at_its_prior():
     model = tiny(prior_prob=0.08).eval()
     with torch.no_grad():
-        prediction, _ = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+        prediction, _ = model.forward_frame(torch.randn(1, 3, 128, 128), model.init_state(torch.randn(1, 3, 64, 64)))
     assert abs(prediction.score.mean().item() - 0.08) < 0.02
 
 
 def test_a_template_of_odd_grid_runs():
     model = MSTGT(TINY, 112, 224, head_channels=8).eval()
     with torch.no_grad():
-        prediction, state = model.step(torch.randn(1, 3, 224, 224), model.start(torch.randn(1, 3, 112, 112)))
+        state = model.init_state(torch.randn(1, 3, 112, 112))
+        prediction, state = model.forward_frame(torch.randn(1, 3, 224, 224), state)
     assert prediction.score.shape == (1, 1, 14, 14) and state.guidance.shape == (1, 49, 32)
 
 
@@ -190,5 +191,6 @@ def test_every_experiment_builds(name):
 def test_the_other_variants_run(kind):
     model = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
     with torch.no_grad():
-        prediction, state = model.step(torch.randn(1, 3, 128, 128), model.start(torch.randn(1, 3, 64, 64)))
+        state = model.init_state(torch.randn(1, 3, 64, 64))
+        prediction, state = model.forward_frame(torch.randn(1, 3, 128, 128), state)
     assert prediction.score.shape == (1, 1, 8, 8) and state.guidance.shape == (1, 16, 384)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mstgt.geometry.crop import Crop
-from mstgt.models.picture import MARK, mark_box
+from mstgt.models.picture import MASK_COLOR, mask_background
 
 SIZE = 32
 PICTURE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
@@ -23,8 +23,8 @@ def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor)
     box = np.array([220.0, 200, width, height])
     crop = Crop.around(box, factor, SIZE)
     assume((box[2:] * crop.scale >= 1).all())  # else it may lie between the pixels
-    marked = mark_box(torch.from_numpy(crop.cut(image)), torch.from_numpy(crop.to_crop(box)), 1.0).numpy()
-    rows, columns = (np.flatnonzero((marked != MARK).any((axis, 2))) for axis in (1, 0))
+    marked = mask_background(torch.from_numpy(crop.cut(image)), torch.from_numpy(crop.to_crop(box)), 1.0).numpy()
+    rows, columns = (np.flatnonzero((marked != MASK_COLOR).any((axis, 2))) for axis in (1, 0))
     shown = np.array([columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
     assert (np.abs(shown - np.minimum(box[2:] * crop.scale, SIZE)) <= 1.5).all()
 
@@ -32,13 +32,13 @@ def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor)
 @given(st.floats(0, 1))
 def test_inside_is_untouched_outside_is_mixed(strength):
     box = torch.tensor([[(SIZE - 1) / 2 / SIZE] * 2 + [0.5, 0.25]])
-    marked = mark_box(PICTURE[None], box, strength)[0]
+    marked = mask_background(PICTURE[None], box, strength)[0]
     inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
     inside[12:20, 8:24] = True
     assert torch.equal(marked[inside], PICTURE[inside].float())
-    expected = PICTURE[~inside] * (1 - strength) + torch.tensor(MARK) * strength
+    expected = PICTURE[~inside] * (1 - strength) + torch.tensor(MASK_COLOR) * strength
     torch.testing.assert_close(marked[~inside], expected)
 
 
 def test_without_strength_nothing_changes():
-    assert torch.equal(mark_box(PICTURE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), PICTURE.float())
+    assert torch.equal(mask_background(PICTURE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), PICTURE.float())

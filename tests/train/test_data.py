@@ -21,10 +21,10 @@ from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
 from mstgt.models.picture import to_input
 from mstgt.test.tracker import TrackerEngine
-from mstgt.train.data.loader import EpochOrder, Samples, make_loader, mixing_active
-from mstgt.train.data.processing import CropSettings, Processing, across_the_edge, jitter, least_factor
-from mstgt.train.data.sampler import CausalSampler, Draw
-from mstgt.train.data.transforms import finish, finish_partner, flip_boxes
+from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
+from mstgt.train.data.processing import CropSettings, Processing, boundary_jitter, jitter, min_search_factor
+from mstgt.train.data.sampler import CausalSampler, SampledFrames
+from mstgt.train.data.transforms import augment_and_normalize, augment_and_normalize_partner, flip_boxes
 from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set, memory_video
 
@@ -84,7 +84,7 @@ def test_a_curriculum_begins_with_the_easy_videos():
 def test_every_target_centre_is_inside_its_crop(box, seed):
     rng = np.random.default_rng(seed)
     around = jitter(box, PROCESSING.search, rng)
-    factor = max(rng.uniform(2, 6), least_factor(box, around))
+    factor = max(rng.uniform(2, 6), min_search_factor(box, around))
     cx, cy = Crop.around(around, factor, 128).to_crop(box)[:2]
     assert -0.01 <= cx <= 1.0 and -0.01 <= cy <= 1.0
 
@@ -92,7 +92,7 @@ def test_every_target_centre_is_inside_its_crop(box, seed):
 @given(boxes, st.integers(0, 1000))
 def test_boundary_crops_cut_the_target(box, seed):
     rng = np.random.default_rng(seed)
-    moved = across_the_edge(box, jitter(box, PROCESSING.search, rng), 4.0, rng)
+    moved = boundary_jitter(box, jitter(box, PROCESSING.search, rng), 4.0, rng)
     cx, cy, w, h = Crop.around(moved, 4.0, 128).to_crop(box)
     reach = [min(c - s / 2, 1 - c - s / 2) for c, s in ((cx, w), (cy, h))]
     assert min(reach) < 0.02  # some edge of the box is at or beyond the crop's edge
@@ -129,8 +129,9 @@ def test_the_box_of_a_sample_frames_the_target():
 
 
 def batches(videos, workers: int, epoch: int = 1, mixes=None) -> list:
-    samples = Samples(CausalSampler([videos], [1], 2, 200, partners=True), PROCESSING, 8, epochs=2, seed=3, mixes=mixes)
-    order = EpochOrder(8, 4)
+    sampler = CausalSampler([videos], [1], 2, 200, partners=True)
+    samples = TrackingDataset(sampler, PROCESSING, 8, epochs=2, seed=3, mixes=mixes)
+    order = DistributedBatchSampler(8, 4)
     order.epoch = epoch
     return list(make_loader(samples, order, workers))
 
@@ -166,7 +167,7 @@ class Garbage:
 
 def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
     """What it holds may be of no use in a fork: a decoder whose threads stayed behind, say, is never ended there."""
-    class Collecting(Samples):
+    class Collecting(TrackingDataset):
         def __getitem__(self, key):
             gc.collect()
             return super().__getitem__(key) | {"unreadable": [f"{len(ended)} ended"]}
@@ -175,7 +176,8 @@ def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
     samples = Collecting(CausalSampler([disk_set], [1], 2, 200), PROCESSING, 8, epochs=1, seed=3)
     with without_collector():
         Garbage(ended)
-        said = [message for batch in make_loader(samples, EpochOrder(8, 4), 1) for message in batch["unreadable"]]
+        loader = make_loader(samples, DistributedBatchSampler(8, 4), 1)
+        said = [message for batch in loader for message in batch["unreadable"]]
         assert said == ["0 ended"] * 8 and ended == []
     gc.collect()
     assert ended == [os.getpid()]
@@ -209,8 +211,8 @@ def test_mixing_leaves_the_own_part_of_a_sample_as_it_is(disk_set):
 
 def test_an_unreadable_partner_costs_only_the_partner(disk_set):
     keys = [(2, index) for index in range(40)]
-    plain, mixed = (Samples(CausalSampler([disk_set], [1], 2, 200, partners=True), PROCESSING, 40, 2, 3, mixes=mixes)
-                    for mixes in (None, second_epoch))
+    sampler = CausalSampler([disk_set], [1], 2, 200, partners=True)
+    plain, mixed = (TrackingDataset(sampler, PROCESSING, 40, 2, 3, mixes=mixes) for mixes in (None, second_epoch))
     more = 0
     for key in keys:
         a, b = plain[key], mixed[key]
@@ -241,7 +243,7 @@ def test_unfit_videos_of_the_class_give_way_to_others_and_a_lone_video_has_no_pa
     own = next(d for d in iter(lambda: sampler.draw(rng), None) if d.video.name == "a1")
     assert sampler.draw_partner(own, rng).video.name == "b1"
     lone = CausalSampler([memory_set(videos[0])], [1], 2, 200, partners=True)
-    sample = Samples(lone, PROCESSING, 4, 2, 0, mixes=second_epoch)[2, 0]
+    sample = TrackingDataset(lone, PROCESSING, 4, 2, 0, mixes=second_epoch)[2, 0]
     assert not sample["partner_active"] and not sample["partner_boxes"].any() and sample["partner_video"] == ""
 
 
@@ -258,14 +260,14 @@ def test_the_epochs_that_mix():
 def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
     batch = batches(memory_set(disk_set[0], disk_set[1]), 0, 2, second_epoch)[0]
     batch["partner_flip"] = torch.tensor([True, False, True, False])
-    found = finish_partner(batch, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none")
-    plain = finish(batch["partner_search"], batch["partner_flip"] & False, batch["partner_grey"],
+    found = augment_and_normalize_partner(batch, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none")
+    plain = augment_and_normalize(batch["partner_search"], batch["partner_flip"] & False, batch["partner_grey"],
                    batch["partner_brightness"], (0, 0, 0), (1, 1, 1))
     assert torch.equal(found.searches[:, 0], plain[:, 0].flip(-1)) and torch.equal(found.searches[:, 1], plain[:, 1])
     mirrored = 127 / 128 - batch["partner_boxes"][:, 0, 0]
     torch.testing.assert_close(found.boxes[:, 0, 0], mirrored)
     assert torch.equal(found.boxes[:, 1], batch["partner_boxes"][:, 1])
-    assert finish_partner({}, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none") is None
+    assert augment_and_normalize_partner({}, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none") is None
 
 
 def smooth_jpeg(width: int, height: int) -> bytes:
@@ -321,7 +323,7 @@ def test_a_still_image_is_decoded_once():
 
 
 def test_processes_share_an_epoch_without_overlap():
-    orders = [EpochOrder(16, 2, rank, 2) for rank in range(2)]
+    orders = [DistributedBatchSampler(16, 2, rank, 2) for rank in range(2)]
     keys = [key for order in orders for batch in order for key in batch]
     assert sorted(i for _, i in keys) == list(range(16))
 
@@ -331,7 +333,7 @@ def test_flip_moves_picture_and_box_together():
     picture[0, 4:8, 2:6] = 255  # pixel centres 2..5: centre 3.5
     box = torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
-    flipped = finish(picture, yes, no, torch.ones(1), (0, 0, 0), (1, 1, 1))
+    flipped = augment_and_normalize(picture, yes, no, torch.ones(1), (0, 0, 0), (1, 1, 1))
     column = flipped[0, 0].sum(0).nonzero().flatten().float()
     assert flip_boxes(box, yes, 16)[0, 0].item() * 16 == pytest.approx(column.mean().item())
     assert torch.equal(flip_boxes(box, no, 16), box)
@@ -341,9 +343,9 @@ def test_grey_and_brightness():
     picture = torch.full((1, 4, 4, 3), 100, dtype=torch.uint8)
     picture[..., 0] = 200
     no, yes = torch.tensor([False]), torch.tensor([True])
-    grey = finish(picture, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
+    grey = augment_and_normalize(picture, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
     assert torch.allclose(grey, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
-    plain = finish(picture, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
+    plain = augment_and_normalize(picture, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
     torch.testing.assert_close(plain, to_input(picture, (0.5,) * 3, (0.2,) * 3))
 
 
@@ -355,15 +357,15 @@ def test_the_marked_template_is_that_of_tracking():
         def start_batch(self, pictures):
             seen.append(pictures)
 
-    cfg = load_config("MSTGT", "MSTGT-demo-128", ["MODEL.TEMPLATE_MARK=0.6"])
+    cfg = load_config("MSTGT", "MSTGT-demo-128", ["MODEL.TEMPLATE_MASK=0.6"])
     engine = Engine(build_model(cfg), cfg)
     processing = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 0, 0), (4.0, 4.0))
     video = memory_video("v", 6)
-    sample = processing(Draw(video, 3, (5,)), np.random.default_rng(0))
+    sample = processing(SampledFrames(video, 3, (5,)), np.random.default_rng(0))
     engine.start(video.frames.read(3), video.boxes_xywh[3])
     picture, box, no = torch.from_numpy(sample["template"])[None], torch.from_numpy(sample["template_box"])[None], \
         torch.tensor([False])
-    trained = finish(picture, no, no, torch.ones(1), (0,) * 3, (1,) * 3, (box, 0.6)).movedim(1, -1) * 255
+    trained = augment_and_normalize(picture, no, no, torch.ones(1), (0,) * 3, (1,) * 3, (box, 0.6)).movedim(1, -1) * 255
     assert np.abs(trained.numpy() - seen[0]).max() <= 0.5 + 1e-3
     assert (seen[0] != sample["template"]).any()
 
@@ -371,8 +373,8 @@ def test_the_marked_template_is_that_of_tracking():
 def test_a_marked_box_is_flipped_with_its_picture():
     picture, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
-    plain, flipped = (finish(picture, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3, (flip_boxes(box, flip, 16), 1.0))
-                      for flip in (no, yes))
+    plain, flipped = (augment_and_normalize(picture, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3,
+                                            (flip_boxes(box, flip, 16), 1.0)) for flip in (no, yes))
     assert torch.equal(plain.flip(-1), flipped) and int((plain[0, 0] == 0).sum()) == 16
 
 
@@ -388,7 +390,7 @@ def test_jitter_has_its_spread():
 def test_negatives_show_another_video_and_leave_the_rest_alone():
     videos = memory_set(*(memory_video(str(i), 30) for i in range(4)))
     sampler = CausalSampler([videos], [1], 2, 200, partners=True)
-    plain, mixed = (Samples(sampler, PROCESSING, 40, 1, 0, negatives=share) for share in (0.0, 0.5))
+    plain, mixed = (TrackingDataset(sampler, PROCESSING, 40, 1, 0, negatives=share) for share in (0.0, 0.5))
     absent = 0
     for index in range(40):
         without, sample = plain[1, index], mixed[1, index]

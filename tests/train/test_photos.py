@@ -33,7 +33,7 @@ def test_fifty_photographs_train_a_tracker(tmp_path, monkeypatch):
 
     # --use_tensorboard adds a logger to the run: here one that interrupts it within the first epoch
     monkeypatch.setattr(sys, "argv", [*arguments, "--use_tensorboard", "1"])
-    monkeypatch.setitem(command["main"].__globals__, "tensorboard_listener", stop_at_step_2)
+    monkeypatch.setitem(command["main"].__globals__, "tensorboard_logger", stop_at_step_2)
     assert command["main"]() == 143
     assert not list(list_checkpoints(folder))
     monkeypatch.setattr(sys, "argv", arguments)

@@ -18,13 +18,13 @@ from mstgt.models.mstgt.checkpoint import load_network
 from mstgt.train import build
 from mstgt.train.actors.mstgt import MSTGTActor
 from mstgt.train.build import choose_precision
-from mstgt.train.data.loader import EpochOrder, Samples, make_loader
+from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
 from mstgt.train.distributed import Group
 from mstgt.train.losses import TrackingLoss
-from mstgt.train.optim import make_optimizer, rate_factor
-from mstgt.train.trainers.interruption import Every, Stopped
+from mstgt.train.optim import lr_factor, make_optimizer
+from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.state import (
     BEST,
     METRICS,
@@ -49,12 +49,12 @@ def settings(*overrides: str):
         "TRAIN.VAL_EPOCH_INTERVAL=2", "TRAIN.LR=3e-3", *overrides])
 
 
-def make_trainer(cfg, videos, folder, drop_path: float = 0.0, every: Every | None = None) -> Trainer:
+def make_trainer(cfg, videos, folder, drop_path: float = 0.0, every: CheckpointInterval | None = None) -> Trainer:
     torch.manual_seed(0)
     network = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=8, prior_prob=0.08, init="xavier",
                     drop_path=drop_path)
-    samples = Samples(CausalSampler([videos], [1], 2, 200), PROCESSING, 16, cfg.TRAIN.EPOCH, seed=1)
-    loaders = [make_loader(samples, EpochOrder(16, 4), 0) for _ in range(2)]
+    samples = TrackingDataset(CausalSampler([videos], [1], 2, 200), PROCESSING, 16, cfg.TRAIN.EPOCH, seed=1)
+    loaders = [make_loader(samples, DistributedBatchSampler(16, 4), 0) for _ in range(2)]
     actor = MSTGTActor(network, TrackingLoss(), cfg.DATA.MEAN, cfg.DATA.STD, ALONE.device,
                        choose_precision(cfg.TRAIN.PRECISION, ALONE.device))
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,8 +104,8 @@ def test_a_run_stopped_anywhere_ends_where_the_undisturbed_one_does(videos, tmp_
     whole = trainer(tmp_path / "whole")
     whole.fit()
     first = trainer(tmp_path / "cut")
-    first.listeners = [lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["global_step"] == stop_at else None]
-    with pytest.raises(Stopped, match="MSTGT_ep"):
+    first.loggers = [lambda line: os.kill(os.getpid(), signal.SIGTERM) if line["global_step"] == stop_at else None]
+    with pytest.raises(TrainingInterrupted, match="MSTGT_ep"):
         first.fit()
     assert first.epoch < 3
     with open(tmp_path / "cut" / METRICS, "a") as file:  # what a crash leaves behind
@@ -126,9 +126,9 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 
 def test_step_checkpoints_follow_each_other(videos, tmp_path):
-    trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path, every=Every(steps=1))
+    trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path, every=CheckpointInterval(steps=1))
     seen = []
-    trainer.listeners = [lambda line: seen.append([p.name for p in list_resumable(tmp_path)])]
+    trainer.loggers = [lambda line: seen.append([p.name for p in list_resumable(tmp_path)])]
     trainer.fit()
     assert seen == [["MSTGT_ep0000_step000001.pth.tar"], ["MSTGT_ep0000_step000003.pth.tar"],
                     ["MSTGT_ep0000_step000004.pth.tar"]]
@@ -192,10 +192,10 @@ def test_the_average_of_the_weights_is_what_a_tracker_loads(videos, tmp_path):
 
 
 def test_recomputing_the_main_stage_changes_no_gradient(videos, tmp_path):
-    def gradients(recompute):
-        trainer = make_trainer(settings(), videos, tmp_path / str(recompute), drop_path=0.5)
+    def gradients(grad_checkpointing):
+        trainer = make_trainer(settings(), videos, tmp_path / str(grad_checkpointing), drop_path=0.5)
         trainer.network.train()
-        trainer.network.backbone.recompute = recompute
+        trainer.network.backbone.grad_checkpointing = grad_checkpointing
         trainer._backward([next(iter(trainer.train))])
         return [p.grad for p in trainer.network.parameters()]
 
@@ -225,14 +225,14 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
 def test_when_to_save(text, due):
     if due is None:
         with pytest.raises(UserError, match="--checkpoint_every"):
-            Every.parse(text)
+            CheckpointInterval.parse(text)
     else:
-        every = Every.parse(text)
+        every = CheckpointInterval.parse(text)
         assert [step for step in range(1, 11) if every.due(step)] == due
 
 
 def test_a_clock_that_has_run_out_is_due_once():
-    every = Every(seconds=0.05)
+    every = CheckpointInterval(seconds=0.05)
     time.sleep(0.06)
     assert [every.due(1), every.due(2)] == [True, False]
 
@@ -287,11 +287,11 @@ def test_too_many_unreadable_frames_stop_the_run(disk_set, tmp_path):
 
 def test_the_schedules():
     step = settings("TRAIN.SCHEDULER.TYPE=step", "TRAIN.EPOCH=10", "TRAIN.LR_DROP_EPOCH=5", "TRAIN.WARMUP_STEPS=4")
-    assert [rate_factor(s, 10, step) for s in (0, 1, 3, 49)] == [0.25, 0.5, 1.0, 1.0]
-    assert rate_factor(50, 10, step) == pytest.approx(0.1)
+    assert [lr_factor(s, 10, step) for s in (0, 1, 3, 49)] == [0.25, 0.5, 1.0, 1.0]
+    assert lr_factor(50, 10, step) == pytest.approx(0.1)
     cosine = settings("TRAIN.SCHEDULER.TYPE=cosine", "TRAIN.EPOCH=10", "TRAIN.WARMUP_STEPS=0")
-    assert rate_factor(0, 10, cosine) == 1.0 and rate_factor(50, 10, cosine) == pytest.approx(0.5)
-    assert rate_factor(100, 10, cosine) == pytest.approx(0)
+    assert lr_factor(0, 10, cosine) == 1.0 and lr_factor(50, 10, cosine) == pytest.approx(0.5)
+    assert lr_factor(100, 10, cosine) == pytest.approx(0)
 
 
 def test_the_backbone_has_its_own_rate():

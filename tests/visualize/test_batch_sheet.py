@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mstgt.models.mstgt.mixing import pasted_cells
-from mstgt.train.data.loader import Samples, collate
+from mstgt.models.mstgt.mixing import mix_mask
+from mstgt.train.data.loader import TrackingDataset, collate
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
-from mstgt.train.data.transforms import finish_partner, flip_boxes
+from mstgt.train.data.transforms import augment_and_normalize_partner, flip_boxes
 from mstgt.visualize.batch_sheet import CAPTION, GAP, OTHER, OWN, draw_sheet
 from tests.train.conftest import memory_set
 
@@ -27,7 +27,7 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
 def samples(disk_set):
     videos = memory_set(*(disk_set[i] for i in range(3)))
     sampler = CausalSampler([videos], [1], 2, 200, partners=True)
-    return Samples(sampler, PROCESSING, 8, 2, 0, mixes=lambda epoch: epoch == 2)
+    return TrackingDataset(sampler, PROCESSING, 8, 2, 0, mixes=lambda epoch: epoch == 2)
 
 
 def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
@@ -45,7 +45,7 @@ def test_mixed_cells_hold_the_partners_pixels_and_others_the_own(samples):
     sheet = draw_sheet(batch, 0.5)
     assert sheet.shape[1] == 7 * (SIZE + GAP) - GAP
     own = flip_boxes(batch["boxes"], batch["flip"], SIZE)
-    cells = pasted_cells(finish_partner(batch, own, (0,) * 3, (1,) * 3, 0.5, "none"), SIZE // 16)
+    cells = mix_mask(augment_and_normalize_partner(batch, own, (0,) * 3, (1,) * 3, 0.5, "none"), SIZE // 16)
     assert cells.any() and not cells.flatten(2).any(-1).all()
     for t in range(2):
         for b in range(6):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstgt.train.trainers.tensorboard_log import scalars, tensorboard_listener
+from mstgt.train.trainers.tensorboard_log import scalars, tensorboard_logger
 from mstgt.utils.errors import UserError
 from mstgt.visualize.training_curves import curve, draw_curves, read_lines
 
@@ -99,7 +99,7 @@ def test_scalars_have_their_names():
 
 def test_tensorboard_reads_back_what_was_logged_and_a_resumed_run_replaces(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    first, second = tensorboard_listener(tmp_path), tensorboard_listener(tmp_path)
+    first, second = tensorboard_logger(tmp_path), tensorboard_logger(tmp_path)
     assert not (tmp_path / "tensorboard").exists()
     for line in (step_line(0.5, 2.0), step_line(0.75, 1.5), epoch_line(1, 1.0, validated=True)):
         first(line)
@@ -120,4 +120,4 @@ def test_without_tensorboard_one_line_says_how_to_get_it(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(UserError, match="pip install tensorboard"):
-        tensorboard_listener(tmp_path)
+        tensorboard_logger(tmp_path)

@@ -15,9 +15,9 @@ ALL = slice(None)
 class Attention(nn.Module):
     """Multi-head self-attention over all tokens (Vaswani et al., NeurIPS 2017).
 
-    (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads). With ``keep`` only these tokens ask
-    (all of them answer), and only theirs come out. ``attend`` is the operator: queries, keys and values, each
-    (B, heads, tokens, C / heads), -> what the queries see.
+    (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads). Queries are restricted to
+    ``query_slice``; keys and values use all tokens. ``attend`` is the attention operator on queries, keys and values,
+    each (B, heads, tokens, C / heads).
     """
 
     attend = staticmethod(F.scaled_dot_product_attention)
@@ -30,10 +30,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
         b, n, c = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
-        return self.proj(self.attend(q[:, :, keep], k, v).transpose(1, 2).flatten(2))
+        return self.proj(self.attend(q[:, :, query_slice], k, v).transpose(1, 2).flatten(2))
 
 
 class GroupedAttention(Attention):
@@ -43,8 +43,8 @@ class GroupedAttention(Attention):
     The N tokens are cut into three runs of M = N/3; token j of every run forms the group {j, j+M, j+2M}, and
     attention runs inside that group. The result of a half has the layout (group j, head, group member, channel) and is
     re-read in exactly this order as (N, C/2): tokens and heads come out shuffled. That is how the published code
-    lays it out, and its weights depend on it. A group makes three consecutive tokens of the result; with ``keep`` only
-    the groups that make these tokens are computed.
+    lays it out, and its weights depend on it. A group makes three consecutive tokens of the result; with
+    ``query_slice`` only the groups that make these tokens are computed.
     """
 
     HALVES, GROUP = 2, 3
@@ -54,12 +54,12 @@ class GroupedAttention(Attention):
         if num_heads % self.HALVES:
             raise ValueError(f"grouped attention needs an even number of heads, not {num_heads}")
 
-    def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
         b, n, c = x.shape
         if n % self.GROUP:
             raise ValueError(f"grouped attention needs a token count that 3 divides, not {n}")
         d, heads = c // self.num_heads, self.num_heads // self.HALVES
-        start, stop = _place(keep.start, n, 0), _place(keep.stop, n, n)
+        start, stop = _place(query_slice.start, n, 0), _place(query_slice.stop, n, n)
         first, last = start // self.GROUP, -(-stop // self.GROUP)
         runs = x.unflatten(1, (self.GROUP, -1))[:, :, first:last]
         # (q|k|v, B, half, group, head, member, channel)

@@ -14,7 +14,7 @@ NORM_EPS = 1e-6
 class AttentionBlock(nn.Module):
     """x + attention(norm1(x)), then + mlp(norm2(.)). (B, N, C) -> (B, N, C).
 
-    ``keep``: only these tokens are wanted and come out; of the others no more is computed than these need.
+    ``query_slice``: only these tokens are wanted and come out; of the others no more is computed than these need.
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, drop_path: float = 0.0,
@@ -26,8 +26,8 @@ class AttentionBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
-        x = x[:, keep] + self.drop_path(self.attn(self.norm1(x), keep))
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
+        x = x[:, query_slice] + self.drop_path(self.attn(self.norm1(x), query_slice))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

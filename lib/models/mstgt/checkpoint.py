@@ -62,8 +62,8 @@ _NEEDED = re.compile(
 # Checkpoints of the published code also hold its bookkeeping (settings, meters): classes of this package, and the
 # arguments of a command, which are read as empty shells. Nothing of them is imported or run.
 _SHELLS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
-_MOST_PICKLE = 16 << 20  # bytes; a checkpoint of 74 M parameters has 0.3 MB of pickle
-_MOST_BYTES = 16 << 30  # of a file; of training such a network it has 1.2 GB
+_MAX_PICKLE = 16 << 20  # bytes; a checkpoint of 74 M parameters has 0.3 MB of pickle
+_MAX_BYTES = 16 << 30  # of a file; of training such a network it has 1.2 GB
 _FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
            OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
            zipfile.BadZipFile)  # what damaged bytes make the readers raise
@@ -79,8 +79,8 @@ def load_file(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
-    if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path} is refused: it has more than the {_MOST_BYTES} bytes that a checkpoint may have")
+    if path.stat().st_size > _MAX_BYTES:
+        raise UserError(f"{path} is refused: it has more than the {_MAX_BYTES} bytes that a checkpoint may have")
     if path.suffix == WEIGHTS_SUFFIX:
         return {"net": _read_weights(path)}
     try:
@@ -119,9 +119,9 @@ class _Shell:
 def _shells(path: Path) -> list[tuple[type, str]]:
     """Screen the file; shells for the names in it that want one."""
     names = sorted({name for name in _named_in(_pickle_of(path)) if not _NEEDED.fullmatch(name)})
-    alien = [name for name in names if not _SHELLS.fullmatch(name)]
-    if alien:
-        raise pickle.UnpicklingError(f"it names {alien[0].replace(' ', '.')}")
+    disallowed = [name for name in names if not _SHELLS.fullmatch(name)]
+    if disallowed:
+        raise pickle.UnpicklingError(f"it names {disallowed[0].replace(' ', '.')}")
     return [(type("Shell", (_Shell,), {}), name.replace(" ", ".")) for name in names]
 
 
@@ -136,8 +136,8 @@ def _pickle_of(path: Path) -> bytes:
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise pickle.UnpicklingError("its members claim more bytes than the file has")
         pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
-        if len(pickles) != 1 or pickles[0].file_size > _MOST_PICKLE:
-            raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MOST_PICKLE} bytes")
+        if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
+            raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MAX_PICKLE} bytes")
         damaged = archive.testzip()  # only now, when it is known that there is nothing to unpack
         if damaged is not None:
             raise zipfile.BadZipFile(f"{damaged} in it is not as it was written")

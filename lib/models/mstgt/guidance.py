@@ -41,4 +41,4 @@ class GuidanceEncoder(nn.Module):
         if not self.recurrent:
             return state
         tokens = self.norm(torch.cat([template, search, state], dim=1))
-        return self.block(tokens, keep=slice(template.shape[1]))
+        return self.block(tokens, query_slice=slice(template.shape[1]))

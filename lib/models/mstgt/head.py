@@ -24,7 +24,7 @@ class Prediction(NamedTuple):
     size: torch.Tensor
     offset: torch.Tensor
 
-    def boxes(self, window: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode_boxes(self, window: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """The box at the best cell: (B, 4) cx, cy, w, h as a share of the region, and its score (B,).
 
         ``window`` (G, G), all >= 0, weighs the choice of the cell; the score returned is unweighted.

@@ -50,10 +50,10 @@ class HiViT(nn.Module):
     grid_z, grid_x   sides of the two stride-16 grids
     drop_path        stochastic depth of the last block; rises linearly from 0 over all residual blocks
 
-    ``recompute = True`` keeps less of the main stage for the backward pass and computes it a second time there.
+    ``grad_checkpointing = True`` recomputes the attention blocks in the backward pass to save memory.
     """
 
-    recompute = False
+    grad_checkpointing = False
     freeze_stem = False  # looked at by backbones with a convolutional stem (LiteViT)
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
@@ -76,19 +76,19 @@ class HiViT(nn.Module):
         nn.init.trunc_normal_(self.pos_embed_z, std=0.02)
         nn.init.trunc_normal_(self.pos_embed_x, std=0.02)
 
-    def stem(self, image: torch.Tensor) -> torch.Tensor:
+    def forward_stem(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, H/16, W/16, C), before position embedding."""
         x = self.patch_embed(image)
         for block in self.blocks[: self.stem_length]:
             x = block(x)
         return x
 
-    def main(self, tokens: torch.Tensor, keep: slice = ALL) -> torch.Tensor:
-        """(B, N, C) -> (B, N, C), or those tokens of it that ``keep`` names."""
+    def forward_blocks(self, tokens: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
+        """(B, N, C) -> (B, N, C), or those tokens of it that ``query_slice`` names."""
         blocks = self.blocks[self.stem_length :]
         for block in blocks:
-            wanted = keep if block is blocks[-1] else ALL
-            if self.recompute and self.training:
+            wanted = query_slice if block is blocks[-1] else ALL
+            if self.grad_checkpointing and self.training:
                 tokens = checkpoint(block, tokens, wanted, use_reentrant=False)
             else:
                 tokens = block(tokens, wanted)

@@ -48,7 +48,7 @@ class LiteViT(HiViT):
         nn.init.trunc_normal_(self.pos_embed_z, std=0.02)
         nn.init.trunc_normal_(self.pos_embed_x, std=0.02)
 
-    def stem(self, image: torch.Tensor) -> torch.Tensor:
+    def forward_stem(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, H/16, W/16, C), before position embedding."""
         # Depthwise convolutions on a CPU are faster with channels last.
         image = image.contiguous(memory_format=torch.channels_last)

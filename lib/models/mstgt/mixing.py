@@ -13,7 +13,7 @@ Before that their features are brought to the mean and standard deviation of the
              partner's cells all become that one cell
     none     features stay as they are
 
-Nothing is written into a frame when the written cells would hide more than ``occrate`` of the own target, or when
+Nothing is written into a frame when the written cells would hide more than ``max_occlusion`` of the own target, or when
 either target has no cell in the grid.
 
 Gradients: the statistics are constants (detached). The written cells pass their gradient on to the partner's features,
@@ -28,18 +28,18 @@ from typing import NamedTuple
 
 import torch
 
-LEAST_DEVIATION = 1e-3  # below it the partner's cells are alike: they are moved to the own mean and not stretched
+MIN_DEVIATION = 1e-3  # below it the partner's cells are alike: they are moved to the own mean and not stretched
 NORMS: dict[str, tuple[int, ...] | None] = {"global": (1, 2, 3), "channel": (1, 2), "none": None}  # axes of statistics
 
 
-class Partner(NamedTuple):
+class MixPartner(NamedTuple):
     """What a batch of B samples of T frames is mixed with. Boxes are cx, cy, w, h as a share of their crop.
 
     searches  (T, B, 3, S, S) the partners' search regions
     boxes     (T, B, 4) the partners' targets in them
     own       (T, B, 4) the samples' targets in their own search regions
     active    (B,) bool: whether a sample has a partner
-    occrate   the share of an own target that may be hidden
+    max_occlusion   the share of an own target that may be hidden
     norm      ``global``, ``channel`` or ``none``
     """
 
@@ -47,7 +47,7 @@ class Partner(NamedTuple):
     boxes: torch.Tensor
     own: torch.Tensor
     active: torch.Tensor
-    occrate: float = 0.5
+    max_occlusion: float = 0.5
     norm: str = "global"
 
 
@@ -86,24 +86,24 @@ def hidden_share(cells: torch.Tensor, boxes_cxcywh: torch.Tensor) -> torch.Tenso
     return torch.where(total > 0, (area * cells).sum((-2, -1)) / total, 1.0)
 
 
-def pasted_cells(partner: Partner, grid: int) -> torch.Tensor:
+def mix_mask(partner: MixPartner, grid: int) -> torch.Tensor:
     """The cells that mixing writes: (T, B, G, G) bool, nothing where a frame is skipped."""
     cells = target_cells(partner.boxes, grid)
     own = target_cells(partner.own, grid).any(-1).any(-1)
-    allowed = partner.active & own & (hidden_share(cells, partner.own) <= partner.occrate)
+    allowed = partner.active & own & (hidden_share(cells, partner.own) <= partner.max_occlusion)
     return cells & allowed[..., None, None]
 
 
-def mix(own: torch.Tensor, other: torch.Tensor, partner: Partner) -> torch.Tensor:
+def mix(own: torch.Tensor, other: torch.Tensor, partner: MixPartner) -> torch.Tensor:
     """Write the partners' targets into the search maps: two times (T * B, G, G, C), frame-major -> the same."""
     grid = own.shape[1]
-    pasted = pasted_cells(partner, grid).flatten(0, 1)
+    pasted = mix_mask(partner, grid).flatten(0, 1)
     axes = NORMS[partner.norm]
     if axes is not None:
         mean, deviation = statistics(own, target_cells(partner.own, grid).flatten(0, 1), axes)
         other_mean, other_deviation = statistics(other, target_cells(partner.boxes, grid).flatten(0, 1), axes)
-        stretch = torch.where(other_deviation > LEAST_DEVIATION,
-                              deviation / other_deviation.clamp(min=LEAST_DEVIATION), 1.0)
+        stretch = torch.where(other_deviation > MIN_DEVIATION,
+                              deviation / other_deviation.clamp(min=MIN_DEVIATION), 1.0)
         other = (other.float() - other_mean) * stretch + mean
     return torch.where(pasted[..., None], other.to(own.dtype), own)
 

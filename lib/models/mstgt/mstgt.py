@@ -2,8 +2,8 @@
 2025, doi 10.1016/j.neucom.2025.131583).
 
     model = MSTGT(HIVIT["hivit_base"], template_size=128, search_size=256)
-    state = model.start(template)                    # once a sequence
-    prediction, state = model.step(search, state)    # once a frame
+    state = model.init_state(template)                    # once a sequence
+    prediction, state = model.forward_frame(search, state)    # once a frame
     prediction = model(template, searches)           # training: the same steps over T frames, gradients through all
 
 The recurrent state is the value ``TrackState``; the network keeps nothing between calls, so a batch may hold
@@ -28,7 +28,7 @@ from .guidance import GuidanceEncoder
 from .head import CenterHead, Prediction
 from .hivit import STRIDE, HiViT, HiViTSpec
 from .lite import LiteSpec, LiteViT
-from .mixing import Partner, mix
+from .mixing import MixPartner, mix
 from .visual_cue import VisualCueEncoder
 
 INITS: dict[str, Callable[[torch.Tensor], object]] = {
@@ -82,19 +82,19 @@ class MSTGT(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def start(self, template: torch.Tensor) -> TrackState:
+    def init_state(self, template: torch.Tensor) -> TrackState:
         """The state before the first frame. template (B, 3, T, T)."""
-        z = self.backbone.stem(template).flatten(1, 2) + self.backbone.pos_embed_z
+        z = self.backbone.forward_stem(template).flatten(1, 2) + self.backbone.pos_embed_z
         return TrackState(template=z, cue=self.cue(template), guidance=z)
 
-    def step(self, search: torch.Tensor, state: TrackState) -> tuple[Prediction, TrackState]:
+    def forward_frame(self, search: torch.Tensor, state: TrackState) -> tuple[Prediction, TrackState]:
         """One frame: search (B, 3, S, S) and the state before it -> what is seen and the state after it."""
-        x = self.embed_search(self.backbone.stem(search))
+        x = self.embed_search(self.backbone.forward_stem(search))
         prompt = self.guidance.prompt(state.guidance)
-        return self.read(state, prompt, x), self.advance(x, state)
+        return self.decode(state, prompt, x), self.update_state(x, state)
 
-    def forward(self, template: torch.Tensor, searches: torch.Tensor, partner: Partner | None = None) -> Prediction:
-        """The fold of :meth:`step` over T frames. template (B, 3, T, T), searches (T, B, 3, S, S) -> (T * B, ...).
+    def forward(self, template: torch.Tensor, searches: torch.Tensor, partner: MixPartner | None = None) -> Prediction:
+        """Run :meth:`forward_frame` over T frames: template (B, 3, T, T), searches (T, B, 3, S, S) -> (T * B, ...).
 
         Outputs are frame-major: frame 0's batch first. Only the guidance goes from frame to frame, so everything
         else runs once over all T * B search regions; the head's batch statistics are those of all of them.
@@ -102,36 +102,36 @@ class MSTGT(nn.Module):
         """
         frames, batch = searches.shape[:2]
         if partner is None:
-            cells = self.backbone.stem(searches.flatten(0, 1))
+            cells = self.backbone.forward_stem(searches.flatten(0, 1))
         else:
-            own, other = self.backbone.stem(torch.cat([searches, partner.searches]).flatten(0, 1)).chunk(2)
+            own, other = self.backbone.forward_stem(torch.cat([searches, partner.searches]).flatten(0, 1)).chunk(2)
             cells = mix(own, other, partner)
-        return self.unroll(self.start(template), self.embed_search(cells).unflatten(0, (frames, batch)))
+        return self.forward_sequence(self.init_state(template), self.embed_search(cells).unflatten(0, (frames, batch)))
 
     def embed_search(self, cells: torch.Tensor) -> torch.Tensor:
         """Stem output (B, G, G, C) -> search tokens (B, G * G, C)."""
         return cells.flatten(1, 2) + self.backbone.pos_embed_x
 
-    def advance(self, x: torch.Tensor, state: TrackState) -> TrackState:
+    def update_state(self, x: torch.Tensor, state: TrackState) -> TrackState:
         """The state after the frame whose search tokens are x."""
         return TrackState(state.template, state.cue, self.guidance.update(state.template, x, state.guidance))
 
-    def unroll(self, state: TrackState, x: torch.Tensor) -> Prediction:
+    def forward_sequence(self, state: TrackState, x: torch.Tensor) -> Prediction:
         """Search tokens (T, B, Nx, C) of consecutive frames -> frame-major prediction (T * B, ...)."""
         frames = x.shape[0]
         prompts = []
         for t in range(frames):
             prompts.append(self.guidance.prompt(state.guidance))
             if t + 1 < frames:  # nobody reads the state after the last frame
-                state = self.advance(x[t], state)
+                state = self.update_state(x[t], state)
         constant = TrackState(state.template.repeat(frames, 1, 1), state.cue.repeat(frames, 1, 1), state.guidance)
-        return self.read(constant, torch.cat(prompts), x.flatten(0, 1))
+        return self.decode(constant, torch.cat(prompts), x.flatten(0, 1))
 
-    def read(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
+    def decode(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
         """Main stage and head over [cue, prompt, template, search]; the guidance comes in through the prompt."""
         tokens = torch.cat([state.cue, prompt, state.template, x], dim=1)
-        return self.locate(self.backbone.main(tokens, keep=slice(-x.shape[1], None)))
+        return self.predict_head(self.backbone.forward_blocks(tokens, query_slice=slice(-x.shape[1], None)))
 
-    def locate(self, x: torch.Tensor) -> Prediction:
+    def predict_head(self, x: torch.Tensor) -> Prediction:
         """Search tokens (B, G * G, C) as the main stage leaves them -> prediction."""
         return self.head(self.norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid)))

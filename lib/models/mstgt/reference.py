@@ -22,7 +22,7 @@ from .head import Prediction
 from .hivit import HiViTSpec
 from .mstgt import MSTGT
 
-MOST = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB
+MAX_META = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -32,16 +32,16 @@ def read_reference(path: str | Path) -> Arrays:
         arrays = load_arrays(path)
     except ArraysError as error:
         raise UserError(f"{path} is no reference file: {error}") from error
-    strange = [name for name, array in arrays.items() if array.dtype.kind not in "iuf" or array.dtype.byteorder == ">"]
-    if strange:
-        raise UserError(f"{path} is no reference file: {strange[0][:100]!r} holds no numbers")
+    invalid = [name for name, array in arrays.items() if array.dtype.kind not in "iuf" or array.dtype.byteorder == ">"]
+    if invalid:
+        raise UserError(f"{path} is no reference file: {invalid[0][:100]!r} holds no numbers")
     for name in ("meta", "track/template", "track/search1", "train/template", "train/search"):
         if name not in arrays:
             raise UserError(f"{path} is no reference file: it lacks {name}")
     meta = arrays["meta"]
-    if meta.shape != (6,) or meta.dtype.kind not in "iu" or not ((meta >= 0) & (meta <= MOST)).all():
+    if meta.shape != (6,) or meta.dtype.kind not in "iu" or not ((meta >= 0) & (meta <= MAX_META)).all():
         raise UserError(f"{path}: meta must hold C, three depths, heads, head channels, at most "
-                        f"{', '.join(map(str, MOST))}")
+                        f"{', '.join(map(str, MAX_META))}")
     return arrays
 
 
@@ -61,9 +61,9 @@ def build_reference_model(arrays: Arrays, where: str) -> MSTGT:
 @torch.inference_mode()
 def replay(model: MSTGT, arrays: Arrays) -> Iterator[tuple[str, float]]:
     """Run ``track/*`` and ``train/*``; yield (output name, largest absolute difference) for all that is recorded."""
-    state = model.start(_tensor(arrays["track/template"]))
+    state = model.init_state(_tensor(arrays["track/template"]))
     for frame in sorted(int(m[1]) for n in arrays if (m := re.fullmatch(r"track/search(\d+)", n))):
-        prediction, state = model.step(_tensor(arrays[f"track/search{frame}"]), state)
+        prediction, state = model.forward_frame(_tensor(arrays[f"track/search{frame}"]), state)
         outputs = _outputs(prediction) | {"guidance_state": state.guidance}
         yield from _compare(arrays, {f"track/{n}{frame}": v for n, v in outputs.items()})
     prediction = model(_tensor(arrays["train/template"]), _tensor(arrays["train/search"]))
@@ -75,7 +75,7 @@ def _outputs(prediction: Prediction) -> dict[str, torch.Tensor]:
         "score_map": prediction.score,
         "size_map": prediction.size,
         "offset_map": prediction.offset,
-        "pred_boxes": prediction.boxes()[0][:, None],
+        "pred_boxes": prediction.decode_boxes()[0][:, None],
     }
 
 

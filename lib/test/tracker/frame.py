@@ -34,8 +34,8 @@ class FrameStep(nn.Module):
         self.register_buffer("std", torch.tensor(std, device=window.device))
 
     def forward(self, pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        prediction, state = self.network.step(self.input(pictures), state)
-        boxes, scores = prediction.boxes(self.window)
+        prediction, state = self.network.forward_frame(self.input(pictures), state)
+        boxes, scores = prediction.decode_boxes(self.window)
         return torch.cat([boxes, scores[:, None]], dim=1), state
 
     def input(self, pictures: torch.Tensor) -> torch.Tensor:

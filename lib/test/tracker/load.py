@@ -28,7 +28,7 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     """
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
-        checkpoint = find_checkpoint(script, config, cfg, load_paths(half="test").save_dir)
+        checkpoint = find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir)
     return Tracker(load_engine(cfg, checkpoint, device, **speed))
 
 

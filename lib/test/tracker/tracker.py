@@ -17,7 +17,7 @@ import torch
 from ...geometry.boxes import check_box, clip_box, overlaps_image
 from ...geometry.crop import Crop
 from ...models.mstgt import MSTGT, TrackState
-from ...models.picture import mark_box
+from ...models.picture import mask_background
 from ...utils.errors import UserError
 from ...utils.machine import set_up
 from .frame import CudaGraphs, FrameStep, Step, compiled, filled_batch
@@ -52,7 +52,7 @@ class TrackerEngine:
     def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu", precision: str = "fp32",
                  compile: bool = False, cuda_graph: bool = False):
         self.device, self.settings, self.precision = torch.device(device), cfg.TEST, precision
-        self.mark = cfg.MODEL.TEMPLATE_MARK
+        self.template_mask_strength = cfg.MODEL.TEMPLATE_MASK
         sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
         if sizes != (network.template_size, network.search_size):
             raise UserError(f"TEST.TEMPLATE_SIZE and TEST.SEARCH_SIZE {sizes} differ from the network's "
@@ -78,7 +78,8 @@ class TrackerEngine:
             raise UserError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
         picture = torch.from_numpy(crop.cut(image))
-        marked = mark_box(picture, torch.from_numpy(crop.to_crop(box)), self.mark).round().byte()
+        box_in_crop = torch.from_numpy(crop.to_crop(box))
+        marked = mask_background(picture, box_in_crop, self.template_mask_strength).round().byte()
         return Target(box, self.start_batch(marked.numpy()[None]))
 
     @torch.inference_mode()
@@ -122,7 +123,7 @@ class TrackerEngine:
 
     def start_batch(self, pictures: np.ndarray) -> TrackState:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
-        state = self.network.start(self.frame.input(torch.from_numpy(pictures).to(self.device)))
+        state = self.network.init_state(self.frame.input(torch.from_numpy(pictures).to(self.device)))
         return state._replace(guidance=state.guidance.clone())  # no longer the template itself: nor is it later
 
     def step_batch(self, pictures: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...utils.errors import UserError
 from .processing import Processing
-from .sampler import CausalSampler, Draw
+from .sampler import CausalSampler, SampledFrames
 
 REDRAWS = 10  # unreadable draws in a row before a sample is given up
 PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key
@@ -44,7 +44,7 @@ def mixing_active(epoch: int, cfg: Any) -> bool:
     return bool(cfg.DA.imix) and after > 0 and after % cfg.DA.imix_interval == 0
 
 
-class Samples(Dataset):
+class TrackingDataset(Dataset):
     """Samples by (epoch, index).
 
     curriculum  share of all epochs over which the difficulty rises from 0 to 1; 0: always 1
@@ -81,7 +81,7 @@ class Samples(Dataset):
                                 unreadable)
         return sample | {"unreadable": unreadable}
 
-    def _make_negative(self, own: Draw, sample: dict[str, Any], rng: np.random.Generator,
+    def _make_negative(self, own: SampledFrames, sample: dict[str, Any], rng: np.random.Generator,
                        unreadable: list[str]) -> None:
         """Replace search regions of ``sample`` by those of another video, and say which in ``present``."""
         count = len(own.searches)
@@ -99,7 +99,7 @@ class Samples(Dataset):
         sample["present"] = ~absent
 
 
-def _readable(draw: Callable[[], Draw | None], process: Callable[[Any], dict[str, Any]],
+def _readable(draw: Callable[[], SampledFrames | None], process: Callable[[Any], dict[str, Any]],
               unreadable: list[str]) -> tuple[Any, dict[str, Any]]:
     """A draw and what is made of it; draws that cannot be read are passed over and named in ``unreadable``."""
     before = len(unreadable)
@@ -113,7 +113,7 @@ def _readable(draw: Callable[[], Draw | None], process: Callable[[Any], dict[str
                 raise
 
 
-class EpochOrder(Sampler):
+class DistributedBatchSampler(Sampler):
     """The keys (epoch, index) of one process: index = rank, rank + world, …; the last incomplete batch is left out."""
 
     def __init__(self, per_epoch: int, batch_size: int, rank: int = 0, world: int = 1):
@@ -145,7 +145,8 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
     }
 
 
-def make_loader(samples: Samples, order: EpochOrder, workers: int, pin_memory: bool = False) -> DataLoader:
+def make_loader(samples: TrackingDataset, order: DistributedBatchSampler, workers: int,
+                pin_memory: bool = False) -> DataLoader:
     """A loader over ``order``; set ``order.epoch`` before iterating.
 
     Workers are started for every epoch: they get the order's epoch with them, and their start costs little. OpenCV's

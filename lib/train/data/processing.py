@@ -16,7 +16,7 @@ import numpy as np
 from ...data.video import Video
 from ...geometry.boxes import xywh_to_cxcywh
 from ...geometry.crop import Crop
-from .sampler import Draw
+from .sampler import SampledFrames
 
 MIN_VISIBLE_SIDE = 1e-3  # least side of a target, as a share of the crop
 
@@ -48,7 +48,7 @@ class Processing:
     grey: float = 0.05
     brightness: float = 0.2
 
-    def __call__(self, draw: Draw, rng: np.random.Generator) -> dict[str, Any]:
+    def __call__(self, draw: SampledFrames, rng: np.random.Generator) -> dict[str, Any]:
         """The sample as arrays.
 
         template (T, T, 3) uint8; search (N, S, S, 3) uint8; template_box (4,) and boxes (N, 4) float32 cx, cy, w, h
@@ -72,7 +72,7 @@ class Processing:
             "frames": np.array(frames),
         }
 
-    def partner(self, draw: Draw | None, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    def partner(self, draw: SampledFrames | None, count: int, rng: np.random.Generator) -> dict[str, Any]:
         """The search crops of a partner for a sample of ``count`` search frames, under ``partner_`` names.
 
         They are those of :meth:`__call__` (brightness: (N,), no template) with ``partner_active``; all of them zero
@@ -101,9 +101,9 @@ class Processing:
         factor = rng.uniform(*self.search_factors)
         jittered = [jitter(box, self.search, rng) for box in boxes]
         if border:
-            jittered = [across_the_edge(box, j, factor, rng) for box, j in zip(boxes, jittered, strict=True)]
+            jittered = [boundary_jitter(box, j, factor, rng) for box, j in zip(boxes, jittered, strict=True)]
         else:
-            factor = max([factor, *(least_factor(b, j) for b, j in zip(boxes, jittered, strict=True))])
+            factor = max([factor, *(min_search_factor(b, j) for b, j in zip(boxes, jittered, strict=True))])
         return [Crop.around(j, factor, self.search.size) for j in jittered]
 
 
@@ -133,13 +133,13 @@ def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generato
     return np.concatenate([center - size / 2, size])
 
 
-def least_factor(box_xywh: np.ndarray, around_xywh: np.ndarray) -> float:
+def min_search_factor(box_xywh: np.ndarray, around_xywh: np.ndarray) -> float:
     """The search factor from which the crop around ``around`` holds the centre of ``box``, with 5 % to spare."""
     distance = np.abs(xywh_to_cxcywh(box_xywh)[:2] - xywh_to_cxcywh(around_xywh)[:2]).max()
     return 1.05 * 2 * float(distance) / float(np.sqrt(around_xywh[2] * around_xywh[3]))
 
 
-def across_the_edge(box_xywh: np.ndarray, around_xywh: np.ndarray, factor: float,
+def boundary_jitter(box_xywh: np.ndarray, around_xywh: np.ndarray, factor: float,
                     rng: np.random.Generator) -> np.ndarray:
     """Move ``around`` so that one edge of its crop cuts through the inner half of the target on one axis."""
     side = factor * float(np.sqrt(around_xywh[2] * around_xywh[3]))

@@ -22,7 +22,7 @@ GAP_STEP = 5  # by how many frames the search window widens when too few visible
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampledFrames:
     """A video and the frames of it that make a sample; ``searches`` rise in time.
 
     ``place`` says which of the sampler's sets the video is from, and which video of it.
@@ -48,12 +48,12 @@ class CausalSampler:
         if empty or not sets:
             raise UserError(f"no video in the training set {empty[0]}" if empty else "no training set is configured")
         self.sets = tuple(sets)
-        self.ladders = tuple(_Ladder(s) for s in sets)
+        self.ladders = tuple(DifficultyIndex(s) for s in sets)
         self.shares = np.asarray(ratios, np.float64) / np.sum(ratios)
         self.num_searches, self.max_interval = num_searches, max_interval
-        self.classes = tuple(_Classes(s) for s in sets) if partners else ()
+        self.classes = tuple(ClassIndex(s) for s in sets) if partners else ()
 
-    def draw(self, rng: np.random.Generator, difficulty: float = 1.0) -> Draw:
+    def draw(self, rng: np.random.Generator, difficulty: float = 1.0) -> SampledFrames:
         """One sample; ``difficulty`` in [0, 1] leaves out the harder videos of sets that say how hard theirs are."""
         for _ in range(ATTEMPTS):
             origin = int(rng.choice(len(self.sets), p=self.shares))
@@ -64,20 +64,20 @@ class CausalSampler:
         raise UserError(f"{ATTEMPTS} videos in a row of {', '.join(s.name for s in self.sets)} have fewer than "
                         f"{self.num_searches + 1} frames with a visible target; check their annotations")
 
-    def draw_partner(self, own: Draw, rng: np.random.Generator) -> Draw | None:
+    def draw_partner(self, own: SampledFrames, rng: np.random.Generator) -> SampledFrames | None:
         """Another video of the same set and class; of the set alone where no other of the class is fit; else None."""
         origin, index = own.place
-        for pool in self.classes[origin].pools(index):
+        for pool in self.classes[origin].candidates(index):
             for _ in range(PARTNER_ATTEMPTS if len(pool) > 1 else 0):
                 draw = self._try(origin, _another(pool, index, rng), rng)
                 if draw is not None:
                     return draw
         return None
 
-    def _try(self, origin: int, index: int, rng: np.random.Generator) -> Draw | None:
+    def _try(self, origin: int, index: int, rng: np.random.Generator) -> SampledFrames | None:
         video = self.sets[origin][index]
         frames = self._frames(np.flatnonzero(video.visible), len(video), rng)
-        return None if frames is None else Draw(video, *frames, place=(origin, index))
+        return None if frames is None else SampledFrames(video, *frames, place=(origin, index))
 
     def _frames(self, visible: np.ndarray, length: int,
                 rng: np.random.Generator) -> tuple[int, tuple[int, ...]] | None:
@@ -94,7 +94,7 @@ class CausalSampler:
         return template, tuple(int(i) for i in np.sort(chosen))
 
 
-class _Ladder:
+class DifficultyIndex:
     """The videos of a set from easy to hard, where the set knows; all alike where it does not."""
 
     def __init__(self, videos: VideoSet):
@@ -108,7 +108,7 @@ class _Ladder:
         return int(self.order[rng.integers(max(1, count))])
 
 
-class _Classes:
+class ClassIndex:
     """The videos of a set by class, where the set knows."""
 
     def __init__(self, videos: VideoSet):
@@ -118,7 +118,7 @@ class _Classes:
         for index, name in enumerate(self.names or ()):
             self.members.setdefault(name, []).append(index)
 
-    def pools(self, index: int) -> Iterator[Sequence[int]]:
+    def candidates(self, index: int) -> Iterator[Sequence[int]]:
         """Where to look for a partner of a video, first choice first; rising indices that hold the video's own."""
         if self.names is not None and self.names[index] is not None:
             yield self.members[self.names[index]]

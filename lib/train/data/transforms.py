@@ -8,17 +8,17 @@ from collections.abc import Mapping
 
 import torch
 
-from ...models.mstgt.mixing import Partner
-from ...models.picture import PerChannel, mark_box, to_input
+from ...models.mstgt.mixing import MixPartner
+from ...models.picture import PerChannel, mask_background, to_input
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
 
 
-def finish(pictures: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brightness: torch.Tensor,
-           mean: PerChannel, std: PerChannel, mark: tuple[torch.Tensor, float] | None = None) -> torch.Tensor:
+def augment_and_normalize(pictures: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brightness: torch.Tensor,
+           mean: PerChannel, std: PerChannel, mask: tuple[torch.Tensor, float] | None = None) -> torch.Tensor:
     """Pictures (..., B, H, W, 3) uint8 -> network input (..., B, 3, H, W).
 
-    flip, grey (B,) bool; brightness (..., B) factors. ``mark``: boxes (..., B, 4), flipped already, and the strength
+    flip, grey (B,) bool; brightness (..., B) factors. ``mask``: boxes (..., B, 4), flipped already, and the strength
     with which they are marked.
     """
     x = pictures.float()
@@ -26,15 +26,15 @@ def finish(pictures: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brigh
     luma = sum(weight * channel for weight, channel in zip(LUMA, x.split(1, dim=-1), strict=True))
     x = torch.where(grey[:, None, None, None], luma, x)
     x = (x * brightness[..., None, None, None]).clamp(0, 255)
-    return to_input(x if mark is None else mark_box(x, *mark), mean, std)
+    return to_input(x if mask is None else mask_background(x, *mask), mean, std)
 
 
-def finish_template(batch: Mapping[str, torch.Tensor], mean: PerChannel, std: PerChannel,
+def augment_and_normalize_template(batch: Mapping[str, torch.Tensor], mean: PerChannel, std: PerChannel,
                     strength: float) -> torch.Tensor:
-    """The templates of a batch as the network takes them, (B, 3, T, T); ``strength`` is MODEL.TEMPLATE_MARK."""
+    """The templates of a batch as the network takes them, (B, 3, T, T); ``strength`` is MODEL.TEMPLATE_MASK."""
     flip, size = batch["flip"], batch["template"].shape[-2]
-    mark = flip_boxes(batch["template_box"], flip, size), strength
-    return finish(batch["template"], flip, batch["grey"], batch["brightness"][0], mean, std, mark)
+    mask = flip_boxes(batch["template_box"], flip, size), strength
+    return augment_and_normalize(batch["template"], flip, batch["grey"], batch["brightness"][0], mean, std, mask)
 
 
 def flip_boxes(boxes_cxcywh: torch.Tensor, flip: torch.Tensor, size: int) -> torch.Tensor:
@@ -46,15 +46,17 @@ def flip_boxes(boxes_cxcywh: torch.Tensor, flip: torch.Tensor, size: int) -> tor
     return torch.cat([torch.where(flip[:, None], (size - 1) / size - cx, cx), rest], dim=-1)
 
 
-def finish_partner(batch: Mapping[str, torch.Tensor], own_boxes: torch.Tensor, mean: PerChannel,
-                   std: PerChannel, occrate: float, norm: str) -> Partner | None:
+def augment_and_normalize_partner(batch: Mapping[str, torch.Tensor], own_boxes: torch.Tensor, mean: PerChannel,
+                   std: PerChannel, max_occlusion: float, norm: str) -> MixPartner | None:
     """The partners of a batch as the network takes them; None where the batch has none.
 
-    ``own_boxes`` (N, B, 4) are those of the samples, flipped already; ``occrate`` and ``norm`` as in the configuration.
+    ``own_boxes`` (N, B, 4) are those of the samples, flipped already; ``max_occlusion`` and ``norm`` as in the
+    configuration.
     """
     if "partner_search" not in batch:
         return None
     flip = batch["partner_flip"]
-    searches = finish(batch["partner_search"], flip, batch["partner_grey"], batch["partner_brightness"], mean, std)
+    searches = augment_and_normalize(batch["partner_search"], flip, batch["partner_grey"], batch["partner_brightness"],
+                                     mean, std)
     boxes = flip_boxes(batch["partner_boxes"], flip, searches.shape[-1])
-    return Partner(searches, boxes, own_boxes, batch["partner_active"], occrate, norm)
+    return MixPartner(searches, boxes, own_boxes, batch["partner_active"], max_occlusion, norm)

@@ -14,12 +14,12 @@ from ...utils.errors import UserError
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Stopped(Exception):
+class TrainingInterrupted(Exception):
     """Training was asked to stop; everything up to this step is saved."""
 
 
 @contextlib.contextmanager
-def sigterm_asks() -> Iterator[Callable[[], bool]]:
+def catch_sigterm() -> Iterator[Callable[[], bool]]:
     """While it lasts, SIGTERM ends nothing; the function it gives says whether one has come."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -32,7 +32,7 @@ def sigterm_asks() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-class Every:
+class CheckpointInterval:
     """Says when another ``steps`` steps or ``seconds`` seconds are over; never, where both are None."""
 
     def __init__(self, steps: int | None = None, seconds: float | None = None):
@@ -40,7 +40,7 @@ class Every:
         self._last = time.monotonic()
 
     @classmethod
-    def parse(cls, text: str) -> Every:
+    def parse(cls, text: str) -> CheckpointInterval:
         """``500`` is steps; ``90s``, ``15m`` and ``2h`` are time; ``never`` is never."""
         if text == "never":
             return cls()

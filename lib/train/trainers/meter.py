@@ -44,7 +44,7 @@ class Meter:
 
     def postfix(self) -> dict[str, str]:
         """What a progress bar shows: the figures of this process."""
-        means = means_of(self.state(Group.alone()))
+        means = means_of(self.state(Group.single()))
         return {k: f"{means[k]:.3f}" for k in ("total", "iou") if k in means} | {
             "samples/s": f"{means['samples_per_s']:.1f}", "wait": f"{means['data_wait']:.0%}"}
 

@@ -37,7 +37,7 @@ from typing import Any
 
 import torch
 
-from ...config.validation import MOST
+from ...config.validation import MAX_COUNT
 from ...models.mstgt.checkpoint import load_file
 from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from ...utils.errors import UserError
@@ -63,14 +63,14 @@ def _is_best(value: dict[str, Any] | None) -> bool:
 _ENTRIES: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "net": (dict, lambda v: all(isinstance(name, str) for name in v)),
     "optimizer": (dict, lambda v: isinstance(v.get("state"), dict)),
-    "epoch": (int, lambda v: 0 <= v <= MOST),
-    "step": (int, lambda v: 0 <= v <= MOST),
+    "epoch": (int, lambda v: 0 <= v <= MAX_COUNT),
+    "step": (int, lambda v: 0 <= v <= MAX_COUNT),
     "meter": (dict, _is_meter),
     "config": (str, lambda v: True),
     "ema": (dict | None, lambda v: v is None or all(isinstance(name, str) for name in v)),
     "scaler": (dict, lambda v: True),
     "best": (dict | None, _is_best),
-    "world": (int, lambda v: 1 <= v <= MOST),
+    "world": (int, lambda v: 1 <= v <= MAX_COUNT),
 }
 
 _log = logging.getLogger(__name__)
@@ -106,13 +106,13 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A training checkpoint of this project. Raises :class:`UserError` when it is torn or something else."""
     content = load_file(path)
-    lacking = [k for k in _ENTRIES if not isinstance(content, dict) or k not in content]
-    if lacking:
-        raise UserError(f"{path} cannot be resumed: it lacks {', '.join(lacking)}")
-    strange = [name for name, (kind, holds) in _ENTRIES.items()
+    missing = [k for k in _ENTRIES if not isinstance(content, dict) or k not in content]
+    if missing:
+        raise UserError(f"{path} cannot be resumed: it lacks {', '.join(missing)}")
+    invalid = [name for name, (kind, holds) in _ENTRIES.items()
                if not (isinstance(content[name], kind) and holds(content[name]))]
-    if strange:
-        raise UserError(f"{path} cannot be resumed: its {', '.join(strange)} cannot have been written by this project")
+    if invalid:
+        raise UserError(f"{path} cannot be resumed: its {', '.join(invalid)} cannot have been written by this project")
     return content
 
 

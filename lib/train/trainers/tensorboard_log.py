@@ -16,7 +16,7 @@ from ...utils.errors import UserError
 _PLACE = ("epoch", "step", "at", "global_step")  # where a line belongs: no figures
 
 
-def tensorboard_listener(folder: Path) -> Callable[[dict[str, Any]], object]:
+def tensorboard_logger(folder: Path) -> Callable[[dict[str, Any]], object]:
     """Give each line of figures to what is returned; nothing is written before the first.
 
     Raises :class:`UserError` where the package ``tensorboard`` is missing.

@@ -32,9 +32,9 @@ from ...visualize.training_curves import draw_curves
 from ..actors.mstgt import MSTGTActor
 from ..data.loader import Batch, mixing_active
 from ..distributed import Group
-from ..optim import load_optimizer, rate_factor, set_rate
+from ..optim import load_optimizer, lr_factor, set_lr
 from . import state as run_state
-from .interruption import Every, Stopped, sigterm_asks
+from .interruption import CheckpointInterval, TrainingInterrupted, catch_sigterm
 from .meter import Meter, means_of
 
 _log = logging.getLogger(__name__)
@@ -47,16 +47,16 @@ class Trainer:
     network      the plain module whose weights are saved; ``actor.network`` may wrap it
     train, val   loaders whose ``batch_sampler`` has ``epoch`` and ``first_step``; ``val`` may be None
     folder       where checkpoints and figures go; only the leading process writes
-    listeners    get every line of figures too
+    loggers    get every line of figures too
     every        when to save between two epochs
     """
 
     def __init__(self, cfg: Any, network: nn.Module, actor: MSTGTActor, optimizer: torch.optim.Optimizer,
                  train: Any, val: Any, folder: Path, group: Group,
-                 listeners: Sequence[Callable[[dict[str, Any]], object]] = (), every: Every | None = None):
+                 loggers: Sequence[Callable[[dict[str, Any]], object]] = (), every: CheckpointInterval | None = None):
         self.cfg, self.network, self.actor, self.optimizer = cfg, network, actor, optimizer
         self.train, self.val, self.folder, self.group = train, val, folder, group
-        self.listeners, self.every = listeners, every or Every()
+        self.loggers, self.every = loggers, every or CheckpointInterval()
         self.ema = ModelEmaV3(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=actor.precision == torch.float16)
         self.epoch = self.step = 0
@@ -76,8 +76,8 @@ class Trainer:
         return self.epoch * self.steps + self.step
 
     def fit(self) -> None:
-        """Train what is left. Raises :class:`Stopped` when SIGTERM has come and all is saved."""
-        with sigterm_asks() as asked:
+        """Train what is left. Raises :class:`TrainingInterrupted` when SIGTERM has come and all is saved."""
+        with catch_sigterm() as asked:
             while self.epoch < self.cfg.TRAIN.EPOCH:
                 self._train_epoch(asked)
                 due = (self.epoch + 1) % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0 or \
@@ -117,9 +117,9 @@ class Trainer:
             _log.warning("the checkpoint is of %d processes and this run has %d: it goes on with a batch of another "
                          "size", state["world"], self.group.world)
         # what the last step left, for a run that goes on where no step is left of the epoch
-        set_rate(self.optimizer, self.cfg.TRAIN.LR * rate_factor(max(0, self.global_step - 1), self.steps, self.cfg))
-        self.meter = Meter(state["meter"] if self.group.leads else None)
-        if self.group.leads:
+        set_lr(self.optimizer, self.cfg.TRAIN.LR * lr_factor(max(0, self.global_step - 1), self.steps, self.cfg))
+        self.meter = Meter(state["meter"] if self.group.is_main_process else None)
+        if self.group.is_main_process:
             run_state.cut_metrics(self.folder, self.global_step, self.epoch)
 
     def _train_epoch(self, asked: Callable[[], bool]) -> None:
@@ -133,8 +133,8 @@ class Trainer:
                 chunk = list(islice(batches, self.cfg.TRAIN.ACCUMULATE))
                 losses, norm = self._backward(chunk)
                 finite = all(map(math.isfinite, losses)) and (self.scaler.is_enabled() or math.isfinite(norm))
-                due = self.group.leads and self.every.due(self.global_step + 1)
-                broken, stop, save = self.group.any([not finite, asked(), due])
+                due = self.group.is_main_process and self.every.due(self.global_step + 1)
+                broken, stop, save = self.group.all_reduce_any([not finite, asked(), due])
                 if broken:
                     self._refuse(chunk, finite, losses, norm)
                 self.scaler.step(self.optimizer)
@@ -149,7 +149,7 @@ class Trainer:
     def _backward(self, chunk: Sequence[Batch]) -> tuple[list[float], float]:
         """Gradients of one optimizer step, clipped: the losses of its batches and the norm before clipping."""
         seed_step(self.cfg.TRAIN.SEED, self.group.rank, self.global_step)
-        set_rate(self.optimizer, self._rate())
+        set_lr(self.optimizer, self.lr)
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for i, batch in enumerate(chunk):
@@ -167,8 +167,9 @@ class Trainer:
     def _unsynchronised(self) -> contextlib.AbstractContextManager:
         return getattr(self.actor.network, "no_sync", contextlib.nullcontext)()
 
-    def _rate(self) -> float:
-        return self.cfg.TRAIN.LR * rate_factor(self.global_step, self.steps, self.cfg)
+    @property
+    def lr(self) -> float:
+        return self.cfg.TRAIN.LR * lr_factor(self.global_step, self.steps, self.cfg)
 
     @torch.no_grad()
     def _validate(self, asked: Callable[[], bool]) -> dict[str, float]:
@@ -180,7 +181,7 @@ class Trainer:
             for batch in self._batches(self.val, 1, meter):
                 meter.add(actor(batch), len(batch["videos"]))
                 bar.update()
-                if self.group.any([asked()])[0]:
+                if self.group.all_reduce_any([asked()])[0]:
                     self._save_step(stop=True)
         return meter.means(self.group)
 
@@ -188,14 +189,14 @@ class Trainer:
         """The epoch's line of figures and its checkpoint."""
         state = self.meter.state(self.group)
         figures = {"train": means_of(state)} | ({"val": val} if val else {})
-        figures |= {"unreadable": state["unreadable"], "seconds": state["seconds"], "lr": self._rate(),
+        figures |= {"unreadable": state["unreadable"], "seconds": state["seconds"], "lr": self.lr,
                     "mixing": mixing_active(self.epoch + 1, self.cfg)}
         self.epoch, self.step, self.meter = self.epoch + 1, 0, Meter()
         best = val is not None and (self.best is None or val["iou"] > self.best["iou"])
         if best:
             self.best = {"epoch": self.epoch, "iou": val["iou"]}
         content = self.state()
-        if self.group.leads:
+        if self.group.is_main_process:
             self._print_epoch(figures)
             self._log_line(figures)
             run_state.save_checkpoint(checkpoint_path(self.folder, self.epoch), content)
@@ -209,14 +210,14 @@ class Trainer:
         """A checkpoint in the middle of an epoch; the one before it goes. ``stop``: and then the end."""
         content = self.state()
         path = run_state.step_path(self.folder, self.epoch, self.step)
-        if self.group.leads:
+        if self.group.is_main_process:
             run_state.save_checkpoint(path, content)
             for old in run_state.list_resumable(self.folder):
                 if old != path and old.name.startswith(path.name.partition("_step")[0] + "_step"):
                     old.unlink(missing_ok=True)
         if stop:
-            raise Stopped(f"stopped as SIGTERM asked, {self.step} steps into epoch {self.epoch + 1}; saved {path}; the "
-                          "same command goes on from there")
+            raise TrainingInterrupted(f"stopped as SIGTERM asked, {self.step} steps into epoch {self.epoch + 1}; saved "
+                                      f"{path}; the same command goes on from there")
 
     def _batches(self, loader: Any, epoch: int, meter: Meter, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch; counts unreadable samples, stops when there are too many, times the waiting."""
@@ -235,7 +236,8 @@ class Trainer:
             asked_at = time.monotonic()
 
     def _bar(self, title: str, total: int, done: int = 0) -> Any:
-        return progress(total=total, initial=done, desc=title, unit="step", leave=False, shown=self.group.leads)
+        return progress(total=total, initial=done, desc=title, unit="step", leave=False,
+                        shown=self.group.is_main_process)
 
     def _refuse(self, chunk: Sequence[Batch], finite: bool, losses: Sequence[float], norm: float) -> None:
         where = f"epoch {self.epoch + 1}, step {self.step}"
@@ -253,8 +255,8 @@ class Trainer:
             bar.set_postfix(self.meter.postfix(), refresh=False)
         if self.step % self.cfg.TRAIN.PRINT_INTERVAL == 0:
             means = self.meter.means(self.group)
-            if self.group.leads:
-                self._log_line({"step": self.step, "lr": self._rate()} | means)
+            if self.group.is_main_process:
+                self._log_line({"step": self.step, "lr": self.lr} | means)
 
     def _print_epoch(self, figures: dict[str, Any]) -> None:
         parts = [f"{half} loss {figures[half]['total']:.4f} IoU {figures[half]['iou']:.4f}"
@@ -267,8 +269,8 @@ class Trainer:
         line = {"epoch": self.epoch + ("step" in figures), "at": self.global_step / self.steps,
                 "global_step": self.global_step} | figures
         run_state.append_metrics(self.folder, line)
-        for listener in self.listeners:
-            listener(line)
+        for logger in self.loggers:
+            logger(line)
 
 
 def seed_step(seed: int, rank: int, step: int) -> None:

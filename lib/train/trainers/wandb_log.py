@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def wandb_listener(name: str, config: dict[str, Any], folder: Path) -> Callable[[dict[str, Any]], object]:
+def wandb_logger(name: str, config: dict[str, Any], folder: Path) -> Callable[[dict[str, Any]], object]:
     """Give each line of figures to what is returned; with the first, a run called ``name`` begins in the project
     ``mstgt``."""
     import wandb  # slow to import, and only wanted here

@@ -142,8 +142,8 @@ def test_bf16_is_near(network):
     template, search = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 128, 128)
     coarse = prepare(network, CPU, "bf16")
     with torch.inference_mode():
-        exact, _ = network.step(search, network.start(template))
-        near, state = coarse.step(search.bfloat16(), coarse.start(template.bfloat16()))
+        exact, _ = network.forward_frame(search, network.init_state(template))
+        near, state = coarse.forward_frame(search.bfloat16(), coarse.init_state(template.bfloat16()))
     assert all(tensor.dtype == torch.bfloat16 for tensor in state)
     for a, b in zip(exact, near, strict=True):
         assert b.dtype == torch.float32 and 0 < (a - b).abs().max() < 0.05 * a.abs().max()

@@ -21,10 +21,10 @@ class Oracle(torch.nn.Module):
 
     template_size, search_size, grid = 64, 128, 8
 
-    def start(self, template):
+    def init_state(self, template):
         return TrackState(template, template, template)
 
-    def step(self, search, state):
+    def forward_frame(self, search, state):
         middle = (search[0, 0].amax() + search[0, 0].amin()) / 2
         lit = (search[0, 0] > middle).nonzero().float()  # rows, columns
         low, high = lit.amin(0), lit.amax(0)
@@ -125,8 +125,8 @@ def test_sizes_of_test_and_network_must_agree():
 class Doubter(Oracle):
     """Finds the square, but is sure of nothing."""
 
-    def step(self, search, state):
-        prediction, state = super().step(search, state)
+    def forward_frame(self, search, state):
+        prediction, state = super().forward_frame(search, state)
         return prediction._replace(score=prediction.score / 3), state
 
 
