@@ -113,7 +113,7 @@ def bring_up_to_date(contestant: Contestant, benchmark: Benchmark, cache: Path, 
     """
     place = cache / f"{contestant.label.replace(' ', '_')}-{_digest(contestant.made_from)[:16]}"
     names = benchmark.videos.video_names
-    states = {name: _digest(benchmark.videos.state_of(name)) for name in names}
+    states = {name: _digest(benchmark.videos.fingerprint(name)) for name in names}
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -54,13 +54,14 @@ def nested_benchmark(roots: Sequence[Path]) -> Benchmark:
         check_box(video.boxes_xywh[0] if len(video) else (), f"{sources[name].place}: the first frame's box")
         return video
 
-    def state_of(name: str) -> Hashable:
+    def fingerprint(name: str) -> Hashable:
         source = sources[name]
-        state = source.videos.state_of
+        state = source.videos.fingerprint
         return str(source.place), source.name, state(source.name) if state else None
 
     title = "+".join(dict.fromkeys(absolute(root).name for root in roots))
-    return Benchmark(title, VideoSet(title, tuple(sources), load, state_of=state_of), len(sources), absent_frames.DROP)
+    videos = VideoSet(title, tuple(sources), load, fingerprint=fingerprint)
+    return Benchmark(title, videos, len(sources), absent_frames.DROP)
 
 
 def _video_folders(roots: Sequence[Path]) -> Iterator[Path]:

@@ -2,14 +2,14 @@
 
     python tracking/make_synthetic.py                                   # data/synthetic: 400 / 20 / 20 videos
     python tracking/make_synthetic.py --out DIR --train 1000 --difficulty 0 1 --test_difficulty 0.2 1 --seed 7
-    python tracking/make_synthetic.py --out DIR --style casts --frames 4 --size 160x160 --train 12000 --difficulty 0 1
+    python tracking/make_synthetic.py --out DIR --style still_sets --frames 4 --size 160x160 --train 12000
 
-By default the videos are easy films (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
+By default the videos are easy (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
 targets, faint backgrounds, few others. At 1 there are look-alikes, clutter, occlusion, fast motion and blur.
-``--style casts`` makes handfuls of pictures in which the same things are arranged anew: what to learn to compare from.
+``--style still_sets`` makes sets of a few images in which the same objects are arranged anew.
 
 The same arguments give the same bytes on any number of workers; a run that was stopped goes on where it was.
-See ``lib/data/synthetic`` for what the videos show.
+See ``lib/synthetic`` for what the videos show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mstgt.config import load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.synthetic.spec import SPLITS, STYLES, SetSpec
+from mstgt.synthetic.set_spec import SPLITS, STYLES, SetSpec
 from mstgt.synthetic.writer import write_set
 from mstgt.utils.errors import UserError, run_command
 
@@ -46,7 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, metavar="N",
                         help="frames of every video (default: 36 in train, 60 in val and test)")
     parser.add_argument("--size", default="320x240", help="width x height in pixels (default: %(default)s)")
-    parser.add_argument("--style", default="films", help=f"{' or '.join(STYLES)} (default: %(default)s)")
+    parser.add_argument("--style", default="videos", metavar="STYLE",
+                        help=f"{' or '.join(STYLES)} (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--difficulty", type=float, nargs=2, default=(0.0, 0.4), metavar=("FIRST", "LAST"),
                         help="train: from the first video to the last (default: 0 0.4)")

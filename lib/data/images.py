@@ -1,4 +1,4 @@
-"""From encoded bytes to pictures, and of a JPEG no more than is wanted.
+"""From encoded bytes to images, and of a JPEG no more than is wanted.
 
     image = decode_image(data, where)                        # (H, W, 3) uint8 RGB
     top = decode_image(data, where, reduce=2, rows=300)      # at half the size, what shows the first 300 rows
@@ -6,16 +6,16 @@
 Most of a training sample's time goes into decoding, and most of that into the entropy coding of JPEG, which can only
 be read from its start; but reading may stop at the last row that a crop needs. No library offers that alone, so the
 height in the file's header is set to where the decoder should stop: it then never looks at the rows below. That works
-for what cameras and data sets hold: JPEGs in one scan of all three components. Everything else, and every picture that
+for what cameras and data sets hold: JPEGs in one scan of all three components. Everything else, and every image that
 is asked for whole, is decoded by OpenCV.
 
 The pixels of both ways are the same but for one thing: where a JPEG holds its colours at half the resolution of what is
 asked for, their pixels are doubled here and interpolated by OpenCV. In crops of real videos that makes 0.3 to 0.8 of
 255 levels (root of the mean square, no bias); it saves 3 % of a sample's time.
 
-What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MOST_PIXELS`` and ``MOST_SIDE``, which the header says before
-anything is decoded. Grey, palette and CMYK pictures become RGB, 16 bits become 8, alpha is dropped, and of an animation
-the first picture is taken. A rotation written into EXIF is not applied: boxes are annotated on the pixels as they are
+What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MAX_PIXELS`` and ``MAX_SIDE``, which the header says before
+anything is decoded. Grey, palette and CMYK images become RGB, 16 bits become 8, alpha is dropped, and of an animation
+the first image is taken. A rotation written into EXIF is not applied: boxes are annotated on the pixels as they are
 stored. TIFF is the exception, which OpenCV may turn.
 """
 
@@ -30,21 +30,21 @@ import simplejpeg
 from ..utils.errors import UserError
 from .image_header import picture_size
 
-MOST_PIXELS = 1 << 26  # of a picture: 8192 x 8192, twice 8K; 0.2 GB decoded
-MOST_SIDE = 32_766  # px, what OpenCV can warp
+MAX_PIXELS = 1 << 26  # of an image: 8192 x 8192, twice 8K; 0.2 GB decoded
+MAX_SIDE = 32_766  # px, what OpenCV can warp
 
 _REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
             8: cv2.IMREAD_REDUCED_COLOR_8}
 _FRAME_MARKERS, _SCAN_MARKER, _END = (0xC0, 0xC1), 0xDA, b"\xff\xd9"  # C0, C1: sequential, Huffman coded
 _JPEG = b"\xff\xd8\xff"
-_LEAST_SIDE = 16  # px, from which the reductions of a picture have different sizes
+_MIN_SIDE = 16  # px, from which the reductions of an image have different sizes
 
 
 def decode_image(data: bytes, where: str, reduce: int = 1, rows: int | None = None) -> np.ndarray:
     """Decode JPEG, PNG, … to (H, W, 3) uint8 RGB. Raises :class:`UserError` naming ``where`` on broken bytes.
 
     reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
-    rows    how many of the picture's first rows are wanted, in pixels before reducing (at least 1); None: all
+    rows    how many of the image's first rows are wanted, in pixels before reducing (at least 1); None: all
     """
     _refuse_bomb(data, where)
     image = None if rows is None else _decode_top(data, reduce, rows)
@@ -57,9 +57,9 @@ def _refuse_bomb(data: bytes, where: str) -> None:
     size = picture_size(data)
     if size is None:
         raise UserError(f"cannot decode image {where}: no JPEG, PNG, BMP, WebP or TIFF, or cut short")
-    if size[0] * size[1] > MOST_PIXELS or max(size) > MOST_SIDE:
+    if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
         raise UserError(f"image {where} is refused: its header says {size[0]} x {size[1]} px, and the limit is "
-                        f"{MOST_PIXELS} px and {MOST_SIDE} a side")
+                        f"{MAX_PIXELS} px and {MAX_SIDE} a side")
 
 
 def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def _shrunk(image: np.ndarray, reduce: int) -> np.ndarray:
 def _decode_top(data: bytes, reduce: int, rows: int) -> np.ndarray | None:
     """The first ``rows`` and some more; None where that cannot be had, or for :func:`_decode_whole` to judge."""
     layout = _Layout.of(data)
-    if layout is None or data.rfind(_END, layout.scan) < 0 or min(layout.width, layout.height) < _LEAST_SIDE:
+    if layout is None or data.rfind(_END, layout.scan) < 0 or min(layout.width, layout.height) < _MIN_SIDE:
         return None
     stop = -(-rows // layout.block) * layout.block
     height = min(stop, layout.height)

@@ -39,12 +39,13 @@ _FACTS = {"lengths": "i1", "visible_counts": "i1", "classes": "U1", "difficultie
 def indexed(videos: VideoSet, root: Path) -> VideoSet:
     """``videos`` with its cheap facts, from the cache as far as its files are unchanged.
 
-    A set without ``state_of`` is returned as it is. Raises :class:`UserError` for an annotation that cannot be read.
+    A set without ``fingerprint`` is returned as it is. Raises :class:`UserError` for an annotation that cannot be read.
     """
-    if videos.state_of is None:
+    if videos.fingerprint is None:
         return videos
-    states = digests((name, videos.state_of(name)) for name in videos.video_names)
-    facts = cached_arrays(root, videos.name, states, partial(_collect, videos, states), _FACTS, _same_length)
+    fingerprints = digests((name, videos.fingerprint(name)) for name in videos.video_names)
+    facts = cached_arrays(root, videos.name, fingerprints, partial(_collect, videos, fingerprints), _FACTS,
+                          _same_length)
     classes = dict(zip(videos.video_names, facts["classes"].tolist(), strict=True))
     difficulties = dict(zip(videos.video_names, facts["difficulties"].tolist(), strict=True))
     rated = not np.isnan(facts["difficulties"]).all()
@@ -53,33 +54,36 @@ def indexed(videos: VideoSet, root: Path) -> VideoSet:
                    difficulty_of=partial(_difficulty_of, difficulties) if rated else None)
 
 
-def digests(states: Iterable[Hashable]) -> np.ndarray:
+def digests(fingerprints: Iterable[Hashable]) -> np.ndarray:
     """One number (uint64) for each state, which is made of names, numbers, None and tuples of these."""
-    return np.array([int.from_bytes(hashlib.blake2b(repr(state).encode("utf-8", "surrogateescape"),
-                                                    digest_size=8).digest(), "big") for state in states], np.uint64)
+    numbers = []
+    for fingerprint in fingerprints:
+        text = repr(fingerprint).encode("utf-8", "surrogateescape")
+        numbers.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big"))
+    return np.array(numbers, np.uint64)
 
 
-def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Arrays | None], Arrays],
+def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callable[[Arrays | None], Arrays],
                   kinds: Mapping[str, str], fits: Callable[[Arrays], bool]) -> Arrays:
-    """What ``build`` gives, from the cache when it was kept under the same ``states``.
+    """What ``build`` gives, from the cache when it was kept under the same ``fingerprints``.
 
-    build   is given the arrays kept under other states, or None
+    build   is given the arrays kept under other fingerprints, or None
     kinds   the arrays that a cached file must hold (:func:`mstgt.utils.arrays.check_arrays`)
     fits    whether they fit together: nothing that would be an index error or a name of somewhere else. A cached file
             comes with the dataset, perhaps from somebody else; one that does not fit counts as damaged
     """
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
-    read = partial(_newest, files, states, {"states": "u1", **kinds}, fits)
+    read = partial(_newest, files, fingerprints, {"states": "u1", **kinds}, fits)
     old = read(say=True)
-    if _is_of(old, states):
+    if _is_of(old, fingerprints):
         return old
     folder = next((f.parent for f in files if _can_write(f.parent)), None)
     with _only_builder(folder):
         if folder is not None:  # another process may have built it while this one waited
             old = read(say=False)
-            if _is_of(old, states):
+            if _is_of(old, fingerprints):
                 return old
-        arrays = build(old) | {"states": states, "format": np.array(FORMAT)}
+        arrays = build(old) | {"states": fingerprints, "format": np.array(FORMAT)}
         if folder is None:
             _log.warning("the index of %s is not kept: neither %s nor %s can be written", name,
                          *(f.parent for f in files))
@@ -88,14 +92,14 @@ def cached_arrays(root: Path, name: str, states: np.ndarray, build: Callable[[Ar
     return arrays
 
 
-def _collect(videos: VideoSet, states: np.ndarray, old: Arrays | None) -> Arrays:
+def _collect(videos: VideoSet, fingerprints: np.ndarray, old: Arrays | None) -> Arrays:
     """The facts of each video, parsed where ``old`` does not have them."""
     rows = {} if old is None else {state: i for i, state in enumerate(old["states"].tolist())}
     kept = None if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS), strict=True))
     found = []
-    lacking = sum(state not in rows for state in states.tolist())
-    with progress(total=lacking, unit="video", desc=f"index of {videos.name}") as bar:
-        for name, state in zip(videos.video_names, states.tolist(), strict=True):
+    missing = sum(state not in rows for state in fingerprints.tolist())
+    with progress(total=missing, unit="video", desc=f"index of {videos.name}") as bar:
+        for name, state in zip(videos.video_names, fingerprints.tolist(), strict=True):
             if state in rows:
                 found.append(kept[rows[state]])
                 continue
@@ -141,21 +145,21 @@ def _only_builder(folder: Path | None) -> Iterator[None]:
         yield
 
 
-def _is_of(arrays: Arrays | None, states: np.ndarray) -> bool:
-    return arrays is not None and np.array_equal(arrays["states"], states)
+def _is_of(arrays: Arrays | None, fingerprints: np.ndarray) -> bool:
+    return arrays is not None and np.array_equal(arrays["states"], fingerprints)
 
 
 def _same_length(facts: Arrays) -> bool:
     return len({len(facts[name]) for name in ("states", *_FACTS)}) == 1
 
 
-def _newest(files: list[Path], states: np.ndarray, kinds: Mapping[str, str], fits: Callable[[Arrays], bool],
+def _newest(files: list[Path], fingerprints: np.ndarray, kinds: Mapping[str, str], fits: Callable[[Arrays], bool],
             say: bool) -> Arrays | None:
-    """The kept arrays: those of ``states`` where there are such, else older ones, else None."""
+    """The kept arrays: those of ``fingerprints`` where there are such, else older ones, else None."""
     old = None
     for file in files:
         arrays = _read(file, kinds, fits, say)
-        if _is_of(arrays, states):
+        if _is_of(arrays, fingerprints):
             return arrays
         old = arrays if old is None else old
     return old

@@ -28,7 +28,7 @@ from ..utils.files import atomic_path
 from ..utils.progress import progress
 from .store import FolderStore
 from .stores.directory import Directory, fault_in_key
-from .stores.lmdb_store import DIRECTORY_KEY, MAX_KEY_BYTES, read_directory, write_directory
+from .stores.lmdb_store import DIRECTORY_KEY, MAX_LMDB_KEY_BYTES, read_directory, write_directory
 from .stores.zip_store import mark_of, read_contents
 
 TEXTS = (".txt", ".label", ".ini", ".xml", ".json", ".csv")  # worth compressing; images are not
@@ -37,7 +37,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every zip entry
 
 
 @dataclass(frozen=True)
-class Report:
+class PackSummary:
     """What was packed: files, their bytes, the bytes of the archive, and the wall time."""
 
     files: int
@@ -46,7 +46,7 @@ class Report:
     wall_s: float
 
 
-def pack(source: Path, target: Path, include: Sequence[str] = (), overwrite: bool = False) -> Report:
+def pack(source: Path, target: Path, include: Sequence[str] = (), overwrite: bool = False) -> PackSummary:
     """Pack the files under ``source`` whose keys match one of the globs ``include`` (none: all) into ``target``.
 
     In a glob ``*`` stands for any characters, slashes too. Raises :class:`UserError` and leaves what was there.
@@ -71,7 +71,7 @@ def pack(source: Path, target: Path, include: Sequence[str] = (), overwrite: boo
         written = writer(FolderStore(source), keys, sizes, temporary, bar.update)
         if written != len(keys):
             raise UserError(f"{target}: {written} of {len(keys)} files were written; nothing is kept")
-    return Report(len(keys), total, target.stat().st_size, time.perf_counter() - start)
+    return PackSummary(len(keys), total, target.stat().st_size, time.perf_counter() - start)
 
 
 def _files(source: Path) -> Iterator[tuple[str, int]]:
@@ -124,9 +124,9 @@ def _write_zip(source: FolderStore, keys: list[str], sizes: dict[str, int], path
 
 def _write_lmdb(source: FolderStore, keys: list[str], sizes: dict[str, int], path: Path,
                 done: Callable[[int], object]) -> int:
-    too_long = next((k for k in keys if len(k.encode()) > MAX_KEY_BYTES), None)
+    too_long = next((k for k in keys if len(k.encode()) > MAX_LMDB_KEY_BYTES), None)
     if too_long:
-        raise UserError(f"cannot pack {too_long!r}: an LMDB takes names up to {MAX_KEY_BYTES} bytes; make a .zip")
+        raise UserError(f"cannot pack {too_long!r}: an LMDB takes names up to {MAX_LMDB_KEY_BYTES} bytes; make a .zip")
     directory, order = Directory.of(keys)
     checksums = np.zeros(len(keys), np.uint32)
     try:

@@ -4,7 +4,7 @@
         frames = reader.frames(video.frames)
         image = next(frames)                    # frame 0; a thread is at frames 1 and 2 by now
 
-The pictures, and the errors at the frames that have them, are those of ``Frames.read``.
+The images, and the errors at the frames that have them, are those of ``Frames.read``.
 """
 
 from __future__ import annotations

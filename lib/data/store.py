@@ -5,7 +5,7 @@ are in ``mstgt.data.stores`` and serve the same keys. Every store is safe to use
 and it opens what it reads from again in each process.
 
 No key leads out of the root. Links in a folder are followed wherever they lead, for people keep frames on other disks;
-archives hold no links. Nothing is read but plain files of at most ``MOST_BYTES``.
+archives hold no links. Nothing is read but plain files of at most ``MAX_BYTES``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Protocol
 
 from ..utils.errors import UserError
 
-Stamp = tuple[int, int]  # size in bytes and time of the last change in ns
+MtimeKey = tuple[int, int]  # size in bytes and time of the last change in ns
 
-MOST_BYTES = 1 << 30  # of one file; the annotation of COCO 2017 has 0.45 GB
+MAX_BYTES = 1 << 30  # of one file; the annotation of COCO 2017 has 0.45 GB
 
 
 class FrameStore(Protocol):
@@ -39,7 +39,7 @@ class FrameStore(Protocol):
     def where(self, key: str) -> str:
         """How to name ``key`` to a person."""
 
-    def stamp(self, key: str) -> Stamp | None:
+    def mtime_key(self, key: str) -> MtimeKey | None:
         """The state of the file or folder ``key``, or of the archive that would hold it; None where there is none.
 
         A folder's stamp changes with the names in it, not with the contents of its files.
@@ -79,7 +79,7 @@ class FolderStore:
     def where(self, key: str) -> str:
         return str(self.root / key)
 
-    def stamp(self, key: str) -> Stamp | None:
+    def mtime_key(self, key: str) -> MtimeKey | None:
         try:
             state = os.stat(os.path.join(self.root, key))
         except (OSError, ValueError):
@@ -92,7 +92,7 @@ def leads_out(key: str) -> bool:
     return key.startswith("/") or ".." in key and ".." in key.split("/")
 
 
-def refuse_size(size: int, where: str, most: int = MOST_BYTES) -> None:
+def refuse_size(size: int, where: str, most: int = MAX_BYTES) -> None:
     """Raise :class:`UserError` for more than ``most`` bytes."""
     if size > most:
         raise UserError(f"{where} is refused: {size} bytes, more than the {most} that such a file may have")
@@ -103,7 +103,7 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def file_stamp(path: str | Path) -> Stamp:
+def file_mtime_key(path: str | Path) -> MtimeKey:
     """The stamp of an archive. Raises :class:`UserError` when it cannot be looked at."""
     try:
         state = os.stat(path)

@@ -19,7 +19,7 @@ from .store import FrameStore
 
 
 class Frames(Protocol):
-    """The pictures of a video."""
+    """The images of a video."""
 
     def __len__(self) -> int: ...
 
@@ -27,7 +27,7 @@ class Frames(Protocol):
         """Frame ``index`` as (H, W, 3) uint8 RGB.
 
         reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
-        rows    how many of the picture's first rows are wanted, in pixels before reducing; None: all. A reader may
+        rows    how many of the image's first rows are wanted, in pixels before reducing; None: all. A reader may
                 leave out the others
         """
 
@@ -107,7 +107,7 @@ class VideoSet:
     class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
     lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
     visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
-    state_of: Callable[[str], Hashable] | None = field(default=None, repr=False)
+    fingerprint: Callable[[str], Hashable] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.name, "the dataset's name")

@@ -20,7 +20,7 @@ import torch
 
 from ..geometry.crop import Crop
 from ..models.mstgt import TrackState
-from ..synthetic import synthetic_sequence
+from ..synthetic import synthetic_video
 from ..test.tracker.frame import FrameStep
 from .onnx_engine import OnnxPair
 
@@ -38,7 +38,7 @@ class Pictures:
     @classmethod
     def make(cls, metadata: Mapping[str, str], batch: int) -> Pictures:
         """Crops of the sizes and factors in ``metadata``."""
-        videos = [synthetic_sequence(0, FRAMES + 1, difficulty=DIFFICULTY, index=i) for i in range(batch)]
+        videos = [synthetic_video(0, FRAMES + 1, difficulty=DIFFICULTY, index=i) for i in range(batch)]
 
         def crops(frame: int, kind: str) -> np.ndarray:
             factor, size, last = float(metadata[f"{kind}_factor"]), int(metadata[f"{kind}_size"]), max(0, frame - 1)

@@ -1,6 +1,6 @@
 """The one crop of training and tracking: a square around a box, resized to the network's input.
 
-The square's side is ceil(sqrt(w * h) * factor), its top-left round(centre - side / 2); what lies outside the picture is
+The square's side is ceil(sqrt(w * h) * factor), its top-left round(centre - side / 2); what lies outside the image is
 black; resizing is bilinear. A box centre c maps to (S - 1) / 2 + (c - centre) * S / side in the S x S crop, and back by
 the inverse.
 """
@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do on its way
-FAR = 8192  # px: no room is made for the black around the picture in crops with longer sides
+FAR = 8192  # px: no room is made for the black around the image in crops with longer sides
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square region of a picture. center: (2,) x, y in px; side, size: px before and after resizing."""
+    """A square region of an image. center: (2,) x, y in px; side, size: px before and after resizing."""
 
     center: np.ndarray
     side: int
@@ -33,17 +33,17 @@ class Crop:
 
     @property
     def scale(self) -> float:
-        """Crop pixels per picture pixel."""
+        """Crop pixels per image pixel."""
         return self.size / self.side
 
     @property
     def reduce(self) -> int:
-        """By how much the picture may be reduced before the cut, in {1, 2, 4, 8}, and still be no coarser than it."""
+        """By how much the image may be reduced before the cut, in {1, 2, 4, 8}, and still be no coarser than it."""
         return max(r for r in REDUCTIONS if r == 1 or self.side >= r * self.size)
 
     @property
     def rows(self) -> int:
-        """How many of the picture's first rows the cut looks at, whatever the reduction; at least 1."""
+        """How many of the image's first rows the cut looks at, whatever the reduction; at least 1."""
         return max(1, self._corner[1] + self.side + self.reduce)
 
     @property
@@ -54,8 +54,8 @@ class Crop:
     def cut(self, image: np.ndarray, reduce: int = 1, out: np.ndarray | None = None) -> np.ndarray:
         """(H, W, 3) uint8 -> (size, size, 3) uint8, in ``out`` where that is given.
 
-        ``image`` may be reduced: one pixel of it stands for ``reduce`` x ``reduce`` of the picture (those of the last
-        row and column for fewer, where the picture's sides are no multiples). The crop is the same region. Rows beyond
+        ``image`` may be reduced: one pixel of it stands for ``reduce`` x ``reduce`` of the image (those of the last
+        row and column for fewer, where the image's sides are no multiples). The crop is the same region. Rows beyond
         :attr:`rows` may be missing.
         """
         out = np.empty((self.size, self.size, image.shape[2]), image.dtype) if out is None else out
@@ -77,7 +77,7 @@ class Crop:
         return cv2.resize(region, (self.size, self.size), out, interpolation=cv2.INTER_LINEAR)
 
     def _cut_reduced(self, image: np.ndarray, reduce: int, out: np.ndarray) -> np.ndarray:
-        step = self.side / (self.size * reduce)  # pixels of the reduced picture per pixel of the crop
+        step = self.side / (self.size * reduce)  # pixels of the reduced image per pixel of the crop
         x, y = (c / reduce + step / 2 - 0.5 for c in self._corner)
         matrix = np.array([[step, 0, x], [0, step, y]])
         return cv2.warpAffine(image, matrix, (self.size, self.size), out, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -92,13 +92,13 @@ class Crop:
         return cv2.remap(image, *np.meshgrid(x, y), cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, (0, 0, 0))
 
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
-        """A box of the picture -> cx, cy, w, h as a share of the crop (the network's target)."""
+        """A box of the image -> cx, cy, w, h as a share of the crop (the network's target)."""
         center = box_xywh[:2] + box_xywh[2:] / 2
         inside = (self.size - 1) / 2 + (center - self.center) * self.scale
         return np.concatenate([inside, box_xywh[2:] * self.scale]) / self.size
 
     def from_crop(self, box_cxcywh: np.ndarray) -> np.ndarray:
-        """cx, cy, w, h as a share of the crop (the network's answer) -> x, y, w, h in the picture."""
+        """cx, cy, w, h as a share of the crop (the network's answer) -> x, y, w, h in the image."""
         box = np.asarray(box_cxcywh, np.float64) * self.size
         center = self.center + (box[:2] - (self.size - 1) / 2) / self.scale
         size = box[2:] / self.scale

@@ -2,7 +2,7 @@
 
     python tracking/make_synthetic.py --out data/synthetic          # files, in GOT-10k's layout
     videos = live_synthetic(count=1000, seed=0)                     # no files: rendered when read
-    video = synthetic_sequence(seed=7, difficulty=0.5)              # one of them
+    video = synthetic_video(seed=7, difficulty=0.5)              # one of them
 
 **What a video shows.** A textured thing (a plain, decorated, jointed or wheeled body) moves over a textured world
 with still things in it, seen by a camera that pans, follows, zooms, tilts and shakes. Textures are dead leaves, 1/f
@@ -25,15 +25,15 @@ absent, that is less than 2 % visible.
 its number. So frames can be rendered in any order, and files do not depend on the number of workers. The same
 arguments give the same bytes with the same versions of OpenCV and NumPy.
 
-    textures  pictures to cut from              scene     one video's plan: who, where, when
+    textures  images to cut from              scene     one video's plan: who, where, when
     shapes    outlines and jointed bodies       world     render a frame
     paint     a thing drawn from a pose         annotate  boxes, visibility, attributes
     motion    curves, paths, the camera         spec      what a set on disk is made from
     look      light, lens, sensor               writer    GOT-10k's layout
-    cast      the same things, arranged anew    live      Sequence and VideoSet without files
+    object_set  the same objects, arranged anew  live      Video and VideoSet without files
 """
 
 from .annotate import ATTRIBUTES
-from .live import SyntheticFrames, live_synthetic, synthetic_sequence
+from .live import SyntheticFrames, live_synthetic, synthetic_video
 
-__all__ = ["ATTRIBUTES", "SyntheticFrames", "live_synthetic", "synthetic_sequence"]
+__all__ = ["ATTRIBUTES", "SyntheticFrames", "live_synthetic", "synthetic_video"]

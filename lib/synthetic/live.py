@@ -1,6 +1,6 @@
-"""Synthetic videos without files: pictures are rendered when they are read.
+"""Synthetic videos without files: images are rendered when they are read.
 
-    video = synthetic_sequence(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)   # a Video
+    video = synthetic_video(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)   # a Video
     videos = live_synthetic(count=1000, seed=0, frames=36, size_wh=(320, 240))          # a VideoSet
 
 Planning a video and finding its boxes takes about as long as rendering ten frames. The last few plans of a process
@@ -30,7 +30,7 @@ def _world(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], dif
 
 @dataclass(frozen=True)
 class SyntheticFrames:
-    """The pictures of a synthetic video, rendered on demand; small enough to send to another process."""
+    """The images of a synthetic video, rendered on demand; small enough to send to another process."""
 
     seed_key: tuple[int, ...]
     frames: int
@@ -57,13 +57,13 @@ class SyntheticFrames:
         return f"synthetic video {'-'.join(map(str, self.seed_key))} frame {index}"
 
 
-def synthetic_sequence(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
+def synthetic_video(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
                        index: int = 0, name: str | None = None) -> Video:
     """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is out of the image."""
-    pictures = SyntheticFrames((seed, LIVE_SPLIT, index), frames, tuple(size_wh), difficulty, (seed, LIVE_SPLIT))
-    world = pictures.world
+    images = SyntheticFrames((seed, LIVE_SPLIT, index), frames, tuple(size_wh), difficulty, (seed, LIVE_SPLIT))
+    world = images.world
     found = world.annotation
-    return Video(name or f"SYN_Live_{index + 1:06d}", pictures, found.boxes_xywh.copy(), ~found.absent,
+    return Video(name or f"SYN_Live_{index + 1:06d}", images, found.boxes_xywh.copy(), ~found.absent,
                     found.visible_ratio.copy(), world.scene.object_class, found.attributes)
 
 
@@ -81,7 +81,7 @@ def live_synthetic(count: int, seed: int = 0, frames: int = 36, size_wh: tuple[i
         if name not in known:
             raise unknown_name("synthetic video", name, names[:20])
         index = known[name]
-        return synthetic_sequence(seed, frames, size_wh, float(steps[index]), index, name)
+        return synthetic_video(seed, frames, size_wh, float(steps[index]), index, name)
 
     known = {name: index for index, name in enumerate(names)}
     return VideoSet("synthetic_live", names, load)

@@ -61,7 +61,7 @@ class Look:
         return cv2.scaleAdd(cut, self.noise, image.astype(np.float32))
 
     def apply(self, image: np.ndarray, frame: int, noise_tile: np.ndarray) -> np.ndarray:
-        """The treated picture, (H, W, 3) uint8."""
+        """The treated image, (H, W, 3) uint8."""
         if abs(self.slope[frame]) > 0.02:
             image = self._light(image, frame)
         if self.coarse > 1:

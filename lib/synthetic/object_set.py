@@ -1,24 +1,24 @@
-"""Casts: a few things arranged anew in every picture. No film, but what a matcher has to learn first.
+"""Still sets: a few objects arranged anew in every image, without motion from one image to the next.
 
-    python tracking/make_synthetic.py --style casts --frames 4 --size 160x160 ...
+    python tracking/make_synthetic.py --style still_sets --frames 4 --size 160x160 ...
 
-A cast is a target and three to ten other things of its size. Every picture of it shows all of them in other places,
-poses and light, on another part of a ground. So nothing but its looks says which of them is the target: what stands
-out, what is in the middle and what moves do not.
+An object set is a target and three to ten other objects of its size. Every image shows all of them in other places,
+poses and light, on another part of the ground. Only its appearance tells which of them is the target: neither
+saliency, nor the position in the image, nor motion does. A matcher has to learn this first.
 
-Things keep their upright shape from picture to picture, as those of real video mostly do. Shapes are spread widely: in
-four casts of ten most things stand, two to four times as high as wide, as people do in the street. Three things of ten
-are made of bands of different looks, so that one surface alone is not yet the thing.
+Objects keep their upright shape from image to image, as most objects of real video do. Shapes vary widely: in four
+sets of ten most objects stand, two to four times as high as wide, as people do in the street. Three objects of ten
+consist of bands of different textures, so that one surface alone does not identify the object.
 
-**Difficulty**, in [0, 1], rises over the set. At 0 the things are nearly plain, of far-apart colours, and stay as they
-are, on a faint ground. At 1 they are textured, some look like the target, they turn, stretch and bend, hide each other,
-and the ground is full of still things; light, blur, noise and JPEG change from picture to picture.
+**Difficulty**, in [0, 1], rises over the set. At 0 the objects are nearly plain, of clearly different colours, and do
+not change, on a faint ground. At 1 they are textured, some look like the target, they turn, stretch and bend, hide each
+other, and the ground is full of still objects; light, blur, noise and JPEG change from image to image.
 
-Below ``BLOCKS`` the things are squares of one size with blurred colours of their own: from these, attention learns
-within minutes to compare the search region with the template. Without them it does not begin to.
+Below ``BLOCKS`` the objects are squares of one size with blurred colours of their own: from these, attention learns
+within minutes to compare the search region with the template. Without them this does not start.
 
-Everything is a function of the set's seed and the cast's key. Things and grounds come from a stock that each process
-makes once per set and split.
+Everything is a function of the seed and the key of the object set. Objects and grounds come from a stock that each
+process makes once per dataset and split.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ MIN_SHARE = 0.35  # of the target that must be seen where it does not count as a
 BLOCKS = 0.05  # below this difficulty things are blurred squares
 SHARES = {name: 0.7 * share for name, share in BODY_SHARES.items()} | {"banded": 0.3}  # of bodies in a stock
 FASTEST = 16  # px of motion blur
-LIGHT_STEP = 25  # frames of a look's curves from picture to picture
+LIGHT_STEP = 25  # frames of a look's curves from image to image
 
 Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
 class Stock:
-    """What casts choose from."""
+    """The objects and grounds that the object sets of a split are drawn from."""
 
     things: list[tuple[str, Thing]]
     grounds: list[np.ndarray]
@@ -76,8 +76,8 @@ def _ground(rng: Rng, pool: TexturePool, size_wh: tuple[int, int]) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture: which part of the ground it shows, where the things are, the time at which bodies are seen, and the
+class ImagePlan:
+    """One image: which part of the ground it shows, where the things are, the time at which bodies are seen, and the
     JPEG quality that it has been through (100: none)."""
 
     ground: np.ndarray
@@ -87,8 +87,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Cast:
-    """A plan: things (the target first), their order from back to front, pictures, light.
+class ObjectSet:
+    """A plan: things (the target first), their order from back to front, images, light.
 
     Has all that the writer asks of a :class:`mstgt.synthetic.world.World`."""
 
@@ -96,25 +96,25 @@ class Cast:
     things: tuple[Thing, ...]
     object_class: str
     ground: np.ndarray
-    pictures: tuple[Picture, ...]
+    images: tuple[ImagePlan, ...]
     order: tuple[int, ...]
     look: Look
     noise: np.ndarray
-    motion_class = "cast"
+    motion_class = "cast"  # as in meta_info.ini of every set written so far: the bytes of a set must not change
 
     @property
     def frames(self) -> int:
-        """Number of pictures."""
-        return len(self.pictures)
+        """Number of images."""
+        return len(self.images)
 
     @property
     def jpeg_quality(self) -> int:
-        """Of the pictures' files."""
+        """Of the images' files."""
         return self.look.jpeg_quality
 
     def render(self, index: int) -> np.ndarray:
-        """Picture ``index`` as (H, W, 3) uint8 RGB."""
-        plan = self.pictures[index]
+        """Image ``index`` as (H, W, 3) uint8 RGB."""
+        plan = self.images[index]
         image = cv2.warpAffine(self.ground, plan.ground, self.size_wh, flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REFLECT_101)
         for who in self.order:
@@ -132,7 +132,7 @@ class Cast:
         """Boxes and visible shares from the silhouettes; a target seen less than ``MIN_SHARE`` counts as absent."""
         boxes, shares = np.zeros((self.frames, 4)), np.zeros(self.frames)
         cut = np.zeros(self.frames, bool)
-        for index, plan in enumerate(self.pictures):
+        for index, plan in enumerate(self.images):
             patch = self.things[0].silhouette(plan.poses[0], plan.moment)
             whole = np.zeros(self.size_wh[::-1], np.uint8)
             _stamp(whole, patch, 1)
@@ -157,7 +157,7 @@ def _stamp(mask: np.ndarray, patch: Patch, value: int) -> None:
 
 
 def _coats(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
-    """The things in new colours: nearly plain and far apart in easy casts."""
+    """The things in new colours: nearly plain and clearly different in easy sets."""
     plain = 0.85 * max(0.0, 1 - 1.6 * difficulty) if rng.random() < 0.8 else 0.0
     result = []
     for thing in things:
@@ -173,7 +173,7 @@ def _coats(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
 
 
 def _places(rng: Rng, sizes: np.ndarray, size_wh: tuple[int, int], closeness: float) -> np.ndarray:
-    """(K, 2) places in the picture that keep apart by ``closeness`` of their mean sizes where that is possible.
+    """(K, 2) places in the image that keep apart by ``closeness`` of their mean sizes where that is possible.
 
     The first is mostly in the middle half."""
     places = np.zeros((len(sizes), 2))
@@ -191,9 +191,9 @@ def _places(rng: Rng, sizes: np.ndarray, size_wh: tuple[int, int], closeness: fl
     return places
 
 
-def make_cast(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], difficulty: float,
-              pool_key: tuple[int, ...]) -> Cast:
-    """The cast of ``seed_key``, ``frames`` pictures of it, from the stock of ``pool_key``."""
+def make_object_set(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], difficulty: float,
+              pool_key: tuple[int, ...]) -> ObjectSet:
+    """The object set of ``seed_key``, with ``frames`` images, from the stock of ``pool_key``."""
     rng = np.random.default_rng(seed_key)
     store = stock(pool_key, size_wh)
     if difficulty < BLOCKS:
@@ -212,12 +212,12 @@ def make_cast(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], 
     free = 1.0 if rng.random() < 0.25 else 0.3  # of things that stand, most only sway
     contrast = 1.0 if rng.random() < 0.2 else 0.25 + 0.75 * min(1.0, 1.5 * difficulty)
     view = View(np.exp(rng.uniform(-0.5, 0.3)), rng.uniform(0, 6.28), rng.uniform(0.3, 0.7, 2))
-    pictures = []
+    images = []
     for _ in range(frames):
         poses = _poses(rng, rest, size_wh, difficulty, free)
         view = view.moved(rng, difficulty)
         quality = int(rng.integers(30, 95)) if rng.random() < 0.5 * difficulty else 100
-        pictures.append(Picture(view.matrix(size_wh), poses, float(rng.uniform(0, 60 * difficulty)), quality))
+        images.append(ImagePlan(view.matrix(size_wh), poses, float(rng.uniform(0, 60 * difficulty)), quality))
     order = rng.permutation(count)
     if rng.random() > 0.5 * difficulty:  # nothing hides the target
         order = np.concatenate([order[order != 0], [0]])
@@ -226,7 +226,7 @@ def make_cast(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], 
         things = [_bent(thing, rng, waves) for thing in things]
     ground = _faded(rng, store.grounds[int(rng.integers(GROUNDS))], contrast)
     look = make_look(rng, frames * LIGHT_STEP, difficulty, short / 240, seed_key)
-    return Cast(size_wh, tuple(things), chosen[0][0], ground, tuple(pictures), tuple(order.tolist()), look,
+    return ObjectSet(size_wh, tuple(things), chosen[0][0], ground, tuple(images), tuple(order.tolist()), look,
                 store.noise)
 
 
@@ -245,7 +245,7 @@ class View:
         return View(self.zoom, self.turn + rng.normal(0, 0.1 * difficulty), spot)
 
     def matrix(self, size_wh: tuple[int, int]) -> np.ndarray:
-        """(2, 3) map from the ground, which is twice the picture's size, to the picture."""
+        """(2, 3) map from the ground, which is twice the image's size, to the image."""
         cos, sin = np.cos(self.turn) * self.zoom, np.sin(self.turn) * self.zoom
         linear = np.array([[cos, -sin], [sin, cos]])
         size = np.array(size_wh)
@@ -269,7 +269,7 @@ def _stance(rng: Rng, name: str, street: bool) -> tuple[float, float]:
 
 
 def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: float, free: float) -> tuple[Pose, ...]:
-    """Everybody in a new place, differing more from ``rest`` the harder the cast is. ``free``: share of the turning."""
+    """Everybody in a new place, differing more from ``rest`` the harder the set is. ``free``: share of the turning."""
     count = len(rest)
     shared = np.exp(rng.normal(0, 0.03 + 0.2 * difficulty))
     sizes = np.array([pose.size for pose in rest]) * shared * np.exp(rng.normal(0, 0.03 + 0.1 * difficulty, count))
@@ -284,20 +284,20 @@ def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: flo
         for k in range(count))
 
 
-def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], store: Stock) -> Cast:
+def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], store: Stock) -> ObjectSet:
     """Squares of one size with blurred colours of their own, arranged anew on a blurred ground."""
     short, count = min(size_wh), int(rng.integers(5, 12))
     things = tuple(_block(rng) for _ in range(count))
     sizes = np.full(count, float(short * np.exp(rng.uniform(np.log(0.15), np.log(0.28)))))
     middle = np.array([[1.0, 0, -size_wh[0] / 2], [0, 1.0, -size_wh[1] / 2]])
-    pictures = []
+    images = []
     for _ in range(frames):
         view = middle + np.array([[0, 0, 1], [0, 0, 1]]) * rng.uniform(-0.3, 0.3, (2, 1)) * short
         places = _places(rng, sizes, size_wh, 1.2)
-        pictures.append(Picture(view, tuple(Pose(*place, size) for place, size in zip(places, sizes, strict=True))))
+        images.append(ImagePlan(view, tuple(Pose(*place, size) for place, size in zip(places, sizes, strict=True))))
     ground = _blurred(rng, 16, 30.0, 2 * max(size_wh))
     look = make_look(rng, frames * LIGHT_STEP, 0.0, short / 240, seed_key)
-    return Cast(size_wh, things, "block", ground, tuple(pictures), (*range(1, count), 0), look, store.noise)
+    return ObjectSet(size_wh, things, "block", ground, tuple(images), (*range(1, count), 0), look, store.noise)
 
 
 def _block(rng: Rng) -> Thing:

@@ -1,4 +1,4 @@
-"""Textures with the statistics of natural pictures, drawn from a pool that a process makes once.
+"""Textures with the statistics of natural images, drawn from a pool that a process makes once.
 
 Four families, all (SIDE, SIDE, 3) uint8 RGB: *leaves* (occluding patches with power-law sizes, the "dead leaves"
 model), *noise* (octaves with a 1/f amplitude, luminance stronger than colour), *pattern* (stripes, checks, bricks,
@@ -22,7 +22,7 @@ NOISE_SIDE = 1024
 Rng = np.random.Generator
 
 
-# Hues (of 180) as they come in pictures: earth and skin, leaves, sky, and now and then any other.
+# Hues (of 180) as they come in images: earth and skin, leaves, sky, and now and then any other.
 _HUES = np.array([8, 12, 15, 18, 22, 26, 38, 48, 60, 98, 104, 110, 116, 0, 80, 135, 160], np.float32)
 
 
@@ -40,7 +40,7 @@ def octave_noise(rng: Rng, size_wh: tuple[int, int], channels: int = 1, slope: f
                  stretch: tuple[float, float] = (1.0, 1.0), coarsest: int = 2) -> np.ndarray:
     """Noise (H, W[, channels]) float32 of mean 0 and deviation 1; octave k has amplitude 2^(-slope·k).
 
-    Natural pictures have about the same contrast in every octave: a slope near 0, more where they are smooth.
+    Natural images have about the same contrast in every octave: a slope near 0, more where they are smooth.
     """
     width, height = size_wh
     total = np.zeros((height, width, channels), np.float32)

@@ -32,7 +32,7 @@ class World:
 
     @property
     def frames(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return self.scene.frames
 
     @property
@@ -45,7 +45,7 @@ class World:
 
     @property
     def jpeg_quality(self) -> int:
-        """Of the pictures' files."""
+        """Of the images' files."""
         return self.scene.look.jpeg_quality
 
     @functools.cached_property

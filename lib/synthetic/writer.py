@@ -33,8 +33,8 @@ import cv2
 from ..utils.errors import UserError
 from ..utils.files import locked, write_json, write_text
 from ..utils.progress import progress
-from .object_set import Cast
-from .spec import SPEC_FILE, SPLITS, STYLES, SetSpec, claim
+from .object_set import ObjectSet
+from .set_spec import SPEC_FILE, SPLITS, STYLES, SetSpec, prepare_root
 from .world import World
 
 HIDDEN = ".unfinished-"
@@ -43,7 +43,7 @@ ROOT_CLASS = {"single": "object", "block": "object", "decorated": "object", "ban
 
 
 @dataclass(frozen=True)
-class Report:
+class WriteSummary:
     """What a run did: videos written and found finished, frames written, wall time and the workers' time (s)."""
 
     written: int
@@ -53,7 +53,7 @@ class Report:
     busy_s: float
 
 
-def meta_info(world: World | Cast, spec: SetSpec, split: str, index: int) -> str:
+def meta_info(world: World | ObjectSet, spec: SetSpec, split: str, index: int) -> str:
     """The text of ``meta_info.ini``."""
     width, height = spec.size_wh
     minutes, seconds = divmod(world.frames / 30, 60)
@@ -72,7 +72,7 @@ def meta_info(world: World | Cast, spec: SetSpec, split: str, index: int) -> str
     return "[METAINFO]\n" + "".join(f"{key}: {value}\n" for key, value in values.items())
 
 
-def spec_world(spec: SetSpec, split: str, index: int) -> World | Cast:
+def spec_world(spec: SetSpec, split: str, index: int) -> World | ObjectSet:
     """Video ``index`` of ``split``, unrendered."""
     return STYLES[spec.style](spec.seed_key(split, index), spec.frames[split], spec.size_wh,
                               spec.video_difficulty(split, index), spec.pool_key(split))
@@ -171,7 +171,7 @@ def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -
             pool.shutdown(cancel_futures=True)
 
 
-def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool = False) -> Report:
+def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool = False) -> WriteSummary:
     """Write the set ``spec`` under ``root``, or finish it; videos that are there are skipped.
 
     The bytes do not depend on ``workers``. Raises :class:`UserError` when ``root`` holds something else.
@@ -179,7 +179,7 @@ def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool
     root = Path(root)
     if workers < 1:
         raise UserError(f"--workers {workers}: give 1 or more")
-    replace = claim(root, spec, overwrite)
+    replace = prepare_root(root, spec, overwrite)
     start = time.perf_counter()
     with _only_writer(root):
         if replace:
@@ -199,4 +199,4 @@ def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool
             names = [spec.video_name(split, index) for index in range(spec.videos[split])]
             write_text(root / split / "list.txt", "".join(f"{name}\n" for name in names))
     frames = sum(spec.frames[split] for split, _ in jobs)
-    return Report(len(jobs), skipped, frames, time.perf_counter() - start, busy)
+    return WriteSummary(len(jobs), skipped, frames, time.perf_counter() - start, busy)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-MOST_BYTES = 4 << 30  # of all arrays of a file; those of ImageNet-VID have some 0.1 GB
+MAX_BYTES = 4 << 30  # of all arrays of a file; those of ImageNet-VID have some 0.1 GB
 _HEADER = 65_536  # bytes of an array that are no values, at most
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
 _FAULTS = (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError,
@@ -29,7 +29,7 @@ class ArraysError(Exception):
     """A file that holds no arrays, or not the ones that were expected."""
 
 
-def load_arrays(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -> Arrays:
+def load_arrays(file: str | Path | BinaryIO, most_bytes: int = MAX_BYTES) -> Arrays:
     """All arrays of an ``.npz`` file. Raises :class:`ArraysError` for a damaged file, or one beyond ``most_bytes``."""
     try:
         with zipfile.ZipFile(file) as archive:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mstgt.data.image_header import picture_size
-from mstgt.data.images import MOST_PIXELS, MOST_SIDE, decode_image
+from mstgt.data.images import MAX_PIXELS, MAX_SIDE, decode_image
 from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 
@@ -72,7 +72,7 @@ def test_the_size_is_that_of_the_picture(kind, width, height):
 
 
 @pytest.mark.parametrize("make", [png, jpeg, tiff, bmp, webp])
-@pytest.mark.parametrize(("width", "height"), [(60000, 60000), (8192, 8193), (MOST_SIDE + 1, 1), (1, 40000)])
+@pytest.mark.parametrize(("width", "height"), [(60000, 60000), (8192, 8193), (MAX_SIDE + 1, 1), (1, 40000)])
 def test_a_picture_that_claims_to_be_huge_is_refused_by_its_header(make, width, height):
     with bounded(1 << 26):
         for reduce, rows in ((1, None), (8, None), (1, 10), (8, 60000)):
@@ -139,6 +139,6 @@ def test_reducing_rounds_up_and_keeps_every_pixel_in_its_place(kind, reduce):
 
 
 def test_a_great_picture_within_the_limit_is_read():
-    assert MOST_PIXELS == 8192 * 8192
+    assert MAX_PIXELS == 8192 * 8192
     with pytest.raises(UserError, match="not an image, or cut short"):  # its header passes, and its data is not there
         decode_image(png(8192, 8192)[:60], "x")

@@ -12,7 +12,7 @@ from mstgt.data.readers.got10k import got10k_folder, got10k_train
 from mstgt.data.readers.lasot import lasot_test
 from mstgt.data.readers.nfs import nfs
 from mstgt.data.readers.otb import otb
-from mstgt.data.readers.spec import read_frame_ranges, read_index_ranges, read_names
+from mstgt.data.readers.split_lists import read_frame_ranges, read_index_ranges, read_names
 from mstgt.data.readers.tnl2k import tnl2k
 from mstgt.data.readers.trackingnet import trackingnet_test
 from mstgt.data.readers.uav123 import uav123

@@ -10,7 +10,7 @@ import pytest
 
 from mstgt.data.packing import pack
 from mstgt.data.readers import TRAINING_SETS, read_training_set
-from mstgt.data.readers.common import REMEMBERED
+from mstgt.data.readers.common import MAX_CACHED_VIDEOS
 from mstgt.utils.errors import UserError
 
 IMAGE = cv2.imencode(".jpg", np.full((80, 100, 3), 90, np.uint8))[1].tobytes()
@@ -225,6 +225,6 @@ def test_sets_go_to_worker_processes(tmp_path, name):
 
 def test_parsed_videos_are_remembered_and_read_only(tmp_path):
     videos = read("SYNTHETIC", put(tmp_path / "s", SETS["SYNTHETIC"][0]))
-    assert videos[0] is videos[0] and REMEMBERED >= 100
+    assert videos[0] is videos[0] and MAX_CACHED_VIDEOS >= 100
     with pytest.raises(ValueError, match="read-only"):
         videos[0].boxes_xywh[0] = 0

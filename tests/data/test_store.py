@@ -61,7 +61,7 @@ def test_all_stores_answer_alike(store):
     assert store.list("tra") == store.list("list.txt") == store.list("gone/x") == []
     assert store.exists("train/b/\u00e9t\u00e9.txt") and store.exists("list.txt")
     assert not any(map(store.exists, ("train", "train/a/00000002.jpg", "train/a", "", "gone/list.txt")))
-    assert store.stamp("train") and store.stamp("list.txt") and store.stamp("gone") is None
+    assert store.mtime_key("train") and store.mtime_key("list.txt") and store.mtime_key("gone") is None
     with pytest.raises(UserError, match=r"cannot read .*train/a/gone\.jpg: "):
         store.read("train/a/gone.jpg")
 

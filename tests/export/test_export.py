@@ -21,7 +21,7 @@ from mstgt.export.onnx_engine import OnnxEngine, OnnxFiles, OnnxPair, load_onnx_
 from mstgt.export.onnx_export import about, export_network
 from mstgt.models.mstgt import HIVIT, HiViTSpec, build_model
 from mstgt.models.mstgt.checkpoint import load_network
-from mstgt.synthetic import synthetic_sequence
+from mstgt.synthetic import synthetic_video
 from mstgt.test.evaluation.results import read_manifest
 from mstgt.test.tracker import load_engine
 from mstgt.utils.errors import UserError
@@ -34,7 +34,7 @@ onnxruntime = importlib.import_module("onnxruntime")
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "MSTGT-demo-128"
 SETTINGS = ["MODEL.TEMPLATE_MASK=0.5"]
-VIDEO = synthetic_sequence(seed=3, frames=16, difficulty=0.3)
+VIDEO = synthetic_video(seed=3, frames=16, difficulty=0.3)
 IMAGES = [VIDEO.frames.read(t) for t in range(len(VIDEO))]
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mstgt.data.image_header import picture_size
-from mstgt.data.images import MOST_PIXELS, decode_image
+from mstgt.data.images import MAX_PIXELS, decode_image
 from tests.fuzz.mutate import mutate
 from tests.fuzz.target import Target, picture
 
@@ -40,7 +40,7 @@ def _decode(data: bytes, _at: Path) -> None:
     for reduce, rows in ((1, None), (2, None), (1, 9), (4, 9)):
         image = decode_image(data, "the picture", reduce, rows)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-        assert size is not None and image.shape[0] * image.shape[1] <= MOST_PIXELS
+        assert size is not None and image.shape[0] * image.shape[1] <= MAX_PIXELS
         most = [-(-side // reduce) for side in size]
         if data.startswith((b"II", b"MM")):  # a TIFF may be turned
             assert max(image.shape[:2]) <= max(most)

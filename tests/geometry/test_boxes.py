@@ -1,4 +1,4 @@
-"""Boxes of any numbers: an error, or boxes and crops that are finite, whatever the picture."""
+"""Boxes of any numbers: an error, or boxes and crops that are finite, whatever the image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstgt.data.readers.common import make_sequence
-from mstgt.geometry.boxes import LEAST_PX, MOST_PX, check_box, clip_box, usable_boxes
+from mstgt.data.readers.common import make_video
+from mstgt.geometry.boxes import MAX_PX, MIN_PX, check_box, clip_box, usable_boxes
 from mstgt.geometry.crop import FAR, Crop
 from mstgt.test.analysis.score import score_video
 from mstgt.test.evaluation import absent_frames
@@ -16,7 +16,7 @@ from mstgt.utils.errors import UserError
 from tests.fuzz.bounded import bounded
 
 IMAGE = np.random.default_rng(0).integers(1, 256, (48, 64, 3), np.uint8)
-odd = st.sampled_from([0.0, -0.0, 1e-320, LEAST_PX, 1.0, 47.0, 1e4, MOST_PX, 1.1 * MOST_PX, 1e18, 1e200, 1.7e308])
+odd = st.sampled_from([0.0, -0.0, 1e-320, MIN_PX, 1.0, 47.0, 1e4, MAX_PX, 1.1 * MAX_PX, 1e18, 1e200, 1.7e308])
 numbers = odd | odd.map(lambda v: -v) | st.floats() | st.floats(-100, 100)
 boxes = st.lists(numbers, min_size=4, max_size=4).map(lambda v: np.array(v, float))
 
@@ -58,12 +58,12 @@ def test_the_cut_without_room_is_the_other_one(x, y, side, reduce):
 @given(st.lists(boxes, min_size=1, max_size=4))
 def test_an_annotation_of_any_numbers_can_be_used(rows):
     finite = np.array([np.where(np.isinf(row), np.nan, row) for row in rows])
-    video = make_sequence("v", None, tuple(map(str, range(len(rows)))), finite)
+    video = make_video("v", None, tuple(map(str, range(len(rows)))), finite)
     with np.errstate(all="raise", under="ignore"), bounded(1 << 28):
         known = video.boxes_xywh[np.isfinite(video.boxes_xywh).all(1)]
-        assert (np.abs(known) <= MOST_PX).all()
-        assert bool(video.notes) == bool((np.abs(finite) > MOST_PX).any() or any(
-            0 < min(row[2:]) < LEAST_PX and np.isfinite(row).all() for row in finite))
+        assert (np.abs(known) <= MAX_PX).all()
+        assert bool(video.notes) == bool((np.abs(finite) > MAX_PX).any() or any(
+            0 < min(row[2:]) < MIN_PX and np.isfinite(row).all() for row in finite))
         for box in video.boxes_xywh[video.visible]:
             Crop.around(box, 6.0, 16).cut(IMAGE)
         for rule in (absent_frames.LASOT, absent_frames.UAV, absent_frames.OTB) if video.visible.any() else ():
@@ -74,7 +74,7 @@ def test_an_annotation_of_any_numbers_can_be_used(rows):
 @given(st.lists(st.lists(st.floats(0, 1.7e308), min_size=4, max_size=4), min_size=2, max_size=4))
 def test_results_of_any_finite_numbers_have_a_score(rows):
     found = np.array(rows)
-    video = make_sequence("v", None, tuple(map(str, range(len(rows)))), np.tile([5.0, 5, 20, 20], (len(rows), 1)))
+    video = make_video("v", None, tuple(map(str, range(len(rows)))), np.tile([5.0, 5, 20, 20], (len(rows), 1)))
     with np.errstate(all="raise", under="ignore"):
         score = score_video(found, video, absent_frames.OTB)
     assert 0 <= score.auc <= 100 and 0 <= score.norm_precision <= 100

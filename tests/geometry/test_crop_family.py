@@ -1,6 +1,6 @@
-"""The crop against the family's way of cutting, written out: pad the picture, cut, resize. Same pixels to a grey level.
+"""The crop against the family's way of cutting, written out: pad the image, cut, resize. Same pixels to a grey level.
 
-The family loses the picture's last row and column where a crop reaches past them; the transcription keeps them.
+The family loses the image's last row and column where a crop reaches past them; the transcription keeps them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from mstgt.geometry.crop import Crop
 
 PICTURES = {"720p": (720, 1280), "4K": (2160, 3840)}
-BOXES = {  # as shares of the picture's sides: x, y, w, h
+BOXES = {  # as shares of the image's sides: x, y, w, h
     "inside": (0.4, 0.4, 0.05, 0.08), "top left": (-0.01, 0.0, 0.06, 0.1), "bottom right": (0.93, 0.9, 0.08, 0.12),
     "most of it": (0.1, 0.1, 0.8, 0.8), "tiny": (0.5, 0.5, 0.003, 0.004), "at the edge": (0.99, 0.3, 0.01, 0.4)}
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mstgt.synthetic import ATTRIBUTES, live_synthetic, synthetic_sequence
+from mstgt.synthetic import ATTRIBUTES, live_synthetic, synthetic_video
 from mstgt.synthetic.paint import Pose, line_kernel, make_thing
 from mstgt.synthetic.scene import Actor, Scene
+from mstgt.synthetic.set_spec import SPLITS, SetSpec
 from mstgt.synthetic.shapes import BODIES, OCCLUDERS
-from mstgt.synthetic.spec import SPLITS, SetSpec
 from mstgt.synthetic.textures import TexturePool
 from mstgt.synthetic.world import World, make_world
 from mstgt.synthetic.writer import HIDDEN, write_set
@@ -204,7 +204,7 @@ def test_something_happens_when_it_is_hard() -> None:
 
 
 def test_frames_do_not_depend_on_the_order_of_reading() -> None:
-    first = synthetic_sequence(5, 6, SIZE, 1.0).frames
+    first = synthetic_video(5, 6, SIZE, 1.0).frames
     forward = [first.read(i) for i in range(6)]
     again = make_world(first.seed_key, 6, SIZE, 1.0, first.pool_key)
     for index in (4, 0, 5, 2):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mstgt.synthetic.spec import SPLITS, SetSpec
+from mstgt.synthetic.set_spec import SPLITS, SetSpec
 from mstgt.synthetic.writer import write_set
 from mstgt.train.trainers.state import METRICS, list_resumable
 from mstgt.utils.checkpoint_paths import checkpoint_path

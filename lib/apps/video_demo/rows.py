@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.readers.annotation import MOST_BYTES
+from ...data.readers.annotation import MAX_BYTES
 from ...data.store import refuse_size
-from ...geometry.boxes import MOST_PX
+from ...geometry.boxes import MAX_PX
 from ...utils.errors import UserError
 from .source import Source
 from .track import Tracked
@@ -60,7 +60,7 @@ def _numbers(box_xywh: np.ndarray) -> list[str]:
 def read_rows(path: Path) -> list[Row]:
     """The rows of ``path``. Raises :class:`UserError` for a file that is not what :func:`write_rows` writes."""
     try:
-        refuse_size(path.stat().st_size, str(path), MOST_BYTES)
+        refuse_size(path.stat().st_size, str(path), MAX_BYTES)
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != FIELDS:
@@ -81,7 +81,7 @@ def _parse(row: dict[str, str], where: str) -> Row:
 
 def _box(words: Sequence[str]) -> np.ndarray:
     box_xywh = np.array(words, np.float64)
-    if not ((np.abs(box_xywh) <= MOST_PX).all() and (box_xywh[2:] >= 0).all()):
+    if not ((np.abs(box_xywh) <= MAX_PX).all() and (box_xywh[2:] >= 0).all()):
         raise ValueError(f"no box: {', '.join(words)[:80]}")
     return box_xywh
 

@@ -17,13 +17,13 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ...data.images import MOST_PIXELS, MOST_SIDE
+from ...data.images import MAX_PIXELS, MAX_SIDE
 from ...utils.errors import UserError
 
 DEFAULT_FPS = 25.0
 # Containers of one file. Playlists are not among them: a video must not make us read other files.
 FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,ogg,asf,rm,mxf,wtv,dv,gif,yuv4mpegpipe"
-_LIMIT = {"max_pixels": str(MOST_PIXELS)}  # for FFmpeg's decoders
+_LIMIT = {"max_pixels": str(MAX_PIXELS)}  # for FFmpeg's decoders
 
 
 class VideoFile:
@@ -37,7 +37,7 @@ class VideoFile:
         first = next((image for _, image in self if image is not None), None)
         if first is None:
             raise UserError(f"cannot read {path}: it has no frame that can be decoded, or its pictures have more than "
-                            f"{MOST_PIXELS} px or {MOST_SIDE} a side")
+                            f"{MAX_PIXELS} px or {MAX_SIDE} a side")
         self.size_wh = first.shape[1], first.shape[0]
 
     def read(self, start: int = 0) -> Iterator[tuple[int, np.ndarray | None]]:
@@ -104,7 +104,7 @@ def _fps(stream: VideoStream) -> float:
 
 
 def _is_good(frame: av.VideoFrame | None) -> bool:
-    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MOST_SIDE
+    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MAX_SIDE
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .jobs import Job
 
 MIB = 1 << 20
-MOST_SIDE = 4096  # px of a picture
+MAX_SIDE = 4096  # px of a picture
 VIEW_SIDE = 960  # px, the longer side of the pictures that the page shows
 VIEW_QUALITY = 80
 
@@ -181,9 +181,9 @@ class Videos:
             if video.frames is not None and video.frames > most:
                 raise UserError(f"the video is too long: {video.frames} frames, {most} are the most here; cut it, or "
                                 "start the server with a higher --max_frames")
-            if max(video.size_wh) > MOST_SIDE:
+            if max(video.size_wh) > MAX_SIDE:
                 raise UserError(f"the video's pictures are too large: {video.size_wh[0]} × {video.size_wh[1]} px, "
-                                f"{MOST_SIDE} a side are the most; scale it down")
+                                f"{MAX_SIDE} a side are the most; scale it down")
             for frame, image in source:
                 if image is not None:
                     video.first = frame

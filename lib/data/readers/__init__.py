@@ -21,7 +21,7 @@ from ..index import indexed
 from ..store import FrameStore
 from ..video import VideoSet
 from .coco import coco
-from .common import Remembered, open_store
+from .common import CachedLoad, open_store
 from .folder import absolute, folder
 from .got10k import got10k_folder, got10k_train
 from .imagenet_vid import imagenet_vid
@@ -68,4 +68,4 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
         known = [*TRAINING_SETS, *PHOTO_SETS, FOLDER_PREFIX + "<path>", "PHOTOS:<path>"]
         raise unknown_name("training set", name, known)
     videos = indexed(videos, root)
-    return replace(videos, load=Remembered(videos.load))
+    return replace(videos, load=CachedLoad(videos.load))

@@ -2,11 +2,11 @@
 
     boxes_xywh = parse_rows(data, "OTB/Car4/groundtruth_rect.txt", columns=(4,))    # (rows, 4) float64
 
-Numbers may be parted by commas, tabs, spaces or a mix; ``NaN`` is a number here, infinity is not. Every row has as
+Numbers may be separated by commas, tabs, spaces or a mix; ``NaN`` is a number here, infinity is not. Every row has as
 many numbers as the first. Anything else is a :class:`UserError` that names the file and the line.
 
 Plain files are read at once by ``plain_rows``; every other file, good or bad, is read with care, so that a fault is
-found with its line. Both give the same numbers. A file of more than ``MOST_BYTES`` is refused unread.
+found with its line. Both give the same numbers. A file of more than ``MAX_BYTES`` is refused unread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...utils.errors import UserError
 from ..store import refuse_size
 from .plain_rows import plain_digits, plain_rows
 
-MOST_BYTES = 32 << 20  # some 800 000 frames
+MAX_BYTES = 32 << 20  # some 800 000 frames
 
 
 def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.ndarray:
@@ -27,7 +27,7 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.n
 
     Blank lines are allowed at the end only. An empty file gives no rows.
     """
-    refuse_size(len(data), where, MOST_BYTES)
+    refuse_size(len(data), where, MAX_BYTES)
     rows = plain_rows(data)
     return rows if rows is not None and rows.shape[1] in columns else _careful_rows(data, where, columns)
 
@@ -49,7 +49,7 @@ def _careful_rows(data: bytes, where: str, columns: tuple[int, ...]) -> np.ndarr
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:
     """All numbers of a file in reading order as (n,) float64, however they are spread over lines."""
-    refuse_size(len(data), where, MOST_BYTES)
+    refuse_size(len(data), where, MAX_BYTES)
     digits = plain_digits(data)
     if digits is not None:
         return digits
@@ -76,9 +76,9 @@ def boxes_from_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def fit_rows(values: np.ndarray, frames: int) -> np.ndarray:
-    """Make per-frame ``values`` as long as the video: cut what is over, fill what lacks with NaN."""
-    lacking = max(0, frames - len(values))
-    return np.concatenate([values[:frames], np.full((lacking, *values.shape[1:]), np.nan)])
+    """Make per-frame ``values`` as long as the video: cut what is over, fill the rest with NaN."""
+    missing = max(0, frames - len(values))
+    return np.concatenate([values[:frames], np.full((missing, *values.shape[1:]), np.nan)])
 
 
 def _decode(data: bytes, where: str) -> str:

@@ -22,14 +22,14 @@ from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
 from ..video import Video, VideoSet
-from .common import make_sequence, require_videos
+from .common import make_video, require_videos
 
 ANNOTATION = "annotations/instances_train2017.json"
 IMAGE_FOLDERS = ("images/train2017", "train2017")
 MIN_SIDE_PX = 50.0
 _KINDS = {"ids": "i1", "boxes_xywh": "f2", "images": "i1", "categories": "i1", "image_names": "U1", "image_wh": "i2",
           "category_names": "U1", "missing": "i1"}
-_NAME_LENGTH, _MOST_ID = 255, 1 << 63
+_NAME_LENGTH, _MAX_ID = 255, 1 << 63
 _FAULTS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -39,7 +39,7 @@ def coco(name: str, store: FrameStore) -> VideoSet:
     if not folder or not store.exists(ANNOTATION):
         nothing = VideoSet(name, (), partial(_read_object, store, folder, {}))
         return require_videos(nothing, store, f"{ANNOTATION} with {' or '.join(IMAGE_FOLDERS)}")
-    states = digests([(store.stamp(ANNOTATION), folder, store.stamp(folder))])
+    states = digests([(store.mtime_key(ANNOTATION), folder, store.mtime_key(folder))])
     kept = cached_arrays(store.root, name, states, partial(_parse, store, folder), _KINDS, _fit)
     ones = np.ones(len(kept["ids"]), np.int64)
     videos = VideoSet(name, tuple(map(str, kept["ids"].tolist())), partial(_read_object, store, folder, kept),
@@ -74,7 +74,7 @@ def _read_object(store: FrameStore, folder: str, kept: Arrays, video: str) -> Vi
     image = kept["images"][row]
     width, height = kept["image_wh"][image].tolist()
     key = f"{folder}/{kept['image_names'][image]}"
-    return make_sequence(video, store, (key,), kept["boxes_xywh"][row:row + 1].copy(),
+    return make_video(video, store, (key,), kept["boxes_xywh"][row:row + 1].copy(),
                          object_class=_class_of(kept, video), size_wh=(width, height))
 
 
@@ -132,7 +132,7 @@ def _name(value: Any) -> str:
 
 
 def _id(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < _MOST_ID:
+    if type(value) is not int or not 0 <= value < _MAX_ID:
         raise ValueError(f"the id {value!r}")
     return value
 

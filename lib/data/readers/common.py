@@ -5,7 +5,7 @@ last row have NaN boxes and are invisible. Both are said in ``Video.notes``, and
 many frames the annotation covers, so that an evaluation leaves the others out. A video without any image on disk (an
 annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
 
-The rule for boxes: NaN, sides of zero or below, and boxes outside the picture are taken as they are; the first two are
+The rule for boxes: NaN, sides of zero or below, and boxes outside the image are taken as they are; the first two are
 invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, becomes NaN, which ``Video.notes`` say.
 """
 
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from ...geometry.boxes import LEAST_PX, MOST_PX, usable_boxes
+from ...geometry.boxes import MAX_PX, MIN_PX, usable_boxes
 from ...utils.errors import UserError
-from ..store import FolderStore, FrameStore, Stamp
+from ..store import FolderStore, FrameStore, MtimeKey
 from ..stores import LmdbStore, ZipStore
 from ..video import StoredFrames, Video, VideoSet
 from .annotation import fit_rows
@@ -33,7 +33,7 @@ WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write 
              "tracking/create_default_local_file.py"
 
 
-REMEMBERED = 256  # parsed videos kept by each process
+MAX_CACHED_VIDEOS = 256  # parsed videos kept by each process
 
 
 def open_store(root: str | Path, name: str) -> FrameStore:
@@ -65,18 +65,18 @@ def open_store(root: str | Path, name: str) -> FrameStore:
 OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}
 
 
-class Remembered:
+class CachedLoad:
     """A set's ``load`` that keeps the last videos it parsed, in each process by itself. Their arrays are read-only."""
 
     def __init__(self, load: Callable[[str], Video]):
         self.load = load
-        self._kept = lru_cache(REMEMBERED)(self._load)
+        self._kept = lru_cache(MAX_CACHED_VIDEOS)(self._load)
 
     def __call__(self, name: str) -> Video:
         return self._kept(name)
 
     def __reduce__(self) -> tuple:
-        return Remembered, (self.load,)
+        return CachedLoad, (self.load,)
 
     def _load(self, name: str) -> Video:
         video = self.load(name)
@@ -86,9 +86,9 @@ class Remembered:
         return video
 
 
-def state_of(store: FrameStore, *keys: str) -> tuple[Stamp | None, ...]:
+def fingerprint(store: FrameStore, *keys: str) -> tuple[MtimeKey | None, ...]:
     """The stamps of all that a video is read from."""
-    return tuple([store.stamp(key) for key in keys])
+    return tuple([store.mtime_key(key) for key in keys])
 
 
 def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> VideoSet:
@@ -99,7 +99,7 @@ def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> Vide
 
 
 def split_present(names: Iterable[str], present: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """``names`` parted into those in ``present`` and those that are missing, both in the order of ``names``."""
+    """``names`` separated into those in ``present`` and those that are missing, both in the order of ``names``."""
     names, present = tuple(names), set(present)
     return tuple(n for n in names if n in present), tuple(n for n in names if n not in present)
 
@@ -138,7 +138,7 @@ def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
     return _names_by_rule(-(-rows // 1000), digits, first)[:rows]
 
 
-def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
+def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
                   absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
                   notes: tuple[str, ...] = (), **known: Any) -> Video:
     """A ``Video`` from what was read, fitted to its number of frames by the rule of this module.
@@ -155,10 +155,10 @@ def make_sequence(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xyw
     boxes = fit_rows(boxes_xywh, frames)
     visible = usable_boxes(boxes)
     absurd = (boxes[:, 2:] > 0).all(axis=1) & ~visible & ~np.isnan(boxes).any(axis=1)
-    absurd |= (np.abs(boxes) > MOST_PX).any(axis=1)
+    absurd |= (np.abs(boxes) > MAX_PX).any(axis=1)
     if absurd.any():
         boxes[absurd] = np.nan
-        notes += (f"{int(absurd.sum())} boxes with numbers beyond {MOST_PX:.0f} px or sides below {LEAST_PX} px are "
+        notes += (f"{int(absurd.sum())} boxes with numbers beyond {MAX_PX:.0f} px or sides below {MIN_PX} px are "
                   f"taken as not known (the first in row {int(np.flatnonzero(absurd)[0]) + 1})",)
     for label, flags in (("absence flags", absent), ("visible ratios", visible_ratio)):
         if flags is not None and len(flags) != rows:

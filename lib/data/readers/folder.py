@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from ...utils.errors import UserError
-from ..store import FrameStore, Stamp
+from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
 from .annotation import boxes_from_rows, parse_flags, parse_rows
-from .common import OPENERS, frame_keys, image_keys, join, make_sequence, open_store, state_of
+from .common import OPENERS, fingerprint, frame_keys, image_keys, join, make_video, open_store
 from .got10k import ANNOTATION, read_meta
 from .lasot import ABSENCE, read_absence
 
@@ -58,7 +58,7 @@ def folder(root: str | Path) -> VideoSet:
         raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
     return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
-                    state_of=partial(_state, store, found))
+                    fingerprint=partial(_fingerprint, store, found))
 
 
 def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, tuple[str, str]]:
@@ -76,10 +76,10 @@ def _frame_folder(store: FrameStore, video_folder: str) -> str | None:
     return next((c for c in candidates if image_keys(store, c)), None)
 
 
-def _state(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> tuple[Stamp | None, ...]:
+def _fingerprint(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> tuple[MtimeKey | None, ...]:
     video_folder, truth = found[name]
     files = (truth, *FRAME_FOLDERS, *ANNOTATION[1:], *ABSENCE)
-    return state_of(store, *(join(video_folder, file) for file in files))
+    return fingerprint(store, *(join(video_folder, file) for file in files))
 
 
 def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Video:
@@ -100,7 +100,7 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
     frames_at = join(video_folder, "img") if frames_at is None else frames_at
     cover = join(video_folder, "cover.label")
     ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None
-    return make_sequence(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh,
+    return make_video(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh,
                          absent=absent, visible_ratio=ratio, **read_meta(store, video_folder))
 
 

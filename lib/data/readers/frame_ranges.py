@@ -8,8 +8,8 @@ from ...utils.errors import UserError
 from ..store import FrameStore
 from ..video import Video, VideoSet
 from .annotation import boxes_from_rows, parse_rows
-from .common import image_keys, make_sequence, require_videos, split_present
-from .spec import FrameRange, read_frame_ranges
+from .common import image_keys, make_video, require_videos, split_present
+from .split_lists import FrameRange, read_frame_ranges
 
 
 def read_frame_range_set(name: str, store: FrameStore, spec_file: str, looked_for: str) -> VideoSet:
@@ -31,5 +31,5 @@ def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) ->
         raise UserError(f"{store.where(spec.frames)}: none of the frames of {video} is there (first: {spec.keys()[0]})")
     if len(keys) < len(spec.keys()):
         notes = (f"{len(keys)} of the {len(spec.keys())} frames are on disk",)
-    return make_sequence(spec.name, store, keys, boxes_from_rows(rows)[spec.skip_first:], notes=notes,
+    return make_video(spec.name, store, keys, boxes_from_rows(rows)[spec.skip_first:], notes=notes,
                          object_class=spec.object_class)

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from ...utils.errors import UserError
-from ..store import FrameStore, Stamp, refuse_size
+from ..store import FrameStore, MtimeKey, refuse_size
 from ..video import Video, VideoSet
 from .annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
-from .common import frame_keys, join, make_sequence, require_videos, split_present, state_of
-from .spec import read_index_ranges
+from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present
+from .split_lists import read_index_ranges
 
 TRAIN_VIDEOS = 9335
 ANNOTATION = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
@@ -74,7 +74,7 @@ def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], 
     videos = VideoSet(
         name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
         difficulty_of=partial(_read_fact, store, prefix, "difficulty") if with_difficulty else None,
-        class_of=partial(_read_fact, store, prefix, "object_class"), state_of=partial(_state, store, prefix))
+        class_of=partial(_read_fact, store, prefix, "object_class"), fingerprint=partial(_fingerprint, store, prefix))
     return require_videos(videos, store, looked_for)
 
 
@@ -86,9 +86,9 @@ def _read_fact(store: FrameStore, prefix: str, fact: str, video: str) -> float |
     return read_meta(store, join(prefix, video))[fact]
 
 
-def _state(store: FrameStore, prefix: str, video: str) -> tuple[Stamp | None, ...]:
+def _fingerprint(store: FrameStore, prefix: str, video: str) -> tuple[MtimeKey | None, ...]:
     folder = join(prefix, video)
-    return state_of(store, folder, *(join(folder, file) for file in ANNOTATION))
+    return fingerprint(store, folder, *(join(folder, file) for file in ANNOTATION))
 
 
 def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Video:
@@ -100,7 +100,7 @@ def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: b
         key = join(folder, label)
         labels[label] = parse_flags(store.read(key), store.where(key)) if store.exists(key) else None
     cover = labels["cover.label"]
-    return make_sequence(
+    return make_video(
         name, store, frame_keys(store, folder, len(boxes_xywh)), boxes_xywh,
         absent=labels["absence.label"], visible_ratio=None if cover is None else cover / _FULLY_VISIBLE,
         first_only=hidden_truth, **read_meta(store, folder))

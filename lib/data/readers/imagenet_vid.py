@@ -17,20 +17,20 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...geometry.boxes import MOST_PX, usable_boxes
+from ...geometry.boxes import MAX_PX, usable_boxes
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
 from ..video import Video, VideoSet
 from ..xml import parse_xml
-from .common import join, make_sequence, require_videos
+from .common import join, make_video, require_videos
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _KINDS = {"folders": "U1", "tracks": "i1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1",
           "boxes_xywh": "f2", "occluded": "b1"}
-_TEXT_LENGTH, _MOST_TRACK = 200, 1 << 31
+_TEXT_LENGTH, _MAX_TRACK = 200, 1 << 31
 
 Track = tuple[int, str, tuple[float, float, float, float], bool]  # id, class, box x, y, w, h, occluded
 
@@ -41,7 +41,7 @@ def imagenet_vid(name: str, store: FrameStore) -> VideoSet:
     annotations, frames = join(prefix, ANNOTATIONS), join(prefix, FRAMES)
     groups = store.list(annotations)
     folders = tuple(f"{group}/{video}" for group in groups for video in store.list(f"{annotations}/{group}"))
-    states = digests((folder, store.stamp(f"{annotations}/{folder}")) for folder in folders)
+    states = digests((folder, store.mtime_key(f"{annotations}/{folder}")) for folder in folders)
     parse = partial(_parse, store, annotations, folders)
     kept = cached_arrays(store.root, name, states, parse, _KINDS, _fit) if folders else {}
     present = {f"{group}/{video}" for group in groups for video in store.list(f"{frames}/{group}")}
@@ -78,7 +78,7 @@ def _read_track(store: FrameStore, frames: str, kept: Arrays, rows: dict[str, in
     first, count, folder = kept["starts"][row], int(kept["lengths"][row]), str(kept["folders"][row])
     here = slice(first, first + count)
     keys = tuple([f"{frames}/{folder}/{n:06d}.JPEG" for n in range(count)])
-    return make_sequence(video, store, keys, kept["boxes_xywh"][here].astype(np.float64), absent=kept["occluded"][here],
+    return make_video(video, store, keys, kept["boxes_xywh"][here].astype(np.float64), absent=kept["occluded"][here],
                          object_class=_class_of(kept, rows, video))
 
 
@@ -126,10 +126,10 @@ def _objects(data: bytes, where: str) -> list[Track]:
 
 def _object(item: ElementTree.Element) -> Track:
     left, top, right, bottom = sides = [float(_text(item, f"bndbox/{side}")) for side in _SIDES]
-    if not all(abs(side) <= MOST_PX for side in sides):
+    if not all(abs(side) <= MAX_PX for side in sides):
         raise ValueError(f"a box with the sides {sides}")
     track = int(_text(item, "trackid"))
-    if not 0 <= track < _MOST_TRACK:
+    if not 0 <= track < _MAX_TRACK:
         raise ValueError(f"the track id {track}")
     return (track, _text(item, "name"), (left, top, right - left, bottom - top),
             int(_text(item, "occluded")) != 0)

@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 
 from ...utils.errors import UserError
-from ..store import FrameStore, Stamp
+from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
 from .annotation import boxes_from_rows, parse_flags, parse_rows
-from .common import frame_keys, make_sequence, require_videos, split_present, state_of
-from .spec import read_names
+from .common import fingerprint, frame_keys, make_video, require_videos, split_present
+from .split_lists import read_names
 
 ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
 
@@ -45,7 +45,7 @@ def _split(name: str, store: FrameStore, spec_file: str) -> VideoSet:
             folders[video] = found
     here, missing = split_present(names, folders)
     videos = VideoSet(name, here, partial(_read_video, store, folders), missing, class_of=_class,
-                      state_of=partial(_state, store, folders))
+                      fingerprint=partial(_fingerprint, store, folders))
     return require_videos(videos, store, f"<class>/<class>-<n>/groundtruth.txt, such as {_class(names[0])}/{names[0]}")
 
 
@@ -53,16 +53,16 @@ def _class(video: str) -> str:
     return video.rpartition("-")[0]
 
 
-def _state(store: FrameStore, folders: dict[str, str], video: str) -> tuple[Stamp | None, ...]:
+def _fingerprint(store: FrameStore, folders: dict[str, str], video: str) -> tuple[MtimeKey | None, ...]:
     files = ("img", "groundtruth.txt", *ABSENCE)
-    return state_of(store, *(f"{folders[video]}/{file}" for file in files))
+    return fingerprint(store, *(f"{folders[video]}/{file}" for file in files))
 
 
 def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Video:
     folder = folders[video]
     truth = f"{folder}/groundtruth.txt"
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
-    return make_sequence(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
+    return make_video(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
                          absent=read_absence(store, folder), object_class=_class(video))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from ..store import FrameStore
 from ..video import Video, VideoSet
 from .annotation import parse_rows
-from .common import frame_keys, make_sequence, require_videos
+from .common import frame_keys, make_video, require_videos
 
 
 def tnl2k(store: FrameStore) -> VideoSet:
@@ -23,4 +23,4 @@ def tnl2k(store: FrameStore) -> VideoSet:
 def _read_video(store: FrameStore, video: str) -> Video:
     truth = f"{video}/groundtruth.txt"
     boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
-    return make_sequence(video, store, frame_keys(store, f"{video}/imgs", len(boxes_xywh), digits=5), boxes_xywh)
+    return make_video(video, store, frame_keys(store, f"{video}/imgs", len(boxes_xywh), digits=5), boxes_xywh)

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from ...utils.errors import UserError
-from ..store import FrameStore, Stamp
+from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
 from .annotation import parse_rows
-from .common import frame_keys, join, make_sequence, require_videos, split_present, state_of
+from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present
 
 CLASS_MAP = "trackingnet_classmap.txt"
 _PARTS = tuple(f"TRAIN_{k}" for k in range(12))
@@ -42,7 +42,7 @@ def trackingnet_train(name: str, store: FrameStore) -> VideoSet:
     classes = _read_classes(store) if store.exists(CLASS_MAP) else {}
     videos = VideoSet(name, here, partial(_read_training_video, store, classes), missing,
                       class_of=partial(_class_of, classes) if classes else None,
-                      state_of=partial(_state, store, store.stamp(CLASS_MAP)))
+                      fingerprint=partial(_fingerprint, store, store.mtime_key(CLASS_MAP)))
     return require_videos(videos, store, "TRAIN_0/anno/<video>.txt with TRAIN_0/frames/<video>/, and so on to TRAIN_11")
 
 
@@ -66,9 +66,9 @@ def _class_of(classes: dict[str, str], name: str) -> str | None:
     return classes.get(name.partition("/")[2])
 
 
-def _state(store: FrameStore, class_map: Stamp | None, name: str) -> tuple[Stamp | None, ...]:
+def _fingerprint(store: FrameStore, class_map: MtimeKey | None, name: str) -> tuple[MtimeKey | None, ...]:
     part, _, video = name.partition("/")
-    return class_map, *state_of(store, f"{part}/anno/{video}.txt", f"{part}/frames/{video}")
+    return class_map, *fingerprint(store, f"{part}/anno/{video}.txt", f"{part}/frames/{video}")
 
 
 def _read_training_video(store: FrameStore, classes: dict[str, str], name: str) -> Video:
@@ -84,4 +84,4 @@ def _read(store: FrameStore, prefix: str, video: str, name: str, **known: Any) -
     truth = join(prefix, f"anno/{video}.txt")
     boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
     keys = frame_keys(store, join(prefix, "frames", video), len(boxes_xywh), digits=1, first=0)
-    return make_sequence(name, store, keys, boxes_xywh, **known)
+    return make_video(name, store, keys, boxes_xywh, **known)

@@ -18,7 +18,7 @@ from ...utils.arrays import Arrays, ArraysError, check_arrays
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-MOST_KEY_BYTES = 1024  # the tables of names are as wide as the longest one
+MAX_KEY_BYTES = 1024  # the tables of names are as wide as the longest one
 
 
 def fault_in_key(key: str) -> str | None:
@@ -35,7 +35,7 @@ def fault_in_key(key: str) -> str | None:
         length = len(key.encode("utf-8"))
     except UnicodeEncodeError:
         return "a name that is not UTF-8"
-    return f"a name longer than {MOST_KEY_BYTES} bytes" if length > MOST_KEY_BYTES else None
+    return f"a name longer than {MAX_KEY_BYTES} bytes" if length > MAX_KEY_BYTES else None
 
 
 class Directory:
@@ -72,15 +72,15 @@ class Directory:
     @classmethod
     def of(cls, keys: Sequence[str]) -> tuple[Directory, np.ndarray]:
         """The directory of ``keys`` (without doubles, without faults) and the order of its rows."""
-        parted = [key.encode().rpartition(b"/") for key in keys]
-        order = sorted(range(len(parted)), key=lambda i: (parted[i][0], parted[i][2]))
+        separated = [key.encode().rpartition(b"/") for key in keys]
+        order = sorted(range(len(separated)), key=lambda i: (separated[i][0], separated[i][2]))
         folders: list[bytes] = []
         starts: list[int] = []
         for row, i in enumerate(order):
-            if not folders or folders[-1] != parted[i][0]:
-                folders.append(parted[i][0])
+            if not folders or folders[-1] != separated[i][0]:
+                folders.append(separated[i][0])
                 starts.append(row)
-        names = np.array([parted[i][2] for i in order], dtype=np.bytes_)
+        names = np.array([separated[i][2] for i in order], dtype=np.bytes_)
         directory = cls(np.array(folders, dtype=np.bytes_), np.array([*starts, len(order)], np.int64), names)
         return directory, np.array(order, np.int64)
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from ...utils.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
-from ..store import Stamp, file_stamp
+from ..store import MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore
 from .lmdb_pages import PagesError, check_pages
 
 DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
-MAX_KEY_BYTES = 511
+MAX_LMDB_KEY_BYTES = 511
 
 _open: dict[tuple[int, int], tuple[int, lmdb.Environment]] = {}  # by device and inode: process, environment
 _opening = Lock()
@@ -34,7 +34,7 @@ class LmdbStore(DirectoryStore):
     def __init__(self, root: str | Path):
         self.root = Path(root)
         self._file = self.root / "data.mdb" if self.root.is_dir() else self.root
-        self._stamp = file_stamp(self._file)
+        self._mtime_key = file_mtime_key(self._file)
         data = self._get(DIRECTORY_KEY)
         if data is None:
             raise UserError(f"{self.root} holds no directory of its files; make it with tracking/pack_dataset.py")
@@ -53,8 +53,8 @@ class LmdbStore(DirectoryStore):
     def where(self, key: str) -> str:
         return str(self.root / key)
 
-    def stamp(self, key: str) -> Stamp | None:
-        return self._stamp if self.exists(key) or self._directory.list(key) else None
+    def mtime_key(self, key: str) -> MtimeKey | None:
+        return self._mtime_key if self.exists(key) or self._directory.list(key) else None
 
     def _get(self, key: bytes) -> bytes | None:
         try:

@@ -6,7 +6,7 @@ and forked processes share nothing but the file. Members are stored or deflated;
 read.
 
 Archives whose names would lead out of a folder (absolute, ``..``, backslashes, links) are refused, and those with a
-member that would have more than ``MOST_BYTES``. No more of a member is unpacked than the table of contents says.
+member that would have more than ``MAX_BYTES``. No more of a member is unpacked than the table of contents says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from ...utils.arrays import Arrays, ArraysError
 from ...utils.errors import UserError
 from ..index import FOLDER, cached_arrays, digests
-from ..store import MOST_BYTES, Stamp, file_stamp
+from ..store import MAX_BYTES, MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore, fault_in_key
 
 _MARK = b"contents sha256 "
@@ -44,7 +44,7 @@ class ZipStore(DirectoryStore):
     def __init__(self, *archives: str | Path):
         self.archives = tuple(Path(a) for a in archives)
         self.root = self.archives[0]
-        self._stamps = tuple(file_stamp(a) for a in self.archives)
+        self._mtime_keys = tuple(file_mtime_key(a) for a in self.archives)
         arrays = self._contents()
         try:
             self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
@@ -75,31 +75,31 @@ class ZipStore(DirectoryStore):
         row = self._directory.row(key)
         return str(self.archives[0 if row is None else int(self._table["archive"][row])] / key)
 
-    def stamp(self, key: str) -> Stamp | None:
+    def mtime_key(self, key: str) -> MtimeKey | None:
         row = self._directory.row(key)
         if row is not None:
-            return self._stamps[int(self._table["archive"][row])]
+            return self._mtime_keys[int(self._table["archive"][row])]
         if not self._directory.list(key):
             return None
-        return sum(size for size, _ in self._stamps), max(time for _, time in self._stamps)
+        return sum(size for size, _ in self._mtime_keys), max(time for _, time in self._mtime_keys)
 
     def _contents(self) -> Arrays:
         """The parts of the directory and the columns of the table, all in the directory's order."""
-        if sum(size for size, _ in self._stamps) < _BIG_BYTES:
+        if sum(size for size, _ in self._mtime_keys) < _BIG_BYTES:
             return read_contents(self.archives)
-        states = digests((archive.name, stamp) for archive, stamp in zip(self.archives, self._stamps, strict=True))
+        states = digests((archive.name, stamp) for archive, stamp in zip(self.archives, self._mtime_keys, strict=True))
         return cached_arrays(self.root, "contents", states, lambda _old: read_contents(self.archives),
                              {**Directory.PARTS, **{name: f"{kind().dtype.kind}1" for name, kind in _COLUMNS.items()}},
                              self._fits)
 
     def _fits(self, arrays: Arrays) -> bool:
         """Whether every member has a place in one of the archives, and a size that may be."""
-        whole = np.array([size for size, _ in self._stamps])
+        whole = np.array([size for size, _ in self._mtime_keys])
         rows = len(arrays["names"])
         if any(len(arrays[name]) != rows for name in _COLUMNS) or rows and arrays["archive"].max() >= len(whole):
             return False
         return all((arrays[name] >= 0).all() and (arrays[name] <= most).all() for name, most in
-                   (("offset", whole[arrays["archive"]]), ("packed", whole[arrays["archive"]]), ("size", MOST_BYTES)))
+                   (("offset", whole[arrays["archive"]]), ("packed", whole[arrays["archive"]]), ("size", MAX_BYTES)))
 
     def _packed(self, member: dict[str, int]) -> bytes:
         """The member's bytes as they lie in the archive; less where the file is cut short or another."""
@@ -117,7 +117,7 @@ class ZipStore(DirectoryStore):
             archive = self.archives[number]
             file = open(archive, "rb", buffering=0)  # noqa: SIM115, kept open for the store's life
             state = os.fstat(file.fileno())
-            if (state.st_size, state.st_mtime_ns) != self._stamps[number]:
+            if (state.st_size, state.st_mtime_ns) != self._mtime_keys[number]:
                 raise UserError(f"{archive} has changed while it was in use; start again")
             self._files[number] = file
         return self._files[number]
@@ -172,13 +172,13 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
                         "again") from error
     if comment.startswith(_MARK) and comment != mark_of(infos):
         raise UserError(f"{archive} is damaged: its table of contents is not as it was written; make or fetch it again")
-    whole = file_stamp(archive)[0]
+    whole = file_mtime_key(archive)[0]
     for info in infos:
         fault = fault_in_key(info.orig_filename)
         if not 0 <= info.header_offset <= whole or not 0 <= info.compress_size <= whole:
             fault = "a place beyond the archive's end"
-        if info.file_size > MOST_BYTES:
-            fault = f"{info.file_size} bytes, more than the {MOST_BYTES} that a file may have"
+        if info.file_size > MAX_BYTES:
+            fault = f"{info.file_size} bytes, more than the {MAX_BYTES} that a file may have"
         if stat.S_ISLNK(info.external_attr >> 16):
             fault = "a symbolic link"
         if info.flag_bits & _ENCRYPTED:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.readers.annotation import MOST_BYTES, parse_rows
+from ...data.readers.annotation import MAX_BYTES, parse_rows
 from ...data.store import refuse_size
 from ...utils.errors import UserError
 from ...utils.files import write_json, write_text
@@ -229,7 +229,7 @@ def _column(path: Path, video: str) -> np.ndarray | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        refuse_size(path.stat().st_size, str(path), MOST_BYTES)
+        refuse_size(path.stat().st_size, str(path), MAX_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error

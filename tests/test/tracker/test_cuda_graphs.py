@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
-from mstgt.synthetic import synthetic_sequence
+from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker, TrackerEngine
 from mstgt.test.tracker.frame import WARM_UP, CudaGraphs
 
@@ -97,7 +97,7 @@ def engine_of_graphs(network) -> TrackerEngine:
 
 
 def clip(index: int) -> tuple[list[np.ndarray], np.ndarray]:
-    video = synthetic_sequence(5, frames=FRAMES, index=index)
+    video = synthetic_video(5, frames=FRAMES, index=index)
     return [video.frames.read(i) for i in range(FRAMES)], video.boxes_xywh[0]
 
 

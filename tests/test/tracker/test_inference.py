@@ -18,7 +18,7 @@ from mstgt.data.readers.folder import folder
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
 from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
-from mstgt.synthetic import synthetic_sequence
+from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker, TrackerEngine
 from mstgt.test.tracker.frame import FrameStep, filled_batch
 from mstgt.test.tracker.inference import (
@@ -57,7 +57,7 @@ def network():
 def clip(request):
     """A few frames and the first box; of real videos where they are."""
     if request.param == "synthetic":
-        video = synthetic_sequence(3, frames=FRAMES)
+        video = synthetic_video(3, frames=FRAMES)
     elif REAL.is_dir():
         video = folder(REAL).load(request.param)
     else:
@@ -160,7 +160,7 @@ def test_compiling_traces_the_whole_step_once_for_every_size_of_batch_and_keeps_
     monkeypatch.setattr(torch, "compile", lambda step, **options: compiler(step, backend=backend, **options))
     torch.manual_seed(0)
     small = MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8)
-    video = synthetic_sequence(3, frames=4)
+    video = synthetic_video(3, frames=4)
     clip = [video.frames.read(i) for i in range(4)], video.boxes_xywh[0]
     engine = TrackerEngine(small, CFG, compile=True)
     engine.warm_up(4)

@@ -16,20 +16,22 @@ import numpy as np
 
 from ..utils.errors import UserError, unknown_name
 from ..utils.files import write_json
-from .object_set import Cast, make_cast
+from .object_set import ObjectSet, make_object_set
 from .world import World, make_world
 
-FORMAT = 1  # raise when the same arguments no longer give the same pictures
-STYLES: dict[str, Callable[..., World | Cast]] = {"films": make_world, "casts": make_cast}
+FORMAT = 1  # raise when the same arguments no longer give the same images
+STYLES: dict[str, Callable[..., World | ObjectSet]] = {"videos": make_world, "still_sets": make_object_set}
+OLD_STYLES = {"films": "videos", "casts": "still_sets"}  # still accepted
 SPLITS = ("train", "val", "test")
 SPEC_FILE = "synthetic.json"
 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """Videos and frames of each split, picture size, seed, and the first and last difficulty of each split.
+    """Videos and frames of each split, image size, seed, and the first and last difficulty of each split.
 
-    style: ``films`` (:mod:`mstgt.synthetic.world`) or ``casts`` (:mod:`mstgt.synthetic.object_set`).
+    style: ``videos`` (:mod:`mstgt.synthetic.world`) or ``still_sets`` (:mod:`mstgt.synthetic.object_set`); their
+    earlier names ``films`` and ``casts`` mean the same.
     """
 
     videos: dict[str, int]
@@ -37,9 +39,10 @@ class SetSpec:
     size_wh: tuple[int, int]
     seed: int
     difficulty: dict[str, tuple[float, float]]
-    style: str = "films"
+    style: str = "videos"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "style", OLD_STYLES.get(self.style, self.style))
         for split in SPLITS:
             if self.videos[split] < 0 or self.frames[split] < 2:
                 raise UserError(f"{split}: {self.videos[split]} videos of {self.frames[split]} frames; "
@@ -73,12 +76,16 @@ class SetSpec:
 
     def as_json(self) -> dict:
         values = json.loads(json.dumps(dataclasses.asdict(self)))
-        if self.style == "films":  # as sets were described before there were styles
+        # A set that an earlier version began must compare equal to its continuation, so the file keeps the names of
+        # then: no style for videos, "casts" for still sets.
+        if self.style == "videos":
             del values["style"]
+        else:
+            values["style"] = "casts"
         return {"format": FORMAT, **values}
 
 
-def claim(root: Path, spec: SetSpec, overwrite: bool) -> bool:
+def prepare_root(root: Path, spec: SetSpec, overwrite: bool) -> bool:
     """Make ``root`` the home of ``spec``. True when an old set has to go first.
 
     Raises :class:`UserError` when ``root`` holds another set and ``overwrite`` is false, or holds something that is
