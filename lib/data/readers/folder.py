@@ -8,6 +8,8 @@ Frames: images whose names end in a number, in the video's folder or in ``img/``
                                               frame,x,y,w,h,lost    TLP (frame counts from 1; lost = not visible)
     groundtruth_rect.1.txt, ….2.txt           several targets: the videos ``<folder>_1`` and ``<folder>_2``
 
+Without such files: videos with masks (``mask_videos``) and VOC annotations with track numbers (``voc_tracks``).
+
 Flags beside it are read where they are (GOT-10k's ``absence.label``, ``cover.label`` and ``meta_info.ini``, LaSOT's
 ``full_occlusion.txt`` and ``out_of_view.txt``). Folders with frames but no ground truth are ``missing``.
 """
@@ -28,6 +30,8 @@ from .annotation import boxes_from_rows, parse_flags, parse_rows
 from .common import OPENERS, fingerprint, frame_keys, image_keys, join, make_video, open_store
 from .got10k import ANNOTATION, read_meta
 from .lasot import ABSENCE, read_absence
+from .mask_videos import mask_videos
+from .voc_tracks import voc_tracks
 
 FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
 _TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.txt")
@@ -55,6 +59,9 @@ def folder(root: str | Path) -> VideoSet:
             if not targets and _frame_folder(store, inner) is not None:
                 missing.append(inner)
     if not found:
+        videos = mask_videos(name, store) or voc_tracks(name, store)
+        if videos:
+            return videos
         raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
     return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
