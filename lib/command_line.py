@@ -26,6 +26,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "profile": ("profile_model", "parameters, FLOPs and frames per second"),
     "export": ("export", "write ONNX files or a weights file"),
     "make_synthetic": ("make_synthetic", "render a synthetic dataset"),
+    "make_photos": ("make_photos", "compose a dataset of photographs"),
     "pack_dataset": ("pack_dataset", "pack a dataset into a zip archive or an LMDB"),
     "show_batch": ("show_batch", "draw a training batch"),
     "verify_reference": ("verify_reference", "compare the network with recorded outputs"),

@@ -33,7 +33,7 @@ def mask_videos(name: str, store: FrameStore) -> VideoSet | None:
     folders = _video_folders(store)
     if not folders:
         return None
-    states = [(video, store.stamp(images), store.stamp(masks)) for video, (images, masks) in folders.items()]
+    states = [(video, store.mtime_key(images), store.mtime_key(masks)) for video, (images, masks) in folders.items()]
     return tracks_set(store, name, states, partial(_parse, store, folders))
 
 

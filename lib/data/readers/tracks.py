@@ -15,7 +15,7 @@ from ...geometry.boxes import usable_boxes
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
 from ..video import Video, VideoSet
-from .common import make_sequence
+from .common import make_video
 
 _KINDS = {"names": "U1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1", "keys": "U1",
           "boxes_xywh": "f2"}
@@ -72,5 +72,5 @@ def _read(store: FrameStore, kept: Arrays, rows: dict[str, int], video: str) -> 
     first = int(kept["starts"][rows[video]])
     part = slice(first, first + int(kept["lengths"][rows[video]]))
     boxes = kept["boxes_xywh"][part].astype(np.float64)
-    return make_sequence(video, store, tuple(kept["keys"][part].tolist()), boxes,
+    return make_video(video, store, tuple(kept["keys"][part].tolist()), boxes,
                          absent=np.isnan(boxes).any(axis=1), object_class=_class_of(kept, rows, video))

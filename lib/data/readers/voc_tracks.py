@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...geometry.boxes import MOST_PX
+from ...geometry.boxes import MAX_PX
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..store import FrameStore
@@ -54,7 +54,7 @@ def voc_tracks(name: str, store: FrameStore) -> VideoSet | None:
     files = [file for file in store.list(ANNOTATIONS) if file.endswith(".xml")]
     if not files or not image_keys(store, FRAMES):
         return None
-    states = [(ANNOTATIONS, store.stamp(ANNOTATIONS)), (FRAMES, store.stamp(FRAMES))]
+    states = [(ANNOTATIONS, store.mtime_key(ANNOTATIONS)), (FRAMES, store.mtime_key(FRAMES))]
     return tracks_set(store, name, states, partial(_parse, store, files))
 
 
@@ -104,7 +104,7 @@ def _object(item: ElementTree.Element) -> Found | None:
     if track is None:
         return None
     box = np.array([float(item.findtext(f"bndbox/{side}") or "nan") for side in _SIDES])
-    if not (np.abs(box) <= MOST_PX).all():
+    if not (np.abs(box) <= MAX_PX).all():
         raise ValueError(f"a box with the sides {box.tolist()}")
     if not _NAME.fullmatch(name) or not _NAME.fullmatch(track):
         raise ValueError(f"the name {name[:40]!r} or the track id {track[:40]!r}")
