@@ -32,8 +32,9 @@ from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.profiling.frame_parts import main_products
 from mstgt.profiling.profile import device_name, measure_cost, time_rounds
-from mstgt.test.tracker import Target, Tracker, TrackerEngine
+from mstgt.test.tracker import Target, Tracker
 from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
 from mstgt.utils.machine import set_up
@@ -97,7 +98,7 @@ def main() -> int:
     torch.manual_seed(0)
     network = build_model(cfg).eval()
     rows = build_rows(args.rows, network, cfg, device)
-    products, product_flops = main_products(TrackerEngine(network, cfg, device))
+    products, product_flops = main_products(TorchEngine(network, cfg, device))
     works = {f"{name} {what}": work for name, row in rows.items()
              for what, work in (("tracker", row.tracker), ("network", row.network))}
     seconds = time_rounds(works | products, device, rounds=args.rounds)
@@ -144,7 +145,7 @@ def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -
     rows = {PLAIN: plain_row(plain, images[0])}
     for name in progress([name for name in names if name != PLAIN], desc="engines"):
         kind = Kind.named(name)
-        engine = TrackerEngine(network, cfg, device, **kind.engine)
+        engine = TorchEngine(network, cfg, device, **kind.engine)
         difference = float(np.abs(boxes(Tracker(engine), images) - expected).max())
         print(f"{name}: boxes within {difference:.2g} px of the plain tracker's", flush=True)
         if engine.precision == "fp32" and not difference <= SAME_PX:
@@ -187,14 +188,14 @@ def plain_row(plain: PlainTracker, image: np.ndarray) -> Row:
     return Row(frame, network)
 
 
-def engine_row(engine: TrackerEngine, image: np.ndarray, batch: int) -> Row:
+def engine_row(engine: TorchEngine, image: np.ndarray, batch: int) -> Row:
     target = engine.start(image, BOX)
     targets: list[Target] = [target] * batch
     size = engine.settings.SEARCH_SIZE
     pictures = np.zeros((batch, size, size, 3), np.uint8)
     state = type(target.state)(*(torch.cat([tensor] * batch) for tensor in target.state))
     return Row(lambda: engine.step([image] * batch, targets),
-               torch.inference_mode()(lambda: engine.step_batch(pictures, state)), batch)
+               torch.inference_mode()(lambda: engine.forward_frame(pictures, state)), batch)
 
 
 def table(rows: dict[str, Row], seconds: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -23,9 +23,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .test.tracker import Tracker, load_tracker
+    from .test.tracker import MultiTracker, Tracker, load_tracker
 
-__all__ = ["Tracker", "load_tracker"]
+__all__ = ["MultiTracker", "Tracker", "load_tracker"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from mstgt.config.arguments import add_shared_arguments
 from mstgt.models.mstgt import MSTGT, build_model
 from mstgt.profiling.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
 from mstgt.profiling.profile import Cost, device_name, measure_cost, network_fps, tracker_fps
-from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
 
@@ -38,7 +38,7 @@ def main() -> None:
     cost = measure_cost(network)
     print(f"{args.config}: template {network.template_size} px, search {network.search_size} px")
     print_cost(cost)
-    engine = TrackerEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
+    engine = TorchEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
     rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
     how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
     print(f"device            {device_name(device)}")

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.mstgt import TrackState
-from ..test.tracker.tracker import TrackerEngine
+from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line
 from ..utils.files import file_sha256
 
@@ -180,12 +179,14 @@ def _metadata(session: Any, path: Path) -> dict[str, str]:
     return metadata
 
 
-class OnnxEngine(TrackerEngine):
+class OnnxEngine(ArrayEngine):
     """A :class:`TrackerEngine` whose network is an :class:`OnnxPair`.
 
     ``cfg`` says how to crop. What is part of the files must agree with it: sizes and normalisation; :class:`UserError`
     names what does not.
     """
+
+    backend = "onnx"
 
     def __init__(self, pair: OnnxPair, cfg: Any):
         expected = {"template_size": cfg.TEST.TEMPLATE_SIZE, "search_size": cfg.TEST.SEARCH_SIZE,
@@ -194,19 +195,18 @@ class OnnxEngine(TrackerEngine):
             if _parsed(pair.metadata[key]) != value:
                 raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
                                 f"says {value}; export it again with these settings")
-        self.pair, self.settings, self.precision = pair, cfg.TEST, pair.metadata["precision"]
-        self.template_mask_strength = cfg.MODEL.TEMPLATE_MASK
-        self.device = torch.device("cpu")  # where pictures and states are
-        self.fixed_shapes = False  # files of a fixed batch are filled here
+        super().__init__(cfg, "cpu", pair.metadata["precision"])
+        self.pair = pair
 
-    def start_batch(self, pictures: np.ndarray) -> TrackState:
-        count = len(pictures)
-        return _state(self.pair.start(self._filled(pictures)), count)
+    def init_state(self, templates: np.ndarray) -> ArrayState:
+        count = len(templates)
+        return tuple(array[:count] for array in self.pair.start(self._filled(templates)))
 
-    def step_batch(self, pictures: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:
-        count = len(pictures)
-        boxes, scores, after = self.pair.step(self._filled(pictures), [self._filled(t.numpy()) for t in state])
-        return np.concatenate([boxes, scores[:, None]], axis=1)[:count].tolist(), _state(after, count)
+    def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
+        count = len(searches)
+        boxes, scores, after = self.pair.step(self._filled(searches), [self._filled(array) for array in state])
+        rows = np.concatenate([boxes, scores[:, None]], axis=1)[:count].tolist()
+        return rows, tuple(array[:count] for array in after)
 
     def _filled(self, array: np.ndarray) -> np.ndarray:
         """The rows of a batch, the last one repeated up to the files' fixed batch."""
@@ -223,10 +223,6 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _state(arrays: Sequence[np.ndarray], count: int) -> TrackState:
-    return TrackState(*(torch.from_numpy(array[:count]) for array in arrays))
 
 
 def exported_origin(cfg: Any, files: OnnxFiles, int8: bool, checkpoint: str | Path | None) -> dict[str, Any]:

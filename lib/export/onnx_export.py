@@ -24,8 +24,7 @@ import torch
 from torch import nn
 
 from ..models.mstgt import MSTGT, TrackState
-from ..test.tracker.frame import FrameStep
-from ..test.tracker.tracker import hann_window
+from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
 from ..utils.version import code_version

@@ -25,8 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..data.images import decode_image
 from ..geometry.boxes import clip_box
 from ..geometry.crop import Crop
-from ..test.tracker import TrackerEngine
 from ..test.tracker.inference import PackedLinear
+from ..test.tracker.torch_engine import TorchEngine
 from ..utils.files import atomic_path
 from .profile import PICTURE, time_rounds
 
@@ -52,7 +52,7 @@ class Part:
 class _Frame:
     """One frame of a video, in steps. Each leaves what the next one needs."""
 
-    def __init__(self, engine: TrackerEngine):
+    def __init__(self, engine: TorchEngine):
         self.engine, self.network = engine, engine.network
         picture = np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8)
         self.data = cv2.imencode(".jpg", cv2.GaussianBlur(picture, (0, 0), 2))[1].tobytes()
@@ -103,7 +103,7 @@ class FrameProfile:
 
 
 @torch.inference_mode()
-def profile_frame(engine: TrackerEngine, seconds: float) -> FrameProfile:
+def profile_frame(engine: TorchEngine, seconds: float) -> FrameProfile:
     """From about ``seconds`` of tracking (five frames at least); everything by its median."""
     steps = _Frame(engine).steps
     flops = {}
@@ -118,7 +118,7 @@ def profile_frame(engine: TrackerEngine, seconds: float) -> FrameProfile:
                         {name: product_flops / taken[name] for name in ways})
 
 
-def main_products(engine: TrackerEngine) -> tuple[dict[str, Callable[[], torch.Tensor]], int]:
+def main_products(engine: TorchEngine) -> tuple[dict[str, Callable[[], torch.Tensor]], int]:
     """The product behind ``FrameProfile.product_rates``, in each way that there is, and its FLOPs."""
     net = engine.network
     state = engine.start(np.zeros((*PICTURE, 3), np.uint8), BOX).state

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.mstgt import MSTGT
 from ..models.mstgt.checkpoint import unused_published_parameters
-from ..test.tracker import Tracker, TrackerEngine
+from ..test.tracker import Tracker
+from ..test.tracker.torch_engine import TorchEngine
 from ..utils import machine
 
 PICTURE = (720, 1280)
@@ -77,16 +78,16 @@ def measure_cost(network: MSTGT) -> Cost:
 
 
 @torch.inference_mode()
-def network_fps(engine: TrackerEngine, seconds: float) -> float:
+def network_fps(engine: TorchEngine, seconds: float) -> float:
     """Frames a second of an engine's network alone, one frame at a time."""
     rng = np.random.default_rng(0)
     template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8)
                         for size in (engine.settings.TEMPLATE_SIZE, engine.settings.SEARCH_SIZE))
-    state = engine.start_batch(template)
-    return _rate(lambda: engine.step_batch(search, state), engine.device, seconds)
+    state = engine.init_state(template)
+    return _rate(lambda: engine.forward_frame(search, state), engine.device, seconds)
 
 
-def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
+def tracker_fps(engine: TorchEngine, seconds: float) -> float:
     """Frames a second of the whole tracker on 1280 x 720 pictures in memory: crop, network, box."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*PICTURE, 3), np.uint8)

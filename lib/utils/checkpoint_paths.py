@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+WEIGHTS_SUFFIX = ".safetensors"
 _NAME = re.compile(r"MSTGT_ep(\d{4,})\.pth\.tar")
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import MSTGT, HiViTSpec
-from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.torch_engine import TorchEngine
 
 
-def tiny_engine(device: str) -> TrackerEngine:
+def tiny_engine(device: str) -> TorchEngine:
     """An untrained network of 0.1 M parameters."""
     cfg = load_config("MSTGT", "MSTGT-nano-128", ["TEST.SEARCH_SIZE=64", "DATA.SEARCH.SIZE=64"])
     network = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 64, head_channels=8, prior_prob=0.08)
-    return TrackerEngine(network.eval(), cfg, device)
+    return TorchEngine(network.eval(), cfg, device)
 
 
 def write_videos(root: Path, count: int, frames: int = 3) -> list[str]:

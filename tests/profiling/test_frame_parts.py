@@ -16,7 +16,7 @@ from mstgt.models.mstgt import build_model
 from mstgt.profiling import profile as profiling
 from mstgt.profiling.frame_parts import NETWORK, draw_parts, main_products, profile_frame
 from mstgt.profiling.profile import measure_cost, time_rounds
-from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
@@ -31,7 +31,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def profile(network):
-    return profile_frame(TrackerEngine(network, CFG), seconds=0.0)
+    return profile_frame(TorchEngine(network, CFG), seconds=0.0)
 
 
 def test_the_parts_of_a_frame_have_the_flops_of_the_frame(network, profile):
@@ -52,7 +52,7 @@ def test_a_frame_computes_only_what_is_read(network):
 
 
 def test_the_product_is_that_of_all_tokens(network):
-    ways, flops = main_products(TrackerEngine(network, CFG))
+    ways, flops = main_products(TorchEngine(network, CFG))
     assert flops == 2 * 87 * 192 * 768
     results = [way() for way in ways.values()]
     assert all(result.shape == (1, 87, 768) for result in results)

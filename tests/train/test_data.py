@@ -20,7 +20,7 @@ from mstgt.geometry.boxes import xywh_to_cxcywh
 from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
 from mstgt.models.picture import to_input
-from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
 from mstgt.train.data.processing import CropSettings, Processing, boundary_jitter, jitter, min_search_factor
 from mstgt.train.data.sampler import CausalSampler, SampledFrames
@@ -353,8 +353,8 @@ def test_the_marked_template_is_that_of_tracking():
     """Loader and device in training, the engine in tracking: the same picture to a grey level."""
     seen = []
 
-    class Engine(TrackerEngine):
-        def start_batch(self, pictures):
+    class Engine(TorchEngine):
+        def init_state(self, pictures):
             seen.append(pictures)
 
     cfg = load_config("MSTGT", "MSTGT-demo-128", ["MODEL.TEMPLATE_MASK=0.6"])

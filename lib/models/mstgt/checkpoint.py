@@ -29,12 +29,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...utils.checkpoint_paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
 from .lite import LiteViT
 from .mstgt import MSTGT
 
-WEIGHTS_SUFFIX = ".safetensors"
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
 
 # published name -> ours; first match wins. MSPG and STPG are names of an earlier variant.

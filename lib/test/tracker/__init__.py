@@ -5,7 +5,10 @@
     box_xywh, score = tracker.update(image_rgb)
 """
 
+from .engine import Target, TrackerEngine, TrackerInputError
 from .load import find_checkpoint, load_engine, load_tracker
-from .tracker import Target, Tracker, TrackerEngine
+from .multi_tracker import MultiTracker
+from .tracker import Tracker
 
-__all__ = ["Target", "Tracker", "TrackerEngine", "find_checkpoint", "load_engine", "load_tracker"]
+__all__ = ["MultiTracker", "Target", "Tracker", "TrackerEngine", "TrackerInputError", "find_checkpoint", "load_engine",
+           "load_tracker"]

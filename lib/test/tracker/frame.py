@@ -1,10 +1,10 @@
-"""What happens to a frame on the device: pictures in, boxes out; as it is written, compiled, or as one CUDA graph.
+"""A frame's computation on the device: images in, boxes out; eager, compiled, or as one CUDA graph.
 
     step = FrameStep(network, window, mean, std, torch.float32)
-    answers, state = step(pictures, state)              # or compiled(step), or CudaGraphs(step): the same to call
+    rows, state = step(searches, state)                 # compiled(step) and CudaGraphs(step) are called the same way
 
-Compiling and recording fix the shapes; so batches are filled up to a power of two before (:func:`filled_batch`), and
-a batch that shrinks as its videos end costs few of them.
+Compiled and recorded steps have fixed shapes. Batches are therefore padded to a power of two first
+(:func:`pad_batch`), so that a batch that shrinks as its videos end needs few of them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ from ...models.mstgt import MSTGT, TrackState
 from ...models.picture import to_input
 
 Step = Callable[[torch.Tensor, TrackState], tuple[torch.Tensor, TrackState]]
-WARM_UP = 3  # runs before a recording, in which libraries choose their kernels and get their memory
+WARM_UP = 3  # runs before a recording, in which libraries select kernels and allocate memory
+
+
+def hann_window(grid: int) -> torch.Tensor:
+    """(grid, grid) outer product of 0.5 (1 - cos(2 pi k / (grid + 1))), k = 1 … grid."""
+    line = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
+    return torch.outer(line, line).float()
 
 
 class FrameStep(nn.Module):
-    """(B, S, S, 3) uint8 pictures and the state before -> (B, 5) cx, cy, w, h as shares of the picture, score; and
-    the state after. ``dtype`` is what the network computes in."""
+    """(B, S, S, 3) uint8 search crops and the state before -> (B, 5) cx, cy, w, h as fractions of the crop's side,
+    and score; and the state after. ``dtype`` is what the network computes in."""
 
     def __init__(self, network: MSTGT, window: torch.Tensor, mean: Sequence[float], std: Sequence[float],
                  dtype: torch.dtype):
@@ -33,49 +39,49 @@ class FrameStep(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, device=window.device))
         self.register_buffer("std", torch.tensor(std, device=window.device))
 
-    def forward(self, pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        prediction, state = self.network.forward_frame(self.input(pictures), state)
+    def forward(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        prediction, state = self.network.forward_frame(self.input(searches), state)
         boxes, scores = prediction.decode_boxes(self.window)
         return torch.cat([boxes, scores[:, None]], dim=1), state
 
-    def input(self, pictures: torch.Tensor) -> torch.Tensor:
+    def input(self, searches: torch.Tensor) -> torch.Tensor:
         """(B, S, S, 3) uint8 -> what the network takes."""
-        return to_input(pictures, self.mean, self.std).to(self.dtype)
+        return to_input(searches, self.mean, self.std).to(self.dtype)
 
 
 def compiled(step: FrameStep) -> Step:
-    """``step`` compiled by inductor, its weights as constants. The first call of every shape takes minutes."""
-    from torch._inductor import config  # only here: it takes its time
+    """``step`` compiled by inductor, with the weights as constants. The first call of every shape takes minutes."""
+    from torch._inductor import config  # imported here because it is slow to import
 
     fast = torch.compile(step, fullgraph=True, dynamic=False)
 
-    def call(pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        with config.patch(freezing=True):  # looked at when it compiles, which is in a call
-            return fast(pictures, state)
+    def call(searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        with config.patch(freezing=True):  # read when the step is compiled, which happens inside a call
+            return fast(searches, state)
 
     return call
 
 
 class CudaGraphs:
-    """Records ``step`` as a CUDA graph at the first call of every shape, and replays it from then on."""
+    """Records ``step`` as a CUDA graph at the first call of every shape and replays it from then on."""
 
     def __init__(self, step: Step):
         self.step = step
         self.records: dict[torch.Size, _Record] = {}
 
-    def __call__(self, pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        record = self.records.get(pictures.shape)
-        with torch.cuda.device(pictures.device):
+    def __call__(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        record = self.records.get(searches.shape)
+        with torch.cuda.device(searches.device):
             if record is None:
-                record = self.records[pictures.shape] = _Record(self.step, pictures, state)
-            return record.replay(pictures, state)
+                record = self.records[searches.shape] = _Record(self.step, searches, state)
+            return record.replay(searches, state)
 
 
 class _Record:
-    """A graph with the memory that it reads and writes."""
+    """A CUDA graph with the memory that it reads and writes."""
 
-    def __init__(self, step: Step, pictures: torch.Tensor, state: TrackState):
-        self.inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in (pictures, *state)]
+    def __init__(self, step: Step, searches: torch.Tensor, state: TrackState):
+        self.inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in (searches, *state)]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -84,21 +90,22 @@ class _Record:
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, stream=stream):
-            answers, after = step(self.inputs[0], TrackState(*self.inputs[1:]))
-        self.outputs = (answers, after.guidance)
+            rows, after = step(self.inputs[0], TrackState(*self.inputs[1:]))
+        self.outputs = (rows, after.guidance)
 
-    def replay(self, pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        for own, given in zip(self.inputs, (pictures, *state), strict=True):
+    def replay(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        for own, given in zip(self.inputs, (searches, *state), strict=True):
             own.copy_(given)
         self.graph.replay()
-        answers, guidance = (tensor.clone() for tensor in self.outputs)  # the next replay writes over them
-        return answers, state._replace(guidance=guidance)
+        # Clone: the next replay overwrites the graph's outputs.
+        rows, guidance = (tensor.clone() for tensor in self.outputs)
+        return rows, state._replace(guidance=guidance)
 
 
-def filled_batch(pictures: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+def pad_batch(searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
     """The batch with its last row repeated up to the next power of two."""
-    lacking = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
-    if not lacking:
-        return pictures, state
-    pictures, *tensors = (torch.cat([t, t[-1:].expand(lacking, *t.shape[1:])]) for t in (pictures, *state))
-    return pictures, TrackState(*tensors)
+    missing = (1 << (len(searches) - 1).bit_length()) - len(searches)
+    if not missing:
+        return searches, state
+    searches, *tensors = (torch.cat([t, t[-1:].expand(missing, *t.shape[1:])]) for t in (searches, *state))
+    return searches, TrackState(*tensors)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...config import SHIPPED, find_experiment, load_config, load_paths, script_name
-from ...models.mstgt import build_model
-from ...models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
-from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints, run_folder
+from ...utils.checkpoint_paths import WEIGHTS_SUFFIX, checkpoint_path, list_checkpoints, run_folder
 from ...utils.errors import UserError
-from .tracker import Tracker, TrackerEngine
+from .engine import TrackerEngine, TrackerInputError
+from .tracker import Tracker
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
@@ -26,6 +24,9 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     device      "cpu", "cuda", "cuda:1", …; default: a GPU where there is one
     speed       precision, compile, cuda_graph: those of :class:`TrackerEngine`
     """
+    if not isinstance(config, str):
+        raise TrackerInputError("load_tracker takes an experiment's name, such as 'MSTGT-nano-128', "
+                                f"not {config!r:.100}")
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
         checkpoint = find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir)
@@ -37,9 +38,17 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **s
 
     ``speed``: precision, compile, cuda_graph, as :class:`TrackerEngine` has them.
     """
+    import torch  # imported here, as below: other runtimes must not wait for it
+
+    from ...models.mstgt import build_model
+    from ...models.mstgt.checkpoint import load_network
+    from .torch_engine import TorchEngine
+
     network = build_model(cfg)
     load_network(network, checkpoint)
-    return TrackerEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
+    engine = TorchEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
+    engine.rebuild = partial(load_engine, cfg, checkpoint, device, **speed)
+    return engine
 
 
 def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:

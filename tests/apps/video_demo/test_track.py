@@ -10,7 +10,8 @@ from mstgt.apps.video_demo.source import open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, track
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
-from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker import Tracker
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 
@@ -107,7 +108,7 @@ def test_what_only_the_frames_can_tell(tracker):
 def test_with_the_network(film, box_of):
     torch.manual_seed(0)
     cfg = load_config("MSTGT", "MSTGT-nano-128", ["TEST.WIDEN_BELOW=0"])
-    tracker = Tracker(TrackerEngine(build_model(cfg), cfg))
+    tracker = Tracker(TorchEngine(build_model(cfg), cfg))
     with open_source(film) as source:
         seen = list(track(source, tracker, box_of(0), frames=4))
         with pytest.raises(UserError, match=r"frame 0: .*outside the picture of 160 x 120 px"):

@@ -10,7 +10,8 @@ from mstgt.config import load_config
 from mstgt.data.video import Video
 from mstgt.models.mstgt import build_model
 from mstgt.test.evaluation.batched import Track, track_videos
-from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker import Tracker
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
@@ -40,7 +41,7 @@ def video(name: str, count: int, seed: int = 0, broken: int | None = None, box=(
     return Video(name, Frames(seed, count, broken), boxes, np.ones(count, bool))
 
 
-class CountingEngine(TrackerEngine):
+class CountingEngine(TorchEngine):
     """Keeps how many videos were in each step."""
 
     def step(self, images, targets):
@@ -102,7 +103,7 @@ def test_names_are_asked_for_when_there_is_room():
             asked.append(name)
             yield name
 
-    run = track_videos(TrackerEngine(build_model(CFG), CFG), table.__getitem__, names(), 2)
+    run = track_videos(TorchEngine(build_model(CFG), CFG), table.__getitem__, names(), 2)
     assert next(run)[0] == "b" and asked == ["a", "b"]
     assert [name for name, _ in run] == ["c", "a"]
 

@@ -19,8 +19,9 @@ from torch.utils._pytree import tree_leaves
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.synthetic import synthetic_video
-from mstgt.test.tracker import Tracker, TrackerEngine
+from mstgt.test.tracker import Tracker
 from mstgt.test.tracker.frame import WARM_UP, CudaGraphs
+from mstgt.test.tracker.torch_engine import TorchEngine
 
 CFG = load_config("MSTGT", "MSTGT-nano-128")
 FRAMES = 6
@@ -90,8 +91,8 @@ def network():
     return build_model(CFG).eval()
 
 
-def engine_of_graphs(network) -> TrackerEngine:
-    engine = TrackerEngine(network, CFG)
+def engine_of_graphs(network) -> TorchEngine:
+    engine = TorchEngine(network, CFG)
     engine.run_frame, engine.fixed_shapes = CudaGraphs(engine.frame), True
     return engine
 
@@ -102,7 +103,7 @@ def clip(index: int) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def test_two_videos_that_take_turns_on_one_graph_keep_their_boxes(network):
-    graphs, plain = engine_of_graphs(network), TrackerEngine(network, CFG)
+    graphs, plain = engine_of_graphs(network), TorchEngine(network, CFG)
     clips = [clip(0), clip(1)]
     on_graph = [Tracker(graphs) for _ in clips]
     alone = [Tracker(plain) for _ in clips]
@@ -117,7 +118,7 @@ def test_two_videos_that_take_turns_on_one_graph_keep_their_boxes(network):
 
 
 def test_every_size_of_batch_has_its_graph(network):
-    graphs, plain = engine_of_graphs(network), TrackerEngine(network, CFG)
+    graphs, plain = engine_of_graphs(network), TorchEngine(network, CFG)
     images, box = clip(0)
     targets = [graphs.start(images[0], box + [0, 0, i, i]) for i in range(3)]
     for count, sizes in ((3, [4]), (2, [4, 2]), (3, [4, 2]), (1, [4, 2, 1])):

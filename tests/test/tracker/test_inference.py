@@ -19,8 +19,8 @@ from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
 from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
 from mstgt.synthetic import synthetic_video
-from mstgt.test.tracker import Tracker, TrackerEngine
-from mstgt.test.tracker.frame import FrameStep, filled_batch
+from mstgt.test.tracker import Tracker
+from mstgt.test.tracker.frame import FrameStep, pad_batch
 from mstgt.test.tracker.inference import (
     MANY_TOKENS,
     PackedLinear,
@@ -30,6 +30,7 @@ from mstgt.test.tracker.inference import (
     pack_linear,
     prepare,
 )
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
@@ -72,14 +73,14 @@ def boxes(tracker, clip) -> np.ndarray:
 
 
 def test_all_of_it_together_finds_the_boxes_of_the_plain_tracker(network, clip):
-    found, expected = boxes(Tracker(TrackerEngine(network, CFG)), clip), boxes(PlainTracker(network, CFG), clip)
+    found, expected = boxes(Tracker(TorchEngine(network, CFG)), clip), boxes(PlainTracker(network, CFG), clip)
     assert np.abs(found - expected).max() <= 1e-4
     assert np.abs(expected - expected[0]).max() > 1  # they do move
 
 
 def test_the_network_given_stays_as_it_is(network):
     before = {name: (id(tensor), tensor.clone()) for name, tensor in network.state_dict(keep_vars=True).items()}
-    TrackerEngine(network, CFG, precision="bf16")
+    TorchEngine(network, CFG, precision="bf16")
     after = network.state_dict(keep_vars=True)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name][1], after[name]) and after[name].dtype == before[name][1].dtype
@@ -162,7 +163,7 @@ def test_compiling_traces_the_whole_step_once_for_every_size_of_batch_and_keeps_
     small = MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8)
     video = synthetic_video(3, frames=4)
     clip = [video.frames.read(i) for i in range(4)], video.boxes_xywh[0]
-    engine = TrackerEngine(small, CFG, compile=True)
+    engine = TorchEngine(small, CFG, compile=True)
     engine.warm_up(4)
     assert traced == [[4], [2], [1]]
     found = boxes(Tracker(engine), clip)
@@ -170,23 +171,23 @@ def test_compiling_traces_the_whole_step_once_for_every_size_of_batch_and_keeps_
     for image in clip[0][1:]:
         targets = [target for target, _ in engine.step([image] * len(targets), targets)]
     assert len(traced) == 3
-    assert np.abs(found - boxes(Tracker(TrackerEngine(small, CFG)), clip)).max() <= 1e-4
+    assert np.abs(found - boxes(Tracker(TorchEngine(small, CFG)), clip)).max() <= 1e-4
 
 
 @pytest.mark.parametrize(("count", "filled"), [(1, 1), (2, 2), (3, 4), (5, 8), (8, 8)])
 def test_batches_of_fixed_sizes(count, filled):
     pictures = torch.arange(count)[:, None].repeat(1, 3)
     state = TrackState(*(pictures + 10 * i for i in range(3)))
-    wide, wide_state = filled_batch(pictures, state)
+    wide, wide_state = pad_batch(pictures, state)
     assert wide[:count].equal(pictures) and wide.shape == (filled, 3) and (wide[count:] == count - 1).all()
     assert all(a[:count].equal(b) and len(a) == filled for a, b in zip(wide_state, state, strict=True))
 
 
-def test_videos_in_a_filled_batch_keep_their_boxes(network, clip, monkeypatch):
+def test_videos_in_a_pad_batch_keep_their_boxes(network, clip, monkeypatch):
     """An engine of fixed shapes, with the step as it is."""
     monkeypatch.setattr("mstgt.test.tracker.tracker.compiled", lambda step: step)
     images, box = clip
-    plain, fixed = TrackerEngine(network, CFG), TrackerEngine(network, CFG, compile=True)
+    plain, fixed = TorchEngine(network, CFG), TorchEngine(network, CFG, compile=True)
     targets = [fixed.start(images[0], box + [0, 0, i, i]) for i in range(3)]
     together = fixed.step([images[1]] * 3, targets)
     assert len(together) == 3
@@ -200,14 +201,14 @@ def test_what_cannot_be_is_one_line(network):
     wrong = ({"precision": "fp8"}, "fp32"), ({"precision": "fp16"}, "bf16"), ({"cuda_graph": True}, "GPU")
     for options, words in wrong:
         with pytest.raises(UserError, match=words):
-            TrackerEngine(network, CFG, **options)
+            TorchEngine(network, CFG, **options)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize(("precision", "most_px"), [("fp32", 1e-4), ("bf16", 1e-4)])
 def test_a_cuda_graph_gives_the_boxes_of_its_kernels(network, clip, precision, most_px):
-    plain = TrackerEngine(network, CFG, "cuda", precision)
-    graph = TrackerEngine(network, CFG, "cuda", precision, cuda_graph=True)
+    plain = TorchEngine(network, CFG, "cuda", precision)
+    graph = TorchEngine(network, CFG, "cuda", precision, cuda_graph=True)
     one, other = Tracker(graph), Tracker(graph)
     images, box = clip
     one.init(images[0], box)

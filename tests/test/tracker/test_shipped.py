@@ -9,7 +9,8 @@ import torch
 from mstgt.config import load_config
 from mstgt.synthetic import live_synthetic
 from mstgt.test.analysis.metrics import iou
-from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine, load_tracker
+from mstgt.test.tracker import find_checkpoint, load_engine, load_tracker
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 from mstgt.utils.machine import is_fast_in
 
@@ -29,7 +30,7 @@ def render(count: int, seed: int, frames: int, difficulty: tuple[float, float]
     return [([video.frames.read(t) for t in range(frames)], video.boxes_xywh) for video in videos]
 
 
-def success_auc(engine: TrackerEngine | None, films) -> float:
+def success_auc(engine: TorchEngine | None, films) -> float:
     """Mean success AUC in %; ``None``: the first box kept."""
     targets = [engine.start(pictures[0], boxes[0]) for pictures, boxes in films] if engine else []
     found = [[boxes[0]] for _, boxes in films]

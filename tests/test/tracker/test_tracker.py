@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import Prediction, TrackState, build_model
-from mstgt.test.tracker import Tracker, TrackerEngine
-from mstgt.test.tracker.tracker import hann_window
+from mstgt.models.picture import mask_background
+from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
+from mstgt.test.tracker.engine import mask_template
+from mstgt.test.tracker.frame import hann_window
+from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
@@ -45,7 +51,7 @@ def lit(x: int, y: int, w: int, h: int) -> np.ndarray:
 
 
 def test_a_network_that_sees_well_gives_boxes_that_fit():
-    tracker = Tracker(TrackerEngine(Oracle(), CFG))
+    tracker = Tracker(TorchEngine(Oracle(), CFG))
     tracker.init(lit(100, 80, 30, 30), (100, 80, 30, 30))
     for t in range(1, 30):
         x, y = 100 + 4 * t, 80 + 2 * t
@@ -62,9 +68,9 @@ def test_window():
 
 
 @pytest.fixture(scope="module")
-def engine() -> TrackerEngine:
+def engine() -> TorchEngine:
     torch.manual_seed(0)
-    return TrackerEngine(build_model(CFG), CFG)
+    return TorchEngine(build_model(CFG), CFG)
 
 
 def test_boxes_stay_in_the_picture(engine):
@@ -119,7 +125,7 @@ def test_a_box_larger_than_the_picture(engine):
 def test_sizes_of_test_and_network_must_agree():
     cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.SEARCH_SIZE=256"])
     with pytest.raises(UserError, match="TEST.SEARCH_SIZE"):
-        TrackerEngine(build_model(cfg), cfg)
+        TorchEngine(build_model(cfg), cfg)
 
 
 class Doubter(Oracle):
@@ -132,7 +138,7 @@ class Doubter(Oracle):
 
 def test_the_search_region_widens_where_scores_are_low_and_narrows_again():
     cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.WIDEN_BELOW=0.4", "TEST.WIDEN_BY=1.5"])
-    sure, unsure = TrackerEngine(Oracle(), cfg), TrackerEngine(Doubter(), cfg)
+    sure, unsure = TorchEngine(Oracle(), cfg), TorchEngine(Doubter(), cfg)
     image = lit(100, 80, 30, 30)
     target, sides = sure.start(image, (100, 80, 30, 30)), []
     for engine in (*[unsure] * 4, *[sure] * 2):
@@ -140,3 +146,56 @@ def test_the_search_region_widens_where_scores_are_low_and_narrows_again():
         sides.append(engine.search_crop(target).side / np.sqrt(target.box_xywh[2:].prod()) / cfg.TEST.SEARCH_FACTOR)
     # mean scores 0.65, 0.475, 0.39, 0.34; then 0.62, 0.76
     assert np.array(sides).round(1).tolist() == [1.0, 1.0, 1.5, 1.5, 1.0, 1.0]
+
+
+def test_a_refused_init_leaves_no_target(engine):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, (100, 60, 30, 24))
+    with pytest.raises(ValueError, match="box"):
+        tracker.init(IMAGE, (500, 500, 10, 10))
+    with pytest.raises(TrackerInputError, match="init before update"):
+        tracker.update(IMAGE)
+
+
+def test_an_image_of_another_size_is_refused(engine):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, (100, 60, 30, 24))
+    with pytest.raises(ValueError, match="80 x 60 px.*160 x 120 px"):
+        tracker.update(IMAGE[::2, ::2].copy())
+    tracker.update(IMAGE)  # the target is still there
+
+
+@pytest.mark.parametrize("name", [3, None, b"MSTGT-nano-128"])
+def test_load_tracker_wants_a_name(name):
+    with pytest.raises(TrackerInputError, match="experiment's name"):
+        load_tracker(name)
+
+
+@pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
+def test_a_copied_tracker_goes_on_by_itself(engine, make_copy):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, (100, 60, 30, 24))
+    tracker.update(IMAGE)
+    twin = make_copy(tracker)
+    expected = [tracker.update(IMAGE)[0] for _ in range(3)]
+    assert np.array_equal([twin.update(IMAGE)[0] for _ in range(3)], expected)
+
+
+def test_an_engine_that_cannot_be_pickled_says_so(engine):
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(Tracker(engine))
+
+
+def test_a_loaded_tracker_can_be_pickled():
+    tracker = load_tracker("MSTGT-nano-128", device="cpu")
+    tracker.init(IMAGE, (100, 60, 30, 24))
+    twin = pickle.loads(pickle.dumps(tracker))
+    assert np.array_equal(twin.update(IMAGE)[0], tracker.update(IMAGE)[0])
+
+
+def test_the_template_mask_is_that_of_training():
+    rng = np.random.default_rng(1)
+    for strength in (0.0, 0.5, 0.6, 1.0):
+        box = np.array([0.49, 0.5, *rng.uniform(0.1, 0.9, 2)])
+        expected = mask_background(torch.from_numpy(IMAGE[:64, :64]), torch.from_numpy(box), strength).round().byte()
+        assert np.array_equal(mask_template(IMAGE[:64, :64], box, strength), expected.numpy())

@@ -1,0 +1,234 @@
+"""The part of tracking that all runtimes share: crop around the last box, run the network, map its box back.
+
+``TrackerEngine`` holds what all videos share (network, settings, device) and no state of any video. One call takes the
+next image of any number of unrelated videos. What executes the network is up to the subclass: PyTorch
+(:mod:`.torch_engine`), OpenVINO or onnxruntime (:mod:`mstgt.export`). This module must not import torch: with a
+converted network in the cache, a tracker starts without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ...geometry.boxes import check_box, clip_box, overlaps_image
+from ...geometry.crop import Crop
+from ...utils.errors import UserError
+
+MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which few images contain
+
+
+class TrackerInputError(UserError, ValueError):
+    """A call with arguments that the tracker cannot use, such as an image that is not uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target after a frame.
+
+    box_xywh    (4,) float64, in pixels of the image
+    state       the network's recurrent state, a batch of one, as the engine represents it
+    mean_score  running mean of the scores: 1 at the first frame, then every new score has weight one half
+    """
+
+    box_xywh: np.ndarray
+    state: Any
+    mean_score: float = 1.0
+
+
+class TrackerEngine(ABC):
+    """Maps images and targets to the next targets.
+
+    settings   the TEST section of the configuration
+    precision  what the network computes in: fp32, bf16 or fp16
+    backend    name of the runtime that executes the network
+    device     where the network runs, such as "cpu" or "cuda:0"
+    """
+
+    backend: str
+
+    def __init__(self, cfg: Any, device: str = "cpu", precision: str = "fp32"):
+        self.settings, self.device_name, self.precision = cfg.TEST, device, precision
+        self.template_mask_strength = cfg.MODEL.TEMPLATE_MASK
+        # How to build this engine again in another process; set by load_engine.
+        self.rebuild: Callable[[], TrackerEngine] | None = None
+
+    @abstractmethod
+    def init_state(self, templates: np.ndarray) -> Any:
+        """Template crops (B, T, T, 3) uint8 RGB -> the network's state before the first frame."""
+
+    @abstractmethod
+    def forward_frame(self, searches: np.ndarray, state: Any) -> tuple[list[list[float]], Any]:
+        """Search crops (B, S, S, 3) uint8 RGB and the state before -> B rows cx, cy, w, h, score; the state after.
+
+        Boxes are fractions of the crop's side, scores lie in (0, 1). The state that comes out shares no memory with
+        the one that goes in, nor with what the next call returns.
+        """
+
+    @abstractmethod
+    def cat_states(self, states: Sequence[Any]) -> Any:
+        """The states of single videos as one batch."""
+
+    @abstractmethod
+    def split_state(self, state: Any) -> list[Any]:
+        """The state of a batch as the states of its videos."""
+
+    @property
+    def pads_batches(self) -> bool:
+        """Whether batches are padded to a power of two because every new batch size costs a compilation."""
+        return False
+
+    def start(self, image: np.ndarray, box_xywh: Sequence[float] | np.ndarray) -> Target:
+        """The target in its first image, (H, W, 3) uint8 RGB, with the box as given.
+
+        Raises :class:`TrackerInputError` for another kind of array, and for a box that is not four finite numbers with
+        w, h > 0, or that lies outside the image.
+        """
+        check_image(image)
+        box = _checked_box(box_xywh)
+        height, width = image.shape[:2]
+        if not overlaps_image(box, width, height):
+            raise TrackerInputError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
+        crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
+        template = mask_template(crop.cut(image), crop.to_crop(box), self.template_mask_strength)
+        return Target(box, self.init_state(template[None]))
+
+    def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:
+        """Each target in its next image, and the score in (0, 1) of the grid cell that its box was read from.
+
+        The targets may belong to any videos, at any frame: they go through the network as one batch. Several targets
+        of one video are given the same image several times.
+        """
+        for image in images:
+            check_image(image)
+        crops = [self.search_crop(target) for target in targets]
+        searches = self._alloc_crops(len(crops))
+        for crop, image, out in zip(crops, images, searches, strict=True):
+            crop.cut(image, out=out)
+        states = [target.state for target in targets]
+        rows, state = self.forward_frame(searches, states[0] if len(states) == 1 else self.cat_states(states))
+        after = [state] if len(states) == 1 else self.split_state(state)
+        found = []
+        for image, crop, row, own_state, old in zip(images, crops, rows, after, targets, strict=True):
+            # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
+            if not np.isfinite(row).all():
+                raise UserError(f"the network answers {row}: its weights are damaged, or too large for "
+                                f"{self.precision}; take another checkpoint, or fp32")
+            height, width = image.shape[:2]
+            box = clip_box(crop.from_crop(np.array(row[:4])), width, height)
+            score = row[4]
+            found.append((Target(box, own_state, (old.mean_score + score) / 2), score))
+        return found
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Run the network once on a black image, for ``batch`` videos.
+
+        The first run allocates memory and selects, compiles or records kernels; after this call no frame pays for it.
+        An engine that pads batches is run for every smaller padded batch too, since videos end one by one.
+        """
+        image, box = np.zeros((64, 64, 3), np.uint8), np.array([16.0, 16, 32, 32])
+        target = self.start(image, box)
+        counts = [batch]
+        while self.pads_batches and counts[-1] > 1:
+            counts.append((counts[-1] + 1) // 2)
+        for count in counts:
+            self.step([image] * count, [target] * count)
+
+    def search_crop(self, target: Target) -> Crop:
+        """The region that the next step looks at: wider where the last scores were low."""
+        test = self.settings
+        factor = test.SEARCH_FACTOR
+        if target.mean_score < test.WIDEN_BELOW:
+            factor = factor * test.WIDEN_BY
+        return Crop.around(target.box_xywh, factor, test.SEARCH_SIZE)
+
+    def _alloc_crops(self, count: int) -> np.ndarray:
+        """Memory for ``count`` search crops."""
+        size = self.settings.SEARCH_SIZE
+        return np.empty((count, size, size, 3), np.uint8)
+
+    def __copy__(self) -> TrackerEngine:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrackerEngine:
+        # An engine never changes after it is built, so copies of a tracker share it instead of doubling the weights.
+        return self
+
+    def __reduce__(self) -> NoReturn | tuple[Any, ...]:
+        # Packed weights and compiled networks have no bytes that another process could read: it loads them again.
+        if self.rebuild is None:
+            raise TypeError(f"a {type(self).__name__} that was built from a network in memory cannot be pickled; "
+                            "one from load_tracker or load_engine can")
+        return _rebuild, (self.rebuild,)
+
+
+ArrayState = tuple[np.ndarray, ...]  # template, cue, guidance: TrackState as NumPy arrays
+
+
+class ArrayEngine(TrackerEngine):
+    """An engine whose states are tuples of NumPy arrays, first axis: the batch."""
+
+    def cat_states(self, states: Sequence[ArrayState]) -> ArrayState:
+        return tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
+
+    def split_state(self, state: ArrayState) -> list[ArrayState]:
+        count = len(state[0])
+        # Copies: a view would keep the whole batch's memory alive as long as one of its videos.
+        return [tuple(array[row : row + 1].copy() for array in state) for row in range(count)]
+
+
+def _rebuild(build: Callable[[], TrackerEngine]) -> TrackerEngine:
+    return build()
+
+
+def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float) -> np.ndarray:
+    """The template crop (S, S, 3) uint8 with everything outside the target's box blended with magenta.
+
+    box_cxcywh  fractions of the crop's side (:meth:`mstgt.geometry.crop.Crop.to_crop`)
+    strength    share of magenta outside the box, 0 to 1
+
+    Training does the same to batches (:func:`mstgt.models.picture.mask_background`).
+    """
+    if not strength:
+        return template
+    size = template.shape[0]
+    # Pixel u lies at u / S because the box's centre does: (S - 1) / 2 pixels are (S - 1) / (2 S) of the side.
+    positions = np.arange(size, dtype=np.float32) / np.float32(size)
+    x_inside = np.abs(positions - box_cxcywh[0]) <= box_cxcywh[2] / 2
+    y_inside = np.abs(positions - box_cxcywh[1]) <= box_cxcywh[3] / 2
+    inside = y_inside[:, None, None] & x_inside[None, :, None]
+    pixels = template.astype(np.float32)
+    blended = pixels + np.float32(strength) * (np.array(MASK_COLOR, np.float32) - pixels)
+    return np.round(np.where(inside, pixels, blended)).astype(np.uint8)
+
+
+def check_image(image: object) -> None:
+    """Raise :class:`TrackerInputError` unless ``image`` is an (H, W, 3) uint8 array."""
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+        return
+    what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise TrackerInputError(f"a picture is an (H, W, 3) uint8 RGB array, not {what}")
+
+
+def check_image_size(image: object, size: tuple[int, int]) -> None:
+    """Raise :class:`TrackerInputError` unless ``image`` is (H, W, 3) uint8 with ``size`` = (height, width).
+
+    Boxes are in pixels of the first image, so they mean nothing in an image of another size.
+    """
+    check_image(image)
+    assert isinstance(image, np.ndarray)
+    height, width = image.shape[:2]
+    if (height, width) != size:
+        raise TrackerInputError(f"this image is {width} x {height} px, the first one was {size[1]} x {size[0]} px; "
+                                "scale it to that size, or call init again")
+
+
+def _checked_box(box_xywh: object) -> np.ndarray:
+    try:
+        return check_box(box_xywh, "initial box")
+    except UserError as error:
+        raise TrackerInputError(str(error)) from error
