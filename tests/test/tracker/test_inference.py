@@ -183,9 +183,9 @@ def test_batches_of_fixed_sizes(count, filled):
     assert all(a[:count].equal(b) and len(a) == filled for a, b in zip(wide_state, state, strict=True))
 
 
-def test_videos_in_a_pad_batch_keep_their_boxes(network, clip, monkeypatch):
+def test_videos_in_a_padded_batch_keep_their_boxes(network, clip, monkeypatch):
     """An engine of fixed shapes, with the step as it is."""
-    monkeypatch.setattr("mstgt.test.tracker.tracker.compiled", lambda step: step)
+    monkeypatch.setattr("mstgt.test.tracker.torch_engine.compiled", lambda step: step)
     images, box = clip
     plain, fixed = TorchEngine(network, CFG), TorchEngine(network, CFG, compile=True)
     targets = [fixed.start(images[0], box + [0, 0, i, i]) for i in range(3)]

@@ -1,0 +1,114 @@
+"""Convert the network from PyTorch to OpenVINO's graphs.
+
+    convert_network(cfg, checkpoint, folder)
+
+writes ``init.xml`` (template crops -> template and cue tokens) and ``frame.xml`` (search crops and the state -> boxes,
+scores and the next guidance), each with its weights in fp32 in a ``.bin`` file. Crops are uint8 as they are cut:
+normalisation, the Hann window and the choice of the best cell are part of the graphs. The graphs take batches of any
+size. They come from ``torch.export``; before they are kept, their answers are compared with PyTorch's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..models.mstgt import TrackState, build_model
+from ..models.mstgt.checkpoint import load_network
+from ..test.tracker.frame import FrameStep, hann_window
+from ..utils.errors import UserError, one_line
+from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, import_openvino
+
+TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7
+MAX_BATCH = 1 << 16  # a bound for torch.export, which wants one
+
+
+class _InitState(nn.Module):
+    """(B, T, T, 3) uint8 template crops -> template (B, Nz, C) and cue (B, Nc, C) tokens.
+
+    The guidance before the first frame equals the template tokens: it is not an output of its own.
+    """
+
+    def __init__(self, frame: FrameStep):
+        super().__init__()
+        self.frame = frame
+
+    def forward(self, template: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self.frame.network.init_state(self.frame.input(template))
+        return state.template, state.cue
+
+
+class _ForwardFrame(nn.Module):
+    """(B, S, S, 3) uint8 search crops and the state -> (B, 5) cx, cy, w, h, score; the guidance after the frame."""
+
+    def __init__(self, frame: FrameStep):
+        super().__init__()
+        self.frame = frame
+
+    def forward(self, search: torch.Tensor, template: torch.Tensor, cue: torch.Tensor, guidance: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, state = self.frame(search, TrackState(template, cue, guidance))
+        return rows, state.guidance.clone()  # an output must not be an input itself
+
+
+@torch.no_grad()
+def convert_network(cfg: Any, checkpoint: str | Path, folder: Path) -> None:
+    """Write the graphs of ``checkpoint``, built as ``cfg`` says, to ``folder``.
+
+    Raises :class:`UserError` where OpenVINO cannot convert the network or gives other boxes than PyTorch.
+    """
+    network = build_model(cfg).eval().requires_grad_(False)
+    load_network(network, checkpoint)
+    frame = FrameStep(network, hann_window(network.grid), cfg.DATA.MEAN, cfg.DATA.STD, torch.float32).eval()
+    rng = np.random.default_rng(0)
+    # Two videos: tracing takes a size of 1 for a constant.
+    template, search = (torch.from_numpy(rng.integers(0, 256, (2, size, size, 3), np.uint8))
+                        for size in (network.template_size, network.search_size))
+    state = TrackState(*(tensor.clone() for tensor in network.init_state(frame.input(template))))
+    _convert(_InitState(frame), (template,), ("template",), folder / INIT_FILE)
+    _convert(_ForwardFrame(frame), (search, *state), FRAME_INPUTS, folder / FRAME_FILE)
+
+
+def _convert(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: Sequence[str], path: Path) -> None:
+    """Convert ``module``, compare it with PyTorch on ``example`` and write it."""
+    openvino = import_openvino()
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch.export and OpenVINO plan to deprecate
+            program = torch.export.export(module.eval(), example, dynamic_shapes=({0: batch},) * len(example))
+            model = openvino.convert_model(program)
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:
+        # Which of these an exporter raises for what it cannot convert depends on the versions of both packages.
+        reason = one_line((str(error).splitlines() or [type(error).__name__])[0])[:200]
+        raise UserError(f"OpenVINO {openvino.__version__} cannot convert this network ({reason}); "
+                        "take --backend torch") from error
+    for port, name in zip(model.inputs, inputs, strict=True):
+        port.get_tensor().set_names({name})
+    # Static shapes where there are some let OpenVINO plan its memory; the batch stays open.
+    model.reshape({port: [-1, *tensor.shape[1:]] for port, tensor in zip(model.inputs, example, strict=True)})
+    _compare(openvino, model, module, example)
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _compare(openvino: Any, model: Any, module: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
+    """Raise :class:`UserError` where the graph's answers for one video and for two are not PyTorch's."""
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for count in (1, 2):
+        inputs = tuple(tensor[:count].contiguous() for tensor in example)
+        found = compiled([tensor.numpy() for tensor in inputs]).to_tuple()
+        for own, expected in zip(found, module(*inputs), strict=True):
+            scale = max(1.0, float(expected.abs().max()))
+            difference = float(np.abs(own - expected.numpy()).max()) / scale
+            if not difference <= TOLERANCE:
+                raise UserError(f"OpenVINO's answers differ from PyTorch's by {difference:.2g}, more than "
+                                f"{TOLERANCE:g}; take --backend torch")
+
+

@@ -1,0 +1,204 @@
+"""Track with OpenVINO in place of PyTorch's network: faster on x86 CPUs, and ready without importing torch.
+
+    engine = load_openvino_engine(cfg, checkpoint)
+    tracker = Tracker(engine)
+
+The network is converted once for every checkpoint and configuration (:mod:`.openvino_convert`) and kept in the cache
+(:mod:`.runtime_cache`); later processes read it from there.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import logging
+import os
+import platform
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..config import flatten
+from ..test.tracker.engine import ArrayEngine, ArrayState
+from ..utils.errors import UserError, one_line, unknown_name
+from ..utils.files import file_sha256
+from .runtime_cache import CacheError, cached_entry, discard_entry
+
+FORMAT = "1"  # increase it when the graphs' inputs or outputs change
+PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+INIT_FILE, FRAME_FILE = "init.xml", "frame.xml"
+FRAME_INPUTS = ("search", "template", "cue", "guidance")
+_log = logging.getLogger(__name__)
+
+
+def is_openvino_available() -> bool:
+    """Whether OpenVINO is installed on an x86 CPU, for which it is the faster runtime."""
+    return platform.machine().lower() in ("x86_64", "amd64") and importlib.util.find_spec("openvino") is not None
+
+
+def import_openvino() -> ModuleType:
+    """The module ``openvino``. Raises :class:`UserError` with the command that installs it where it is missing."""
+    # Importing openvino sends usage data to its makers through openvino_telemetry, without asking. A tracker must not
+    # do that; where that package is missing, openvino goes on without it.
+    hides_telemetry = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
+    if hides_telemetry:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise UserError(f"OpenVINO cannot be used here ({one_line(error)}): run `python -m pip install openvino`, or "
+                        "take --backend torch") from error
+    finally:
+        if hides_telemetry:
+            sys.modules.pop("openvino_telemetry", None)
+
+
+class CompiledNetwork:
+    """A graph compiled for the CPU. It may be called from several threads: each call has an infer request of its own.
+
+    OpenVINO shares no buffers between requests, and a request that is done is used again.
+    """
+
+    def __init__(self, openvino: ModuleType, model: Any, config: dict[str, Any]):
+        self._compiled = openvino.Core().compile_model(model, "CPU", config)
+        self._requests: deque[Any] = deque()
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs as arrays of their own."""
+        try:
+            request = self._requests.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            # Inputs are read where they are. Outputs lie in the request's memory, which its next call overwrites.
+            found = request.infer(inputs, share_inputs=True, share_outputs=True)
+            return [array.copy() for array in found.to_tuple()]
+        finally:
+            self._requests.append(request)
+
+
+class OpenVinoEngine(ArrayEngine):
+    """A :class:`TrackerEngine` that runs the network of a cache entry. ``cfg`` gives TEST.*.
+
+    precision  fp32, or bf16 where the CPU has instructions for it
+    threads    how many threads compute one call; default: :func:`default_threads`
+
+    Raises ``RuntimeError`` from OpenVINO where the files are damaged.
+    """
+
+    backend = "openvino"
+
+    def __init__(self, folder: Path, cfg: Any, precision: str = "fp32", threads: int | None = None,
+                 keep_files: bool = True):
+        super().__init__(cfg, "cpu", precision)
+        if precision not in PRECISION_HINTS:
+            raise unknown_name("precision of OpenVINO", precision, PRECISION_HINTS)
+        openvino = import_openvino()
+        self.version: str = openvino.__version__
+        self.threads = threads or default_threads()
+        core = openvino.Core()
+        # Weights are mapped from the file unless it is about to be removed.
+        core.set_property({"ENABLE_MMAP": keep_files})
+        init, frame = (core.read_model(folder / name) for name in (INIT_FILE, FRAME_FILE))
+        # A graph for exactly one target is a tenth faster than one for any number of them.
+        single = frame.clone()
+        single.reshape({port: [1, *_static_shape(port)[1:]] for port in single.inputs})
+        self._openvino, self._any_batch = openvino, frame
+        self._compile_config = {
+            "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],  # left alone, it takes bf16 where the CPU has it
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": 1,
+            # A pinned thread waits for its core while another process has it, although the other core is free.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._init = CompiledNetwork(openvino, init, self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
+        self._single = CompiledNetwork(openvino, single, self._compile_config)
+
+    @functools.cached_property
+    def _batched(self) -> CompiledNetwork:
+        # Compiled when first needed: most programs track one target.
+        return CompiledNetwork(self._openvino, self._any_batch, self._compile_config)
+
+    def init_state(self, templates: np.ndarray) -> ArrayState:
+        template, cue = self._init([templates])
+        return template, cue, template.copy()
+
+    def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
+        run = self._single if len(searches) == 1 else self._batched
+        rows, guidance = run([searches, *state])
+        return rows.tolist(), (state[0], state[1], guidance)
+
+
+def _static_shape(port: Any) -> list[int]:
+    """The lengths of a port's axes; 0 for the batch, which is dynamic."""
+    return [axis.get_length() if axis.is_static else 0 for axis in port.partial_shape]
+
+
+def default_threads() -> int:
+    """How many threads compute one call: OMP_NUM_THREADS, else two where there are two cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp32", threads: int | None = None
+                         ) -> OpenVinoEngine:
+    """The engine of a checkpoint, converted when it is used for the first time.
+
+    Raises :class:`UserError` where OpenVINO is missing, cannot convert the network, or where its boxes would not be
+    PyTorch's.
+    """
+    if precision not in PRECISION_HINTS:
+        raise unknown_name("precision of OpenVINO", precision, PRECISION_HINTS)
+    version = import_openvino().__version__
+
+    def build(folder: Path) -> None:
+        from .openvino_convert import convert_network  # imported here: it needs torch, a cached network does not
+
+        _log.warning("preparing %s for OpenVINO, once; with --backend torch this is not needed", Path(checkpoint).name)
+        convert_network(cfg, checkpoint, folder)
+
+    made_from = {"format": FORMAT, "weights": file_sha256(checkpoint), "network": _network_settings(cfg),
+                 "code": _network_code(), "openvino": version}
+    try:
+        entry = cached_entry(made_from, build)
+    except CacheError as error:
+        # Without a cache it still works, at the price of a conversion in every process.
+        _log.warning("%s", error)
+        with tempfile.TemporaryDirectory() as folder:
+            build(Path(folder))
+            return OpenVinoEngine(Path(folder), cfg, precision, threads, keep_files=False)
+    try:
+        return OpenVinoEngine(entry, cfg, precision, threads)
+    except RuntimeError as error:
+        _log.warning("%s is damaged (%s); preparing it again", entry, one_line(error)[:200])
+        discard_entry(entry)
+        return OpenVinoEngine(cached_entry(made_from, build), cfg, precision, threads)
+
+
+def _network_settings(cfg: Any) -> str:
+    """The settings that the converted graphs depend on, as text."""
+    relevant = ("MODEL.", "DATA.MEAN", "DATA.STD", "DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "TEST.TEMPLATE_SIZE",
+                "TEST.SEARCH_SIZE")
+    return repr(sorted((key, value) for key, value in flatten(cfg).items() if key.startswith(relevant)))
+
+
+@functools.cache
+def _network_code() -> str:
+    """A hash of the source files that the graphs are made by: a changed network is converted again."""
+    package = Path(__file__).resolve().parents[1]
+    files = [*(package / "models").rglob("*.py"), package / "test/tracker/frame.py",
+             package / "export/openvino_convert.py"]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
