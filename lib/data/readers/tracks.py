@@ -73,4 +73,4 @@ def _read(store: FrameStore, kept: Arrays, rows: dict[str, int], video: str) -> 
     part = slice(first, first + int(kept["lengths"][rows[video]]))
     boxes = kept["boxes_xywh"][part].astype(np.float64)
     return make_video(video, store, tuple(kept["keys"][part].tolist()), boxes,
-                         absent=np.isnan(boxes).any(axis=1), object_class=_class_of(kept, rows, video))
+                         absent=np.asarray(np.isnan(boxes).any(axis=1)), object_class=_class_of(kept, rows, video))

@@ -118,8 +118,7 @@ def read_voc_boxes(file: Path) -> list[tuple[str, tuple[float, float, float, flo
     try:
         found = []
         for item in parse_xml(file.read_bytes(), str(file)).iter("object"):
-            box = item.find("bndbox")
-            x0, y0, x1, y1 = (float(box.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
+            x0, y0, x1, y1 = (float(item.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax"))
             found.append((item.findtext("name") or "object", (x0, y0, x1, y1)))
         return found
     except (OSError, ElementTree.ParseError, *_FAULTS) as error:

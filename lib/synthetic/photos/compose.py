@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 SIZES_WH = ((320, 320), (352, 288), (400, 300), (300, 360), (320, 240))
 SCENE_SHARE = 0.25  # of samples whose target stays in its own photograph or video
 MAX_SCENE_SIDE = 400  # px
+LARGE_SHARE = 0.5  # of the image's short side, from which a target is large
 MAX_OTHERS = 5  # pasted objects beside the target
 MAX_ENLARGED = 2.6  # factor by which a target is enlarged at most
 FILE_QUALITY = (85, 96)  # JPEG quality of undegraded images
@@ -96,6 +97,8 @@ def _scene(rng: Rng, seed_key: tuple[int, ...], frames: int, material: Material,
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     views = _scene_views(rng, scene, frames, size_wh)
     size = float(np.sqrt(np.prod(np.ptp(scene.outlines[0], axis=0)))) * scale
+    if size > LARGE_SHARE * min(size_wh) and rng.random() < 0.7:  # hardly anything else would be in view
+        return _composite(rng, seed_key, frames, material)
     front: list[PastedObject] = []
     if rng.random() < 0.4 and size >= MIN_PX:
         centres = [_centre(view, scene.outlines[i % len(scene.outlines)]) for i, view in enumerate(views)]
@@ -196,9 +199,10 @@ def _leaving(rng: Rng, target: PastedObject, size_wh: tuple[int, int]) -> Pasted
     frame = int(rng.integers(1, len(target.poses)))
     pose = target.poses[frame]
     beyond = float(rng.uniform(-0.25, 0.9)) * pose.size
-    moved = [{"x": -beyond}, {"x": size_wh[0] + beyond}, {"y": -beyond}, {"y": size_wh[1] + beyond}]
+    places = [(-beyond, pose.y), (size_wh[0] + beyond, pose.y), (pose.x, -beyond), (pose.x, size_wh[1] + beyond)]
+    x, y = places[int(rng.integers(4))]
     poses = list(target.poses)
-    poses[frame] = replace(pose, **moved[int(rng.integers(4))])
+    poses[frame] = replace(pose, x=x, y=y)
     return replace(target, poses=poses)
 
 

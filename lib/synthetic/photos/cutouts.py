@@ -59,7 +59,7 @@ def _read_cutout(path: str) -> tuple[np.ndarray, np.ndarray]:
     if image is None:
         raise UserError(f"cannot decode image {path}: not an image, or cut short")
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = np.right_shift(image.astype(np.uint16), 8).astype(np.uint8)
     if image.ndim != 3 or image.shape[2] != 4:
         raise UserError(f"{path}: the file has no alpha; save the cut-out as PNG with transparency, or remove it")
     rgb, alpha = cv2.cvtColor(image, cv2.COLOR_BGRA2RGB), image[:, :, 3]

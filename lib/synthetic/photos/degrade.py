@@ -91,7 +91,7 @@ class Degradation:
             image = self._noisy(image, frame, seed_key)
         if compress and self.quality[frame] < 95:
             code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(self.quality[frame])])[1]
-            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
         return image
 
     def _noisy(self, image: np.ndarray, frame: int, seed_key: tuple[int, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -33,6 +34,8 @@ from .mask_videos import MaskVideos, video_folders
 from .photographs import Backgrounds, PhotographObjects, photograph_folder
 from .source import ObjectSource
 from .tiny_imagenet import TinyImageNet
+
+Item = TypeVar("Item")
 
 MAX_DEPTH = 2  # levels of folders that are searched for material
 TILE_PX = (64, 150)  # smallest and largest side of a mosaic's tiles
@@ -70,7 +73,8 @@ class Material:
         annotated = [s.backgrounds for s in self.sources if isinstance(s, PhotographObjects)]
         videos = [s for s in self.sources if isinstance(s, MaskVideos)]
         tiles = [s for s in self.sources if isinstance(s, TinyImageNet)]
-        present = {"photographs": self.backgrounds, "annotated": annotated, "mosaic": tiles, "video": videos}
+        present: dict[str, list[Any]] = {"photographs": self.backgrounds, "annotated": annotated, "mosaic": tiles,
+                                         "video": videos}
         kinds = [kind for kind in BACKGROUND_WEIGHTS if present.get(kind, True)]
         kind = _weighted(rng, kinds, [BACKGROUND_WEIGHTS[kind] for kind in kinds])
         if kind == "gradient":
@@ -82,7 +86,8 @@ class Material:
         return chosen.background(frames, rng) if kind == "video" else [chosen.image(rng)]
 
 
-def _weighted(rng: Rng, items: list, weights: list[float]):
+def _weighted(rng: Rng, items: list[Item], weights: list[float]) -> Item:
+    """Draw an item with a probability in proportion to its weight."""
     shares = np.array(weights) / sum(weights)
     return items[int(rng.choice(len(items), p=shares))]
 

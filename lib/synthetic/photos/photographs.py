@@ -111,13 +111,15 @@ class PhotographObjects(ObjectSource):
         item = self.objects[number]
         image, scale = cached_image(item.path)
         mask = _mask(item, image.shape[:2], scale)
-        outline = None if mask is None else hull_of(mask > 127)
-        if outline is None:
-            x0, y0, x1, y1 = np.array(item.box_xyxy) * scale
-            outline = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-            mask = np.zeros(image.shape[:2], np.uint8)
-            mask[int(y0):int(np.ceil(y1)), int(x0):int(np.ceil(x1))] = 255
-        return Scene([image], [mask], [outline])
+        if mask is not None:
+            outline = hull_of(mask > 127)
+            if outline is not None:
+                return Scene([image], [mask], [outline])
+        # only the box is known: it stands for the mask
+        x0, y0, x1, y1 = np.array(item.box_xyxy) * scale
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[int(y0):int(np.ceil(y1)), int(x0):int(np.ceil(x1))] = 255
+        return Scene([image], [mask], [np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])])
 
 
 def _is_large(box_xyxy: tuple[float, float, float, float]) -> bool:

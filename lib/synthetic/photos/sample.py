@@ -98,7 +98,7 @@ class PhotoSample:
         """Return the box (x, y, w, h), the visible share, and whether the image border cuts the target."""
         whole, mask, roi, area = self._silhouette(frame)
         inside = np.clip(whole, 0, (*self.size_wh, *self.size_wh))
-        if mask is None or (inside[2:] - inside[:2]).min() < 1:
+        if mask is None or roi is None or (inside[2:] - inside[:2]).min() < 1:
             return np.zeros(4), 0.0, False
         for item in self.front:
             mask[item.placed(frame).silhouette(roi) > 127] = 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import runpy
 import shutil
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -94,3 +97,15 @@ def test_the_spec_file_names_the_material(material, tmp_path):
     write_set(tmp_path / "set", PhotoSetSpec({"train": 1, "val": 0}, 2, 9, (str(material),)))
     kept = json.loads((tmp_path / "set" / SPEC_FILE).read_text())
     assert kept["folders"] == [str(material)] and kept["seed"] == 9
+
+
+def test_the_program_writes_a_set_and_continues_one(material, tmp_path, monkeypatch, capsys):
+    program = Path(__file__).resolve().parents[3] / "tracking" / "make_photos.py"
+    arguments = [str(program), str(material), "--out", str(tmp_path / "set"), "--train", "2", "--val", "1", "--workers",
+                 "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(program))["main"]()
+    runpy.run_path(str(program))["main"]()
+    first, second = capsys.readouterr().out.splitlines()
+    assert "3 samples written" in first and "0 samples written" in second
+    assert (tmp_path / "set" / "val" / "list.txt").read_text() == "PHOTO_Val_000001\n"
