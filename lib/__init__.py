@@ -20,7 +20,13 @@
     visualize  everything that draws
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# OpenCV refuses larger images before it decodes them. It reads the limits when it is loaded, so they are set first.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_WIDTH", "32766")
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_HEIGHT", "32766")
 
 if TYPE_CHECKING:
     from .test.tracker import MultiTracker, Tracker, load_tracker

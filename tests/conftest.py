@@ -11,6 +11,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import mstgt  # noqa: F401, I001, before OpenCV is loaded, which takes its limits from the environment
+
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 torch.set_num_threads(1)

@@ -13,14 +13,16 @@ The pixels of both ways are the same but for one thing: where a JPEG holds its c
 asked for, their pixels are doubled here and interpolated by OpenCV. In crops of real videos that makes 0.3 to 0.8 of
 255 levels (root of the mean square, no bias); it saves 3 % of a sample's time.
 
-What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MAX_PIXELS`` and ``MAX_SIDE``, which the header says before
-anything is decoded. Grey, palette and CMYK images become RGB, 16 bits become 8, alpha is dropped, and of an animation
-the first image is taken. A rotation written into EXIF is not applied: boxes are annotated on the pixels as they are
-stored. TIFF is the exception, which OpenCV may turn.
+What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MAX_PIXELS`` and ``MAX_SIDE``. The size is checked before
+anything is decoded: of a JPEG by simplejpeg, of the other kinds by OpenCV, which gets the limits from environment
+variables when it is loaded (``mstgt/__init__.py`` sets them). Grey, palette and CMYK images become RGB, 16 bits become
+8, alpha is dropped, and of an animation the first image is taken. A rotation written into EXIF is not applied: boxes
+are annotated on the pixels as they are stored. TIFF is the exception, which OpenCV may turn.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import cv2
@@ -28,15 +30,16 @@ import numpy as np
 import simplejpeg
 
 from ..utils.errors import UserError
-from .image_header import picture_size
 
-MAX_PIXELS = 1 << 26  # of an image: 8192 x 8192, twice 8K; 0.2 GB decoded
-MAX_SIDE = 32_766  # px, what OpenCV can warp
+# 8192 x 8192, twice 8K, which is 0.2 GB when decoded; and the longest side that OpenCV can warp.
+MAX_PIXELS = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"])
+MAX_SIDE = int(os.environ["OPENCV_IO_MAX_IMAGE_WIDTH"])
 
 _REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
             8: cv2.IMREAD_REDUCED_COLOR_8}
 _FRAME_MARKERS, _SCAN_MARKER, _END = (0xC0, 0xC1), 0xDA, b"\xff\xd9"  # C0, C1: sequential, Huffman coded
 _JPEG = b"\xff\xd8\xff"
+_OTHER_KINDS = (b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # WebP, TIFF, BigTIFF
 _MIN_SIDE = 16  # px, from which the reductions of an image have different sizes
 
 
@@ -46,20 +49,31 @@ def decode_image(data: bytes, where: str, reduce: int = 1, rows: int | None = No
     reduce  in {1, 2, 4, 8}: by how much both sides shrink, rounded up
     rows    how many of the image's first rows are wanted, in pixels before reducing (at least 1); None: all
     """
-    _refuse_bomb(data, where)
+    _check_kind_and_size(data, where)
     image = None if rows is None else _decode_top(data, reduce, rows)
     if image is None:
         image = _decode_whole(data, where, reduce)
     return image if rows is None else image[:-(-rows // reduce)]
 
 
-def _refuse_bomb(data: bytes, where: str) -> None:
-    size = picture_size(data)
-    if size is None:
+def _check_kind_and_size(data: bytes, where: str) -> None:
+    """Raise :class:`UserError` for an unknown kind, and for a JPEG whose header gives a size beyond the limits.
+
+    A file of a few bytes can claim to be huge; the claim must be refused before memory is reserved for the pixels.
+    """
+    if data.startswith(_JPEG):
+        try:
+            height, width = simplejpeg.decode_jpeg_header(data, strict=False)[:2]
+        except (ValueError, KeyError) as error:  # KeyError: a colour space that it does not know
+            raise UserError(f"cannot decode image {where}: not an image, or cut short") from error
+        if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
+            raise _too_large(where)
+    elif not data.startswith(_OTHER_KINDS):
         raise UserError(f"cannot decode image {where}: no JPEG, PNG, BMP, WebP or TIFF, or cut short")
-    if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
-        raise UserError(f"image {where} is refused: its header says {size[0]} x {size[1]} px, and the limit is "
-                        f"{MAX_PIXELS} px and {MAX_SIDE} a side")
+
+
+def _too_large(where: str) -> UserError:
+    return UserError(f"image {where} is refused: it is larger than {MAX_PIXELS} px or than {MAX_SIDE} px a side")
 
 
 def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
@@ -68,6 +82,8 @@ def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            raise _too_large(where) from error
         raise UserError(f"cannot decode image {where}: {error.err}") from error
     if image is None:
         raise UserError(f"cannot decode image {where}: not an image, or cut short")

@@ -1,6 +1,6 @@
 """What start-up needs to know of a set, kept between runs, so that 10 000 annotation files are parsed once.
 
-    videos = indexed(videos, root)      # the same set with class_of, difficulty_of, lengths and visible_counts
+    videos = indexed(videos, root)      # the same set with class_of and difficulty_of
 
 The facts lie in ``<root>/../.mstgt_index/<root>-<set>.npz``; where that cannot be written, in the user's cache folder.
 They hold as long as the files do: each video goes with a digest of the sizes and times of its files (for an archive, of
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 FOLDER = ".mstgt_index"
 FORMAT = 2  # to be raised when readers come to see other facts in the same files
-_FACTS = {"lengths": "i1", "visible_counts": "i1", "classes": "U1", "difficulties": "f1"}
+_FACTS = {"classes": "U1", "difficulties": "f1"}
 
 
 def indexed(videos: VideoSet, root: Path) -> VideoSet:
@@ -49,8 +49,7 @@ def indexed(videos: VideoSet, root: Path) -> VideoSet:
     classes = dict(zip(videos.video_names, facts["classes"].tolist(), strict=True))
     difficulties = dict(zip(videos.video_names, facts["difficulties"].tolist(), strict=True))
     rated = not np.isnan(facts["difficulties"]).all()
-    return replace(videos, lengths=facts["lengths"], visible_counts=facts["visible_counts"],
-                   class_of=partial(_class_of, classes) if any(classes.values()) else None,
+    return replace(videos, class_of=partial(_class_of, classes) if any(classes.values()) else None,
                    difficulty_of=partial(_difficulty_of, difficulties) if rated else None)
 
 
@@ -104,12 +103,10 @@ def _collect(videos: VideoSet, fingerprints: np.ndarray, old: Arrays | None) -> 
                 found.append(kept[rows[state]])
                 continue
             video = videos.load(name)
-            found.append((len(video), int(video.visible.sum()), video.object_class or "",
-                          np.nan if video.difficulty is None else video.difficulty))
+            found.append((video.object_class or "", np.nan if video.difficulty is None else video.difficulty))
             bar.update()
-    lengths, visible_counts, classes, difficulties = zip(*found, strict=True) if found else [()] * 4
-    return {"lengths": np.array(lengths, np.int64), "visible_counts": np.array(visible_counts, np.int64),
-            "classes": np.array(classes, np.str_), "difficulties": np.array(difficulties, np.float64)}
+    classes, difficulties = zip(*found, strict=True) if found else ((), ())
+    return {"classes": np.array(classes, np.str_), "difficulties": np.array(difficulties, np.float64)}
 
 
 def _class_of(classes: dict[str, str], name: str) -> str | None:

@@ -105,8 +105,6 @@ class VideoSet:
     missing: tuple[str, ...] = ()
     difficulty_of: Callable[[str], float | None] | None = field(default=None, repr=False)
     class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
-    lengths: np.ndarray | None = field(default=None, repr=False, compare=False)
-    visible_counts: np.ndarray | None = field(default=None, repr=False, compare=False)
     fingerprint: Callable[[str], Hashable] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -58,8 +58,3 @@ def clip_box(box_xywh: np.ndarray, width: int, height: int, margin: float = CLIP
 def xywh_to_cxcywh(box_xywh: np.ndarray) -> np.ndarray:
     """(..., 4) top-left format -> centre format."""
     return np.concatenate([box_xywh[..., :2] + box_xywh[..., 2:] / 2, box_xywh[..., 2:]], axis=-1)
-
-
-def cxcywh_to_xywh(box_cxcywh: np.ndarray) -> np.ndarray:
-    """(..., 4) centre format -> top-left format."""
-    return np.concatenate([box_cxcywh[..., :2] - box_cxcywh[..., 2:] / 2, box_cxcywh[..., 2:]], axis=-1)

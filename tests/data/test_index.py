@@ -56,8 +56,8 @@ def open_indexed(root):
 
 
 def facts(videos):
-    return [(name, videos.class_of(name), videos.difficulty_of(name), int(length), int(visible))
-            for name, length, visible in zip(videos.video_names, videos.lengths, videos.visible_counts, strict=True)]
+    return [(video.name, videos.class_of(video.name), videos.difficulty_of(video.name), len(video),
+             int(video.visible.sum())) for video in videos]
 
 
 FACTS = [("a", None, None, 2, 1), ("b", "class b", 0.1, 3, 2), ("c", "class c", 0.2, 4, 3)]
@@ -105,7 +105,7 @@ def test_videos_come_and_go(root):
     (root / "train" / "a").rename(root / "train" / "d")
     videos, parsed = open_indexed(root)
     assert parsed == ["d"] and videos.video_names == ("b", "c", "d") and facts(videos)[:2] == FACTS[1:]
-    assert videos.lengths.tolist() == [3, 4, 2]
+    assert [len(video) for video in videos] == [3, 4, 2]
 
 
 def test_a_repacked_archive_is_noticed(root):
@@ -114,7 +114,7 @@ def test_a_repacked_archive_is_noticed(root):
     assert facts(open_indexed(archive)[0]) == FACTS
     add_frame(root / "train" / "b")
     pack(root, archive, overwrite=True)
-    assert open_indexed(archive)[0].lengths.tolist() == [2, 4, 4]
+    assert [len(video) for video in open_indexed(archive)[0]] == [2, 4, 4]
 
 
 @pytest.mark.parametrize("damage", [

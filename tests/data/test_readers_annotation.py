@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mstgt.data.readers.annotation import boxes_from_rows, fit_rows, parse_flags, parse_rows
@@ -69,3 +69,63 @@ def test_fit_rows_cuts_and_fills():
     assert fit_rows(values, 2).shape == (2, 4)
     fitted = fit_rows(values, 5)
     assert np.isnan(fitted[3:]).all() and (fitted[:3] == 1).all()
+
+
+texts = st.lists(st.sampled_from([*"0123456789", "1", "2.5", ".", "-", "+", "e", ",", ",", ",", " ", "\t", "\n", "\n",
+                                  ", ", "\r\n", "nan", "inf", "_", "x", "9007199254740993", "1e5", "0.1", ";"]),
+                 max_size=40).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+@example("5-3,.,1,2")
+@example("1,2\n3,,4\n")
+@example("1 2  3\n1 2 3 4\n1  2\n")
+@example("99999999999999999999,1\n")
+@example("1.2.3,4\n")
+@example("1,-\n")
+@example("1,-.\n2,3")
+def test_what_is_read_is_what_float_gives_and_the_rest_is_named(text):
+    try:
+        rows = parse_rows(text.encode(), "f", tuple(range(1, 41)))
+    except UserError as error:
+        assert str(error).startswith("f")
+        return
+    assume(text.strip())
+    lines = [line.replace(",", " ").replace(";", " ").split() for line in text.rstrip().splitlines()]
+    np.testing.assert_array_equal(rows.reshape(len(lines), -1), np.array(lines, float).reshape(len(lines), -1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15), min_size=4,
+                max_size=40), st.sampled_from(["{!r}", "{:.4f}", "{:.0f}", "{:.17g}", "{:.10f}"]))
+def test_every_number_is_the_nearest_one(values, form):
+    tokens = [form.format(v) for v in values[: len(values) // 4 * 4]]
+    data = "".join(",".join(tokens[i : i + 4]) + "\n" for i in range(0, len(tokens), 4)).encode()
+    assert parse_rows(data, "f").ravel().tolist() == [float(t) for t in tokens]
+
+
+@pytest.mark.parametrize("token", [
+    "0.50000000000000011102", "9007199254740993", "9007.199254740993", "1.0000000000000001110", "450359962737049.75",
+    "4503599627370497.5", "0.99999999999999994449", "99999999999999994.4", "100000000000000008"])
+def test_numbers_half_way_between_two_floats(token):
+    assert parse_rows(f"{token},1\n".encode(), "f", (2,))[0, 0] == float(token)
+
+
+def test_semicolons_and_a_header_line():
+    np.testing.assert_array_equal(parse_rows(b"1;2;3;4\n5; 6;7;8\n", "f"), [[1, 2, 3, 4], [5, 6, 7, 8]])
+    with pytest.raises(UserError, match="f, line 1: both commas and semicolons"):
+        parse_rows(b"1,5;2,5;3,0;4,0\n", "f")
+    rows = parse_rows(b"x;y;w;h\n1;2;3;4\n", "f", header=True)
+    np.testing.assert_array_equal(rows, [[1, 2, 3, 4]])
+    with pytest.raises(UserError, match="f, line 3: "):
+        parse_rows(b"x,y,w,h\n1,2,3,4\n1,2,3\n", "f", header=True)
+    with pytest.raises(UserError, match="f, line 1: 'x' is not"):
+        parse_rows(b"x,y,w,h\n1,2,3,4\n", "f")
+
+
+def test_single_digits():
+    assert parse_flags(b"0,1,0\n", "f").tolist() == parse_flags(b"0\n1\n0", "f").tolist() == [0, 1, 0]
+    for data in (b"0,,1", b"a"):
+        with pytest.raises(UserError):
+            parse_flags(data, "f")

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import functools
 import io
-import os
-import random
-import struct
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from mstgt.data import index
-from mstgt.data.packing import pack
-from mstgt.data.stores import LmdbStore, ZipStore, lmdb_store
+from mstgt.data.stores import ZipStore
 from mstgt.data.stores.directory import Directory, DirectoryStore
 from mstgt.data.stores.lmdb_store import read_directory, write_directory
 from mstgt.test.analysis import cache
 from mstgt.test.analysis.score import VideoScore
 from mstgt.utils.arrays import ArraysError, load_arrays
 from mstgt.utils.errors import UserError
-from tests.fuzz.target import ROWS, Target, jpeg, put
+from tests.fuzz.target import ROWS, Target, jpeg
 
 
 @functools.cache
@@ -80,8 +75,7 @@ def _facts(data: bytes, at: Path) -> None:
 
 @functools.cache
 def _some_facts() -> tuple[bytes, ...]:
-    return (_npz(states=np.array([1, 2], np.uint64), format=np.array(index.FORMAT), lengths=np.array([3, 4]),
-                 visible_counts=np.array([3, 4]), classes=np.array(["cup", "dog"]),
+    return (_npz(states=np.array([1, 2], np.uint64), format=np.array(index.FORMAT), classes=np.array(["cup", "dog"]),
                  difficulties=np.array([0.5, np.nan])),)
 
 
@@ -108,45 +102,7 @@ def _some_directory() -> tuple[bytes, ...]:
     return (write_directory(Directory.of(["a/1.jpg", "a/2.jpg", "list.txt"])[0], np.arange(3)),)
 
 
-@functools.cache
-def _lmdbs() -> tuple[bytes, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        files = {f"v{n % 3}/{n:0120d}.jpg": jpeg() * (1 + n % 2 * 4) for n in range(90)}
-        put(Path(folder, "set"), files)
-        pack(Path(folder, "set"), Path(folder, "set.lmdb"))
-        return (Path(folder, "set.lmdb").read_bytes(),)
-
-
-def _lmdb(data: bytes, at: Path) -> None:
-    handle, name = tempfile.mkstemp(".lmdb", "set", at)  # never a file that is mapped already
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    try:
-        _read_all(LmdbStore(name), "set")
-    finally:
-        while lmdb_store._open:
-            lmdb_store._open.popitem()[1][1].close()
-        os.unlink(name)
-
-
-def _lmdb_tree(rng: random.Random) -> bytes:
-    """Numbers of the heads, of the tree's pages and of their nodes are others."""
-    data = bytearray(_lmdbs()[0])
-    size = struct.unpack_from("<I", data, 40)[0]
-    pages = [at for at in range(2 * size, len(data), size) if struct.unpack_from("<H", data, at + 10)[0] in (1, 2)]
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        page = rng.choice(pages)
-        node = page + struct.unpack_from("<H", data, page + 16 + 2 * rng.randrange(2))[0] % (size - 8)
-        at = rng.choice((rng.choice((0, size)) + 2 * rng.randrange(76), page + 2 * rng.randrange(12),
-                         node + 2 * rng.randrange(4), node + 8 + data[node + 6] + 2 * rng.randrange(4)))
-        width = rng.choice((1, 2, 4))
-        if at + width <= len(data):
-            data[at:at + width] = rng.choice((0, 1, 2, 4, 0xFF, 1 << rng.randrange(8))).to_bytes(width, "little")
-    return bytes(data)
-
-
 TARGETS: dict[str, Target] = {
-    "lmdb": Target(_lmdbs, _lmdb, "set", _lmdb_tree),
     "zip": Target(_zips, _zip, "set.zip"),
     "npz": Target(_some_arrays, _arrays, "x.npz"),
     "index": Target(_some_facts, _facts, ""),  # damaged ones are made again

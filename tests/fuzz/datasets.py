@@ -11,7 +11,6 @@ from mstgt.data.readers.coco import coco
 from mstgt.data.readers.folder import folder
 from mstgt.data.readers.got10k import got10k_folder, read_meta
 from mstgt.data.readers.imagenet_vid import imagenet_vid
-from mstgt.data.readers.plain_rows import plain_digits, plain_rows
 from mstgt.data.readers.trackingnet import trackingnet_train
 from mstgt.data.readers.vot import vot
 from mstgt.data.store import FolderStore
@@ -35,16 +34,12 @@ XML = ("<annotation><object><trackid>{0}</trackid><name>n02084071</name><bndbox>
 
 def _rows(data: bytes, _folder: Path) -> None:
     columns = (1, 4, 6, 8)
-    quick = plain_rows(data)
-    if quick is not None and quick.shape[1] in columns:  # the two ways give the same numbers
-        np.testing.assert_array_equal(quick, annotation._careful_rows(data, "f", columns))
     rows = annotation.parse_rows(data, "the file", columns)
     assert rows.shape[1] in columns and not np.isinf(rows).any()
 
 
 def _flags(data: bytes, _folder: Path) -> None:
-    digits, values = plain_digits(data), annotation.parse_flags(data, "the file")
-    assert digits is None or np.array_equal(digits, values)
+    assert not np.isinf(annotation.parse_flags(data, "the file")).any()
 
 
 def use_video(video: Video) -> None:

@@ -1,70 +1,84 @@
-"""The one parser of annotation and result files: rows of numbers, strictly.
+"""Parse annotation and result files: rows of numbers, strictly.
 
     boxes_xywh = parse_rows(data, "OTB/Car4/groundtruth_rect.txt", columns=(4,))    # (rows, 4) float64
 
-Numbers may be separated by commas, tabs, spaces or a mix; ``NaN`` is a number here, infinity is not. Every row has as
-many numbers as the first. Anything else is a :class:`UserError` that names the file and the line.
-
-Plain files are read at once by ``plain_rows``; every other file, good or bad, is read with care, so that a fault is
-found with its line. Both give the same numbers. A file of more than ``MAX_BYTES`` is refused unread.
+Numbers are separated by commas, tabs, spaces or a mix of these, or by semicolons. ``NaN`` is a number here, infinity is
+not. Every row has as many numbers as the first. Anything else raises a :class:`UserError` that names the file and the
+line. A file of more than ``MAX_BYTES`` is refused unread.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import re
 
 import numpy as np
 
 from ...utils.errors import UserError
 from ..store import refuse_size
-from .plain_rows import plain_digits, plain_rows
 
 MAX_BYTES = 32 << 20  # some 800 000 frames
+_TO_SPACES = str.maketrans(",;\t", "   ")
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan)", re.ASCII | re.IGNORECASE)
 
 
-def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,)) -> np.ndarray:
-    """The rows of a file as (rows, columns) float64; the first row's width must be one of ``columns``.
+def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header: bool = False) -> np.ndarray:
+    """Return the rows of a file as (rows, columns) float64; the first row's width must be one of ``columns``.
 
-    Blank lines are allowed at the end only. An empty file gives no rows.
+    Blank lines are allowed at the end only. An empty file gives no rows. With ``header`` the first line may hold
+    names instead of numbers, and is skipped.
     """
     refuse_size(len(data), where, MAX_BYTES)
-    rows = plain_rows(data)
-    return rows if rows is not None and rows.shape[1] in columns else _careful_rows(data, where, columns)
-
-
-def _careful_rows(data: bytes, where: str, columns: tuple[int, ...]) -> np.ndarray:
-    text = _decode(data, where)
-    lines = text.rstrip().splitlines()
+    lines = _decode(data, where).rstrip().splitlines()
+    skipped = 1 if header and has_header(data) else 0
+    lines = lines[skipped:]
     if not lines:
         return np.empty((0, columns[0]))
-    spaced = text.replace(",", " ")
-    widths = {len(line.split()) for line in spaced.rstrip().splitlines()}
-    width = len(lines[0].replace(",", " ").split())
-    if width in columns and widths == {width} and not _has_empty_field(text):
-        values = _floats(spaced.split())
-        if values is not None:
-            return values.reshape(-1, width)
-    raise _first_fault(lines, where, columns)
+    rows = _load(lines)
+    if rows is None or rows.shape[1] not in columns:
+        raise _first_fault(lines, where, columns, skipped)
+    return rows
+
+
+def has_header(data: bytes) -> bool:
+    """Return whether the first line names columns: it begins with a letter, and no field of it is a number."""
+    first = data[:1000].decode("utf-8-sig", errors="replace").partition("\n")[0].strip()
+    fields = first.translate(_TO_SPACES).split()
+    return first[:1].isalpha() and not any(map(_NUMBER.fullmatch, fields))
 
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:
-    """All numbers of a file in reading order as (n,) float64, however they are spread over lines."""
+    """Return all numbers of a file in reading order as (n,) float64, however they are spread over lines."""
     refuse_size(len(data), where, MAX_BYTES)
-    digits = plain_digits(data)
-    if digits is not None:
-        return digits
-    text = _decode(data, where)
-    values = _floats(text.replace(",", " ").split())
-    if values is not None and not _has_empty_field(text):
-        return values
-    for number, line in enumerate(text.splitlines(), 1):
-        if _has_empty_field(line) or _floats(line.replace(",", " ").split()) is None:
+    lines = _decode(data, where).splitlines()
+    text = " ".join(lines)
+    if not text.strip():
+        return np.empty(0)
+    # Fields are checked per line: where one line ends with a comma, the next one may begin with a number.
+    values = None if any(map(_has_empty_field, lines)) else _load([text])
+    if values is not None:
+        return values[0]
+    for number, line in enumerate(lines, 1):
+        if _has_empty_field(line) or not all(map(_is_finite_or_nan, line.translate(_TO_SPACES).split())):
             raise UserError(f"{where}, line {number}: expected numbers, found {_shown(line)}")
-    raise AssertionError(f"{where}: no faulty line found")
+    raise UserError(f"{where}: expected numbers")
+
+
+def _load(lines: list[str]) -> np.ndarray | None:
+    """Return the rows as float64; None where a line is blank or of another width, or a field is no finite number."""
+    text = "\n".join(lines)
+    if _has_empty_field(text) or not all(map(str.strip, lines)) or (";" in text and "," in text):
+        return None
+    try:
+        rows = np.loadtxt(io.StringIO(text.translate(_TO_SPACES)), comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return None if np.isinf(rows).any() else rows
 
 
 def boxes_from_rows(rows: np.ndarray) -> np.ndarray:
-    """(rows, 4) boxes x, y, w, h from boxes, or from polygons of four corners (rows, 8).
+    """Return (rows, 4) boxes x, y, w, h from boxes, or from polygons of four corners (rows, 8).
 
     A polygon becomes the smallest upright box around it, which is what one-pass evaluation compares with.
     """
@@ -89,46 +103,44 @@ def _decode(data: bytes, where: str) -> str:
 
 
 def _has_empty_field(text: str) -> bool:
-    """Whether two commas, or a line's start and a comma, have nothing between them."""
-    bare = text.replace(" ", "").replace("\t", "")
+    """Return whether two commas, or a line's start and a comma, have nothing between them."""
+    bare = text.replace(" ", "").replace("\t", "").replace(";", ",")
     return ",," in bare or "\n," in bare or bare.startswith(",")
 
 
-def _floats(tokens: list[str]) -> np.ndarray | None:
-    """The tokens as numbers; None when one of them is no number or infinite."""
-    if "_" in "".join(tokens):  # Python's own 1_000
-        return None
-    try:
-        values = np.fromiter(map(float, tokens), np.float64, count=len(tokens))
-    except ValueError:
-        return None
-    return None if np.isinf(values).any() else values
+def _is_finite_or_nan(token: str) -> bool:
+    return _NUMBER.fullmatch(token) is not None and not math.isinf(float(token))
 
 
-def _first_fault(lines: list[str], where: str, columns: tuple[int, ...]) -> UserError:
-    width = None
-    for number, line in enumerate(lines, 1):
-        tokens = line.replace(",", " ").split()
+def _first_fault(lines: list[str], where: str, columns: tuple[int, ...], skipped: int) -> UserError:
+    """Return an error that names the first faulty line; ``skipped``: how many lines of the file come before them."""
+    expected = columns
+    for number, line in enumerate(lines, 1 + skipped):
+        place = f"{where}, line {number}"
+        tokens = line.translate(_TO_SPACES).split()
+        if ";" in line and "," in line:
+            return UserError(f"{place}: both commas and semicolons in {_shown(line)}; separate numbers by one of them")
         for token in tokens:
-            if _floats([token]) is None:
-                return UserError(f"{where}, line {number}: {token[:40]!r} is not a finite number or NaN")
-        expected = " or ".join(map(str, columns)) if width is None else str(width)
-        if len(tokens) != width if width is not None else len(tokens) not in columns:
-            return UserError(f"{where}, line {number}: expected {expected} numbers, found {_shown(line)}")
+            if not _is_finite_or_nan(token):
+                return UserError(f"{place}: {token[:40]!r} is not a finite number or NaN")
+        if len(tokens) not in expected:
+            counts = " or ".join(map(str, expected))
+            return UserError(f"{place}: expected {counts} numbers, found {_shown(line)}")
         if _has_empty_field(line):
-            return UserError(f"{where}, line {number}: an empty field in {_shown(line)}")
-        width = len(tokens)
-    raise AssertionError(f"{where}: no faulty line found")
+            return UserError(f"{place}: an empty field in {_shown(line)}")
+        expected = (len(tokens),)  # every row has as many numbers as the first
+    return UserError(f"{where}: the lines are not separated alike; use one separator in all of them")
 
 
 def _shown(line: str) -> str:
     line = line.strip()
-    return repr(line if len(line) <= 60 else line[:57] + "...") if line else "an empty line"
+    if not line:
+        return "an empty line"
+    return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
 def as_difficulty(text: str, where: str) -> float:
-    """A difficulty as written in ``meta_info.ini``."""
-    values = _floats([text.strip()])
-    if values is None or math.isnan(values[0]):
+    """Return a difficulty as written in ``meta_info.ini``."""
+    if not _is_finite_or_nan(text.strip()) or math.isnan(float(text)):
         raise UserError(f"{where}: difficulty must be a number, not {text[:60]!r}")
-    return float(values[0])
+    return float(text)

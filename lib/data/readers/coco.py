@@ -41,10 +41,8 @@ def coco(name: str, store: FrameStore) -> VideoSet:
         return require_videos(nothing, store, f"{ANNOTATION} with {' or '.join(IMAGE_FOLDERS)}")
     states = digests([(store.mtime_key(ANNOTATION), folder, store.mtime_key(folder))])
     kept = cached_arrays(store.root, name, states, partial(_parse, store, folder), _KINDS, _fit)
-    ones = np.ones(len(kept["ids"]), np.int64)
     videos = VideoSet(name, tuple(map(str, kept["ids"].tolist())), partial(_read_object, store, folder, kept),
-                      tuple(map(str, kept["missing"].tolist())), class_of=partial(_class_of, kept),
-                      lengths=ones, visible_counts=ones)
+                      tuple(map(str, kept["missing"].tolist())), class_of=partial(_class_of, kept))
     return require_videos(videos, store, f"objects in {ANNOTATION} whose images are in {folder}")
 
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...geometry.boxes import MAX_PX, usable_boxes
+from ...geometry.boxes import MAX_PX
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
@@ -28,7 +28,7 @@ from .common import join, make_video, require_videos
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
-_KINDS = {"folders": "U1", "tracks": "i1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1",
+_KINDS = {"folders": "U1", "tracks": "i1", "classes": "U1", "lengths": "i1", "starts": "i1",
           "boxes_xywh": "f2", "occluded": "b1"}
 _TEXT_LENGTH, _MAX_TRACK = 200, 1 << 31
 
@@ -53,17 +53,15 @@ def imagenet_vid(name: str, store: FrameStore) -> VideoSet:
             rows[track_name] = row
         else:
             missing.append(track_name)
-    order = list(rows.values())
-    facts = {fact: kept[fact][order] for fact in ("lengths", "visible_counts")} if rows else {}
     videos = VideoSet(name, tuple(rows), partial(_read_track, store, frames, kept, rows), tuple(missing),
-                      class_of=partial(_class_of, kept, rows), **facts)
+                      class_of=partial(_class_of, kept, rows))
     return require_videos(videos, store, f"{ANNOTATIONS}/<group>/<video>/*.xml with {FRAMES}/<group>/<video>/*.JPEG")
 
 
 def _fit(kept: Arrays) -> bool:
     """Whether every track has its part of the boxes."""
     tracks, rows = len(kept["tracks"]), len(kept["boxes_xywh"])
-    return (all(len(kept[name]) == tracks for name in ("folders", "classes", "lengths", "starts", "visible_counts"))
+    return (all(len(kept[name]) == tracks for name in ("folders", "classes", "lengths", "starts"))
             and kept["boxes_xywh"].shape == (rows, 4) and len(kept["occluded"]) == rows
             and bool((kept["lengths"] >= 0).all() and (kept["starts"] >= 0).all()
                      and (kept["starts"] <= rows - kept["lengths"]).all()))
@@ -93,11 +91,9 @@ def _parse(store: FrameStore, annotations: str, folders: tuple[str, ...], _old: 
             lengths.append(len(box))
             boxes.append(box.astype(np.float32))
             occluded.append(hidden)
-    visible = [int((usable_boxes(b) & ~hidden).sum()) for b, hidden in zip(boxes[1:], occluded[1:], strict=True)]
     starts = np.cumsum([0, *lengths])[:-1]
     return {"folders": np.array(names, np.str_), "tracks": np.array(tracks, np.int64),
             "classes": np.array(classes, np.str_), "lengths": np.array(lengths, np.int64), "starts": starts,
-            "visible_counts": np.array(visible, np.int64),
             "boxes_xywh": np.concatenate(boxes).astype(np.float32), "occluded": np.concatenate(occluded)}
 
 

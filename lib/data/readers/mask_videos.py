@@ -17,7 +17,6 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from ..image_header import picture_size
 from ..images import decode_image
 from ..store import FrameStore
 from ..video import VideoSet
@@ -69,8 +68,8 @@ def _parse(store: FrameStore, folders: dict[str, tuple[str, str]]) -> list[Track
 
 
 def _check_size(mask: np.ndarray, mask_key: str, key: str, store: FrameStore) -> None:
-    size_wh = picture_size(store.read(key))
-    if size_wh is not None and size_wh != mask.shape[1::-1]:
+    size_wh = decode_image(store.read(key), store.where(key)).shape[1::-1]
+    if size_wh != mask.shape[1::-1]:
         raise UserError(f"{store.where(mask_key)}: the mask has {mask.shape[1]} x {mask.shape[0]} px and its image "
                         f"{size_wh[0]} x {size_wh[1]} px; give the mask the size of the image")
 

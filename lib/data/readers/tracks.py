@@ -11,14 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from ...geometry.boxes import usable_boxes
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
 from ..video import Video, VideoSet
 from .common import make_video
 
-_KINDS = {"names": "U1", "classes": "U1", "lengths": "i1", "starts": "i1", "visible_counts": "i1", "keys": "U1",
-          "boxes_xywh": "f2"}
+_KINDS = {"names": "U1", "classes": "U1", "lengths": "i1", "starts": "i1", "keys": "U1", "boxes_xywh": "f2"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,7 @@ def tracks_set(store: FrameStore, name: str, states: Iterable[Hashable], parse: 
     states  of all that ``parse`` reads; as long as they are unchanged, it is not called again"""
     kept = cached_arrays(store.root, name, digests(states), lambda _old: _as_arrays(parse()), _KINDS, _fit)
     rows = {video: row for row, video in enumerate(kept["names"].tolist())}
-    return VideoSet(name, tuple(rows), partial(_read, store, kept, rows), class_of=partial(_class_of, kept, rows),
-                    lengths=kept["lengths"], visible_counts=kept["visible_counts"])
+    return VideoSet(name, tuple(rows), partial(_read, store, kept, rows), class_of=partial(_class_of, kept, rows))
 
 
 def _as_arrays(tracks: list[Track]) -> Arrays:
@@ -49,7 +46,6 @@ def _as_arrays(tracks: list[Track]) -> Arrays:
         "classes": np.array([track.object_class for track in tracks], np.str_),
         "lengths": np.array(lengths, np.int64),
         "starts": np.cumsum([0, *lengths])[:-1],
-        "visible_counts": np.array([int(usable_boxes(b).sum()) for b in boxes], np.int64),
         "keys": np.array([key for track in tracks for key in track.keys], np.str_),
         "boxes_xywh": np.concatenate([np.empty((0, 4), np.float32), *boxes]),
     }
@@ -58,7 +54,7 @@ def _as_arrays(tracks: list[Track]) -> Arrays:
 def _fit(kept: Arrays) -> bool:
     """Return whether every track has its part of the keys and boxes."""
     tracks, rows = len(kept["names"]), len(kept["keys"])
-    return (all(len(kept[name]) == tracks for name in ("classes", "lengths", "starts", "visible_counts"))
+    return (all(len(kept[name]) == tracks for name in ("classes", "lengths", "starts"))
             and kept["boxes_xywh"].shape == (rows, 4)
             and bool((kept["lengths"] >= 0).all() and (kept["starts"] >= 0).all()
                      and (kept["starts"] <= rows - kept["lengths"]).all()))

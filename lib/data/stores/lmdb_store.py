@@ -2,6 +2,9 @@
 
 ``tracking/pack_dataset.py`` writes it. The file is opened read-only without locks, once in each process and as late
 as the first read; stores of the same file share it, for LMDB allows no second opening.
+
+An LMDB file is trusted: the library maps it into memory and follows the numbers in its pages (SECURITY.md). The
+contents of its values are checked by their checksums.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ from ...utils.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
 from ..store import MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore
-from .lmdb_pages import PagesError, check_pages
 
 DIRECTORY_KEY = b"\0mstgt.directory"  # no file has a name with a zero byte
 MAX_LMDB_KEY_BYTES = 511
@@ -60,7 +62,7 @@ class LmdbStore(DirectoryStore):
         try:
             with _environment(self._file).begin() as transaction:
                 return transaction.get(key)
-        except (lmdb.Error, PagesError) as error:
+        except lmdb.Error as error:
             raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
         except OSError as error:
             raise UserError(f"cannot read {self._file}: {error.strerror or error}") from error
@@ -88,17 +90,20 @@ def read_directory(data: bytes, where: Path) -> tuple[Directory, np.ndarray]:
 
 
 def _environment(file: Path) -> lmdb.Environment:
-    """The environment of ``file`` in this process. Raises :class:`PagesError` for a file that cannot be followed."""
+    """The environment of ``file`` in this process. Raises ``lmdb.Error`` for a file that is no LMDB."""
     state = os.stat(file)
     name = state.st_dev, state.st_ino
     with _opening:
         process, environment = _open.get(name, (0, None))
         if process == os.getpid():
             return environment
-        if environment is None:
-            check_pages(file)
-        else:  # the parent's, who has looked at the pages: closing it here closes only this process's view
+        if environment is not None:  # inherited from the parent process: this closes only the view of this process
             environment.close()
         environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False)
+        # Reading a page beyond the end of a file that was cut short would end the process (SIGBUS).
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if state.st_size < needed:
+            environment.close()
+            raise lmdb.CorruptedError(f"the file is cut short ({state.st_size} of {needed} bytes)")
         _open[name] = os.getpid(), environment
     return environment

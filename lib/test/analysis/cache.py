@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.index import digests
-from ...data.readers import annotation, plain_rows
+from ...data.readers import annotation
 from ...data.video import Video
 from ...utils.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
@@ -34,7 +34,7 @@ from .score import VideoScore
 
 _log = logging.getLogger(__name__)
 
-_MAKERS = (annotation, plain_rows, results, metrics, score)
+_MAKERS = (annotation, results, metrics, score)
 _CURVES = ("success", "precision_curve", "normalised_curve")
 _NUMBERS = ("counted", "timed_frames", "seconds")
 _KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "overlap_totals": "f2", "counted": "i1",

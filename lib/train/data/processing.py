@@ -18,8 +18,6 @@ from ...geometry.boxes import xywh_to_cxcywh
 from ...geometry.crop import Crop
 from .sampler import SampledFrames
 
-MIN_VISIBLE_SIDE = 1e-3  # least side of a target, as a share of the crop
-
 
 @dataclass(frozen=True)
 class CropSettings:
