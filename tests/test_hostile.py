@@ -17,8 +17,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-
 from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
+
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.config import config_from_text, load_config
 from mstgt.config.yaml_text import MAX_TEXT, parse_yaml, parse_yaml_mapping

@@ -1,17 +1,20 @@
-"""Track anything in a video of your own.
+"""Track objects in a video file, a folder or glob of images, a network stream or a webcam.
 
-    python tracking/video_demo.py holiday.mp4 --init_box 210 95 60 80      # x y w h in px, from the top-left
-    python tracking/video_demo.py holiday.mp4                              # draw the box with the mouse
-    python tracking/video_demo.py frames/ --init_box 210 95 60 80          # or 'frames/*.jpg'; or 0, a webcam
-    python tracking/video_demo.py holiday.mp4 --correct 120 300 80 40 60   # track again from frame 120 on
+    python tracking/video_demo.py holiday.mp4 --init_box 210 95 60 80      # x y w h in pixels
+    python tracking/video_demo.py holiday.mp4 --init_box 210,95,60,80 --init_box 20,30,50,50     # two targets
+    python tracking/video_demo.py holiday.mp4 --init_box 210 95 60 80 --start 60 --both_ways     # and before frame 60
+    python tracking/video_demo.py holiday.mp4 --correct 120 300 80 40 60   # put right from frame 120 on
+    python tracking/video_demo.py rtsp://camera.local/live                 # Ctrl-C ends and saves
+    python tracking/video_demo.py 0                                        # a webcam; asks for a box
 
-Writes to --out (default: <save_dir>/video_demo/<name of the video>): film.mp4 with the box, its score and the region
-that was searched; boxes.csv with a row a frame; sheet.png, frames side by side. Says in which frames the target is
-probably lost: its score has been below --lost_score for a while. Frames count from 0.
+Writes film.mp4, boxes.csv and sheet.png to <save_dir>/video_demo/<name>/ (or --out) and says in which frames a target
+is probably lost: its mean score has been below --lost_score for a while. Frames count from 0.
 
---correct without --init_box goes on with the boxes.csv that is there: the rows before the first correction stay. With
---init_box the whole video is tracked, beginning anew at each correction. Ctrl-C leaves everything as it was; a webcam's
-recording it ends and saves, as q in the window of --show does with any.
+A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks
+for the box. --correct without --init_box continues the boxes.csv that is there: rows before the correction stay, and so
+do other targets. Ctrl-C leaves everything as it was, except for a webcam or stream, whose recording it ends and saves;
+q in the window of --show does so with any video. Of streams and webcams the newest frame is tracked; frames that arrive
+meanwhile are dropped and counted.
 """
 
 from __future__ import annotations
@@ -21,94 +24,148 @@ import logging
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mstgt.apps.video_demo.record import ROWS, Recording, record, spans
-from mstgt.apps.video_demo.rows import replay, rows_before
-from mstgt.apps.video_demo.source import Source, open_source
-from mstgt.apps.video_demo.track import LOST_SCORE, Tracked, track
-from mstgt.apps.video_demo.webcam import Webcam
-from mstgt.apps.video_demo.window import draw_box, has_display, watched
-from mstgt.config import load_paths
-from mstgt.test.tracker import load_tracker
-from mstgt.test.tracker.inference import PRECISIONS
+from mstgt.apps.video_demo.boxes import BOX_FORMATS, join_numbers, parse_box, parse_correction
+from mstgt.apps.video_demo.source import Source, check_source, open_source
+from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
+from mstgt.config import load_config, load_paths
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
+if TYPE_CHECKING:
+    from mstgt.apps.video_demo.record import Recording
+
 _log = logging.getLogger(__name__)
+FORMATS = ("csv", "mot", "json")
 
 
 def parse() -> argparse.Namespace:
+    """The command line, checked as far as that goes without opening the video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", help="a video file, a folder or glob of pictures, or the number of a webcam")
-    parser.add_argument("--init_box", type=float, nargs=4, metavar=("X", "Y", "W", "H"), help="the target at --start")
-    parser.add_argument("--correct", type=float, nargs=5, metavar=("FRAME", "X", "Y", "W", "H"), action="append",
-                        default=[], help="the target at a later frame (may be given several times)")
-    parser.add_argument("--config", default="MSTGT-nano-128", help="an experiment's name (default: %(default)s)")
-    parser.add_argument("--checkpoint", help="a checkpoint file; default: the config's own")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, … (default: a GPU where there is one)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="fp16: on a GPU only")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where film, rows and sheet go")
-    parser.add_argument("--start", type=int, metavar="FRAME", help="where to begin (default: 0)")
-    parser.add_argument("--frames", type=int, metavar="N", help="how many frames the film has (default: to the end)")
-    parser.add_argument("--lost_score", type=float, metavar="T", default=LOST_SCORE,
-                        help="a mean score below this means lost (default: %(default)s)")
-    parser.add_argument("--show", action="store_true", help="show it in a window, too; q ends it")
-    args = parser.parse_args()
+    parser.add_argument("video", help="a video file, a folder or glob of images, a stream (rtsp://, http://, https://, "
+                        "udp://), or the number of a webcam")
+    boxes = parser.add_argument_group("targets")
+    boxes.add_argument("--init_box", metavar="BOX", action="append", default=[],
+                       help="a target at the frame --start: x y w h in pixels, or a text file (repeat it for several "
+                       "targets)")
+    boxes.add_argument("--box_format", choices=BOX_FORMATS, default="xywh",
+                       help="what the four numbers of a box are (default: %(default)s)")
+    boxes.add_argument("--start", type=int, metavar="FRAME", help="the frame of --init_box (default: 0)")
+    ways = boxes.add_mutually_exclusive_group()
+    ways.add_argument("--both_ways", action="store_true", help="track backwards from --start as well, to the first "
+                      "frame (default where --start is given without --frames)")
+    ways.add_argument("--forward_only", action="store_true", help="do not track backwards from --start")
+    boxes.add_argument("--correct", metavar="[TARGET:]FRAME BOX", action="append", default=[],
+                       help="a target at a later frame, from which it is tracked anew (may be repeated)")
+    boxes.add_argument("--frames", type=int, metavar="N", help="number of frames to track (default: to the end)")
+    boxes.add_argument("--lost_score", type=float, metavar="T", default=LOST_SCORE,
+                       help="a mean score below this means lost (default: %(default)s)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    output.add_argument("--format", choices=FORMATS, action="append", default=[],
+                        help="also write boxes.txt (MOTChallenge) or boxes.json (may be repeated)")
+    output.add_argument("--show", action="store_true", help="also show it in a window; q ends it")
+    output.add_argument("--reconnect", type=float, metavar="SECONDS",
+                        help="how long a stream that breaks off is tried again (default: 10)")
+    add_shared_arguments(output, "save_dir")
+    network = parser.add_argument_group("network")
+    add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "precision",
+                         defaults={"config": "MSTGT-nano-128"})
+    args = parser.parse_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
     if (args.start or 0) < 0 or (args.frames is not None and args.frames < 1) or not 0 <= args.lost_score <= 1:
         raise UserError("--start must be at least 0, --frames at least 1, --lost_score from 0 to 1")
-    if any(not frame.is_integer() or frame < 0 for frame, *_ in args.correct):
-        raise UserError("--correct FRAME x y w h: FRAME is a whole number, counted from 0")
+    if args.reconnect is not None and not 0 <= args.reconnect < 1e6:
+        raise UserError("--reconnect must be at least 0 seconds")
+    args.init_box = [parse_box(text, args.box_format) for text in args.init_box]
+    args.correct = [parse_correction(text, args.box_format) for text in args.correct]
+    if args.both_ways and not args.init_box and args.correct:
+        raise UserError("--both_ways needs --init_box: without it, the rows before the correction are kept")
+    args.both_ways |= bool(args.start) and args.frames is None and not args.forward_only
+    check_source(args.video)
+    load_config(args.script, args.config, args.overrides)  # what is misspelled is said before PyTorch is loaded
+    if args.checkpoint and not Path(args.checkpoint).is_file():
+        raise UserError(f"no checkpoint {args.checkpoint}: name a file with --checkpoint, or leave it out")
     return args
 
 
 def main() -> int:
+    """Track, write the files, and report."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half-written is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     args = parse()
-    with open_source(args.video) as source:
-        out = args.out or load_paths(mode="test").save_dir / "video_demo" / source.name
-        recording = record(seen(args, source, out), out, source.fps, source.size_wh, total(args, source))
-        report(recording, source, args)
+    from mstgt.apps.video_demo.record import record
+
+    with open_source(args.video, args.reconnect) as source:
+        for note in source.notes:
+            print(note)
+        out = args.out or load_paths(save_dir=args.save_dir, mode="test").save_dir / "video_demo" / source.name
+        frames = tracked_frames(args, source, out)
+        report(record(frames, out, source, total(args, source), args.format), source, args)
     return 0
 
 
-def seen(args: argparse.Namespace, source: Source, out: Path) -> Iterable[Tracked]:
+def tracked_frames(args: argparse.Namespace, source: Source, out: Path) -> Iterable[TrackedFrame]:
     """The track that the arguments ask for."""
-    corrections = {int(frame): box for frame, *box in args.correct}
+    from mstgt.apps.video_demo.results import FILES, rows_to_keep
+    from mstgt.apps.video_demo.window import has_display, watched
+
     start, kept = args.start or 0, []
-    if isinstance(source, Webcam) and (corrections or start):
-        raise UserError("a webcam cannot be wound back or forth: --correct and --start are for files")
-    if corrections and not args.init_box:
-        start = min(corrections)
-        kept = rows_before(out / ROWS, start)
+    if source.live and (args.correct or start or args.both_ways):
+        raise UserError("a webcam or stream cannot be wound back or forth: --start, --correct and --both_ways are for "
+                        "files")
+    boxes: dict[int, dict[int, Any]] = {target: {start: box} for target, box in enumerate(args.init_box, 1)}
+    if args.correct and not args.init_box:
         if args.start is not None:
-            raise UserError(f"leave --start out: without --init_box, the rows of {out / ROWS} are kept")
-    box = args.init_box or corrections.get(start) or ask(source, start)
-    if args.frames is not None and args.frames <= len(kept):
-        raise UserError(f"--frames {args.frames} ends before the first correction, at frame {start}")
-    frames = None if args.frames is None else args.frames - len(kept)
-    tracker = load_tracker(args.config, checkpoint=args.checkpoint, device=args.device, precision=args.precision)
-    tracked = track(source, tracker, box, start, frames, args.lost_score, corrections)
+            raise UserError(f"leave --start out: without --init_box, the rows of {out / FILES['csv']} are kept")
+        corrected = {target: min(frame for other, frame, _ in args.correct if other == target)
+                     for target, _, _ in args.correct}
+        kept = rows_to_keep(out / FILES["csv"], corrected)
+        boxes = {target: {} for target in corrected}
+        if args.frames is not None and args.frames <= min(corrected.values()) - min((row.frame for row in kept),
+                                                                                    default=0):
+            raise UserError(f"--frames {args.frames} ends before the first correction, at frame "
+                            f"{min(corrected.values())}")
+    elif not args.init_box:
+        boxes = {1: {start: ask(source, start)}}
+    for target, frame, box in args.correct:
+        if target not in boxes:
+            raise UserError(f"--correct {target}:{frame}: there is no target {target}; --init_box gives {len(boxes)}")
+        if frame < start and not args.both_ways:
+            raise UserError(f"a box is given at frame {frame}, which is not among the frames from --start {start} on; "
+                            "--both_ways tracks those before as well")
+        boxes[target][frame] = box
+    frames = track(source, make_tracker(args), boxes, args.frames, args.lost_score, kept, args.both_ways)
     if args.show and has_display():
-        tracked = watched(tracked, source.fps)
+        frames = watched(frames)
     elif args.show:
         _log.warning("--show: there is no display here (DISPLAY is not set); the film is written all the same")
-    return chain(replay(source, kept), until_interrupted(tracked) if isinstance(source, Webcam) else tracked)
+    return until_interrupted(frames) if source.live else frames
+
+
+def make_tracker(args: argparse.Namespace) -> Any:
+    """The tracker of the arguments, for any number of targets."""
+    from mstgt.test.tracker import MultiTracker
+
+    return MultiTracker(args.config, script=args.script, checkpoint=args.checkpoint, overrides=args.overrides,
+                        device=args.device, precision=args.precision)
 
 
 def ask(source: Source, start: int) -> tuple[float, float, float, float]:
-    """A box drawn on the frame ``start``."""
+    """A box drawn with the mouse on the frame ``start``."""
+    from mstgt.apps.video_demo.window import draw_box, has_display
+
     if not has_display():
         raise UserError("say what to track with --init_box x y w h: there is no display here to draw it on")
-    _, image = next(iter(source.read(start)), (start, None))
-    if image is None:
+    frame = next(iter(source.read(start)), None)
+    if frame is None or frame.image_rgb is None:
         raise UserError(f"{source.name} has no frame {start} that can be read: choose another --start")
-    return draw_box(image)
+    return draw_box(frame.image_rgb)
 
 
-def until_interrupted(tracked: Iterable[Tracked]) -> Iterator[Tracked]:
-    """``tracked``, which Ctrl-C ends after a frame; a second Ctrl-C is as usual."""
+def until_interrupted(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+    """``frames``, which Ctrl-C ends after a frame; a second Ctrl-C acts as usual."""
     pressed = []
 
     def press(*_: object) -> None:
@@ -117,8 +174,8 @@ def until_interrupted(tracked: Iterable[Tracked]) -> Iterator[Tracked]:
 
     before = signal.signal(signal.SIGINT, press)
     try:
-        for item in tracked:
-            yield item
+        for frame in frames:
+            yield frame
             if pressed:
                 break
     finally:
@@ -126,23 +183,36 @@ def until_interrupted(tracked: Iterable[Tracked]) -> Iterator[Tracked]:
 
 
 def total(args: argparse.Namespace, source: Source) -> int | None:
-    """How many frames there will be, as far as is known."""
-    known = [n for n in (args.frames, source.frames and source.frames - (args.start or 0)) if n is not None]
+    """How many frames there will be, as far as that is known."""
+    start = 0 if args.both_ways else args.start or 0
+    limit = None if args.both_ways else args.frames
+    known = [n for n in (limit, source.frames and source.frames - start) if n is not None]
     return min(known, default=None)
 
 
 def report(recording: Recording, source: Source, args: argparse.Namespace) -> None:
-    count = recording.last - recording.first + 1
-    print(f"{source.name}: frames {recording.first} to {recording.last}, {count / recording.seconds:.0f} a second with "
-          "reading, drawing and writing")
+    """Print what came of the track."""
+    from mstgt.apps.video_demo.record import spans
+
+    print(f"{source.name}: frames {recording.first} to {recording.last}, "
+          f"{recording.count / recording.seconds:.0f} a second with reading, drawing and writing")
+    if source.live:
+        dropped, reconnects = getattr(source, "dropped", 0), getattr(source, "reconnects", 0)
+        print(f"{dropped} frames arrived while another was tracked and were dropped"
+              + (f"; connected again {reconnects} times" if reconnects else ""))
     if recording.unreadable:
         print(f"cannot be read, the last box was kept: frames {spans(recording.unreadable)}")
     if args.frames is None and source.frames is not None and recording.last + 1 < source.frames:
         print(f"it ends after {recording.last + 1} of the {source.frames} frames that it promises" +
-              ("" if args.show else ": the file is damaged or cut short"))
-    if recording.lost:
-        print(f"probably lost (mean score below {args.lost_score:g}): frames {spans(recording.lost)}")
-        print("put it right from one of them on with --correct FRAME x y w h")
+              ("" if args.show else ": the file is damaged or truncated"))
+    several = len(recording.lost) > 1
+    for target, frames in recording.lost.items():
+        if frames:
+            name = f"target {target} is " if several else ""
+            print(f"{name}probably lost (mean score below {args.lost_score:g}): frames {spans(frames)}")
+    if any(recording.lost.values()) and not source.live:
+        where = "TARGET:FRAME" if several else "FRAME"
+        print(f"put it right from one of them on with --correct {where} x y w h")
     for path in recording.files:
         print(path)
 

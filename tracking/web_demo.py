@@ -15,7 +15,6 @@ import logging
 
 from mstgt.apps.web_demo import load_server
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.test.tracker import Tracker, load_tracker
 from mstgt.utils.errors import UserError, run_command
 
 
@@ -39,10 +38,12 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse()
     server = load_server()
+    from mstgt.test.tracker import MultiTracker, load_tracker
+
     engine = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device).engine
     limits = server.Limits(int(args.max_mb * server.MIB), args.max_frames, args.max_videos)
     settings = server.Settings(args.config, str(engine.device), args.port, args.jobs, limits)
-    server.serve(settings, lambda: Tracker(engine), say)
+    server.serve(settings, lambda: MultiTracker(engine), say)
 
 
 def say(url: str) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
+from mstgt.apps.video_demo.results import read_rows, rows_to_keep, write_results
+from mstgt.apps.video_demo.track import Row
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.visualize.draw import draw_boxes, tracked_box
 from tests.fuzz.target import Target, picture
@@ -41,16 +42,16 @@ def _films() -> tuple[bytes, ...]:
 def _film(data: bytes, at: Path) -> None:
     (at / "v.film").write_bytes(data)
     video = VideoFile(at / "v.film")
-    for number, (index, image) in enumerate(itertools.islice(video, 9)):
+    for number, (index, image, _) in enumerate(itertools.islice(video.read(), 9)):
         assert index == number and (image is None or image.dtype == np.uint8 and image.shape[2] == 3)
 
 
 @functools.cache
 def _tracks() -> tuple[bytes, ...]:
     box = np.array([3.0, 4, 10, 9])
-    rows = [Row(frame, box, 0.5, box * 2 if frame else None, frame == 2, True) for frame in range(4)]
+    rows = [Row(frame, frame / 10, 1, box, 0.5, box * 2 if frame else None, frame == 2) for frame in range(4)]
     with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder, "t.csv"), rows, fps=10)
+        write_results(Path(folder, "t.csv"), "csv", rows, {})
         return (Path(folder, "t.csv").read_bytes(),)
 
 
@@ -59,7 +60,7 @@ def _track(data: bytes, at: Path) -> None:
     for row in read_rows(at / "t.csv"):
         search = [] if row.search_xywh is None else [row.search_xywh]
         draw_boxes(picture(), [tracked_box(row.box_xywh, row.score, row.lost)], search)
-    rows_before(at / "t.csv", 2)
+    rows_to_keep(at / "t.csv", {1: 2})
 
 
 TARGETS: dict[str, Target] = {

@@ -1,11 +1,14 @@
-"""What a track leaves: ``film.mp4``, ``boxes.csv`` and ``sheet.png`` in one folder, all of them or none.
+"""The files of a track: ``film.mp4``, ``boxes.csv`` (also MOTChallenge text or JSON) and ``sheet.png`` in one folder.
 
-    recording = record(track(source, tracker, box_xywh), Path("out"), source.fps, source.size_wh)
-    recording.lost, recording.unreadable        # frames
+    recording = record(track(source, tracker, boxes), Path("out"), source)
+    recording.lost[1], recording.unreadable        # frame numbers
+
+Either all of them are written or none: files of an earlier track stay until the new ones are complete.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,92 +23,126 @@ from ...utils.files import atomic_path
 from ...utils.progress import progress
 from ...visualize.draw import contact_sheet, draw_boxes, tracked_box, video_zoom
 from ...visualize.video_writer import VideoWriter
-from .rows import Row, write_rows
-from .track import Tracked
+from .results import FILES, write_results
+from .source import Source
+from .track import Row, TrackedFrame
 
-FILM, ROWS, SHEET = "film.mp4", "boxes.csv", "sheet.png"
+VIDEO, SHEET = "film.mp4", "sheet.png"
 TILES, TILE_AREA = 12, 480 * 300  # of the sheet; px
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What came of a track. first, last, lost, unreadable: frames; files: where to look."""
+    """What came of a track: the numbers of its first and last frame, target -> frames in which it is probably lost,
+    unreadable frames, the time that it took, and the files."""
 
     first: int
     last: int
-    lost: list[int]
+    count: int
+    lost: dict[int, list[int]]
     unreadable: list[int]
     seconds: float
     files: list[Path]
 
 
-def record(seen: Iterable[Tracked], out: Path, fps: float, size_wh: tuple[int, int],
-           total: int | None = None) -> Recording:
-    """Draw and write ``seen`` to the folder ``out``, with a progress bar of ``total`` frames.
+def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int | None = None,
+           formats: Sequence[str] = ("csv",)) -> Recording:
+    """Draw and write ``frames`` to the folder ``out``, with a progress bar of ``total`` frames.
 
-    Raises :class:`UserError` when a file cannot be written; whatever is raised, files of an earlier track stay.
+    formats  keys of :data:`FILES`; "csv" is always written, for tracks are continued from it
+
+    Raises :class:`UserError` when a file cannot be written.
     """
-    started, rows, tiles = time.monotonic(), [], Spread(TILES)
+    started, tiles = time.monotonic(), Spread(TILES)
+    rows: list[Row] = []
+    numbers: list[int] = []
+    unreadable: list[int] = []
+    forms = ["csv", *(form for form in dict.fromkeys(formats) if form != "csv")]
+    size_wh = source.size_wh
     zoom = video_zoom(size_wh)
     tile_zoom = math.sqrt(TILE_AREA / (size_wh[0] * size_wh[1]))
-    width, height = (zoom * side for side in size_wh)
-    with atomic_path(out / ROWS) as rows_file, atomic_path(out / SHEET) as sheet_file, \
-            VideoWriter(out / FILM, fps, (width, height)) as film, progress(seen, total=total, unit="frame") as bar:
-        for item in bar:
-            film.add(drawn(item, fps, zoom))
-            tiles.offer(lambda item=item: drawn(item, fps, tile_zoom))
-            rows.append(Row.of(item))
-            bar.set_postfix_str("probably lost" if item.lost else f"score {item.score:.2f}", refresh=False)
-        if not rows:
+    # An interrupt leaves the `with`, which removes the temporary files.
+    with contextlib.ExitStack() as stack:
+        result_files = {form: stack.enter_context(atomic_path(out / FILES[form])) for form in forms}
+        sheet_file = stack.enter_context(atomic_path(out / SHEET))
+        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, (zoom * size_wh[0], zoom * size_wh[1])))
+        bar = stack.enter_context(progress(frames, total=total, unit="frame"))
+        first_time: float | None = None
+        for frame in bar:
+            first_time = frame.time_s if first_time is None else first_time
+            video.add(drawn(frame, zoom), frame.time_s - first_time)
+            tiles.offer(lambda frame=frame: drawn(frame, tile_zoom))
+            rows += frame.rows
+            numbers.append(frame.frame)
+            if not frame.readable:
+                unreadable.append(frame.frame)
+            bar.set_postfix_str(_state(frame), refresh=False)
+        if not numbers:
             raise UserError(f"nothing was tracked, so there is nothing to write to {out}")
-        write_rows(rows_file, rows, fps)
+        about = {"video": source.name, "fps": source.fps, "size_wh": list(size_wh)}
+        for form, path in result_files.items():
+            write_results(path, form, rows, about)
         cv2.imwrite(str(sheet_file), cv2.cvtColor(contact_sheet(tiles.chosen()), cv2.COLOR_RGB2BGR))
-    return Recording(rows[0].frame, rows[-1].frame, [row.frame for row in rows if row.lost],
-                     [row.frame for row in rows if not row.readable], time.monotonic() - started,
-                     [out / name for name in (FILM, ROWS, SHEET)])
+    lost = {target: [row.frame for row in rows if row.lost and row.target == target]
+            for target in sorted({row.target for row in rows})}
+    return Recording(numbers[0], numbers[-1], len(numbers), lost, unreadable, time.monotonic() - started,
+                     [out / VIDEO, *(out / FILES[form] for form in forms), out / SHEET])
 
 
-def drawn(seen: Tracked, fps: float, zoom: float = 1.0) -> np.ndarray:
-    """The picture of a frame in a film. An unreadable frame shows the last picture without its colours."""
-    caption = f"frame {seen.frame}  {seen.frame / fps:.1f} s"
-    if seen.readable:
-        search = [] if seen.search_xywh is None else [seen.search_xywh]
-        return draw_boxes(seen.image_rgb, [tracked_box(seen.box_xywh, seen.score, seen.lost)], search, caption, zoom)
-    grey = cv2.cvtColor(cv2.cvtColor(seen.image_rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2
-    return draw_boxes(grey, [tracked_box(seen.box_xywh, None, seen.lost)], (), f"{caption}  cannot be read", zoom)
+def _state(frame: TrackedFrame) -> str:
+    lost = [row.target for row in frame.rows if row.lost]
+    if len(frame.rows) == 1:
+        return "probably lost" if lost else f"score {frame.rows[0].score:.2f}"
+    return f"{len(frame.rows)} targets" + (f", {len(lost)} probably lost" if lost else "")
+
+
+def drawn(frame: TrackedFrame, zoom: float = 1.0) -> np.ndarray:
+    """The image of a frame in a video. An unreadable frame shows the last readable image, dark and without color."""
+    caption = f"frame {frame.frame}  {frame.time_s:.1f} s"
+    # A single target needs no number, but a target that is left of several keeps its own.
+    several = len(frame.rows) > 1 or any(row.target > 1 for row in frame.rows)
+    boxes = [tracked_box(row.box_xywh, row.score if frame.readable else None, row.lost, row.target if several else None)
+             for row in frame.rows]
+    if frame.readable:
+        regions = [row.search_xywh for row in frame.rows if row.search_xywh is not None]
+        return draw_boxes(frame.image_rgb, boxes, regions, caption, zoom)
+    gray = cv2.cvtColor(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2
+    return draw_boxes(gray, boxes, (), f"{caption}  cannot be read", zoom)
 
 
 class Spread:
-    """At most ``most`` things, evenly spread over any number that is offered one after the other."""
+    """At most ``count`` images, evenly spread over a number of images that is not known beforehand."""
 
-    def __init__(self, most: int):
-        self.most, self.step, self.offered = most, 1, 0
+    def __init__(self, count: int):
+        self.count, self.step, self.offered = count, 1, 0
         self.kept: list[np.ndarray] = []
         self.make_last: Callable[[], np.ndarray] | None = None
 
     def offer(self, make: Callable[[], np.ndarray]) -> None:
-        """``make`` is called when the thing is wanted for now, or is the last."""
+        """Offer the next image; ``make`` is called only if it is kept for now, or the last."""
         self.make_last = make
         if self.offered % self.step == 0:
             self.kept.append(make())
         self.offered += 1
-        if len(self.kept) > 4 * self.most:
+        if len(self.kept) > 4 * self.count:
             self.kept, self.step = self.kept[::2], 2 * self.step
 
     def chosen(self) -> list[np.ndarray]:
         """The first, the last, and others between them."""
-        places = np.linspace(0, len(self.kept) - 1, min(self.most, len(self.kept))).round().astype(int)
+        places = np.linspace(0, len(self.kept) - 1, min(self.count, len(self.kept))).round().astype(int)
         found = [self.kept[place] for place in places]
-        return found[:-1] + [self.make_last()] if len(found) > 1 and self.make_last else found
+        if len(found) > 1 and self.make_last:
+            found[-1] = self.make_last()
+        return found
 
 
-def spans(frames: Sequence[int], most: int = 10) -> str:
-    """Ascending frame numbers as a person writes them: "3, 7 to 9"."""
+def spans(frames: Sequence[int], limit: int = 10) -> str:
+    """Ascending frame numbers as a person would write them: "3, 7 to 9"."""
     parts: list[list[int]] = []
     for frame in frames:
         if parts and frame == parts[-1][1] + 1:
             parts[-1][1] = frame
         else:
             parts.append([frame, frame])
-    said = [f"{first}" if first == last else f"{first} to {last}" for first, last in parts[:most]]
-    return ", ".join(said) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+    words = [f"{first}" if first == last else f"{first} to {last}" for first, last in parts[:limit]]
+    return ", ".join(words) + (f" and {len(parts) - limit} more" if len(parts) > limit else "")

@@ -1,49 +1,60 @@
-"""Anything that gives pictures one after the other: a video file, a folder or glob of pictures, a webcam.
+"""Anything that gives images one after the other: a video file, a folder of images, a network stream, a webcam.
 
     with open_source("holiday.mp4") as source:
         print(source.name, source.fps, source.frames, source.size_wh)
-        for index, image_rgb in source:      # image_rgb is None where the frame cannot be read
+        for index, image_rgb, time_s in source.read():      # image_rgb is None where the frame cannot be read
             ...
 
-Opening looks at the source: what cannot be read at all is said there, so that iterating meets broken frames only.
-A source can be iterated again and again, each time from frame 0.
+Opening reads the first frame: a source that cannot be read at all is refused there, and iterating meets single broken
+frames only. Files can be read again and again, each time from any frame; streams and webcams only once.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ...utils.errors import UserError
-from .pictures import Pictures, is_picture, natural_order, pictures_in
-from .video_file import VideoFile
-from .webcam import Webcam
 
-Indexed = tuple[int, np.ndarray | None]
+BACKWARD_BYTES = 512 << 20  # decoded frames held in memory while reading backwards
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_DEVICE = re.compile(r"/dev/video(\d+)")
+STREAM_PROTOCOLS = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
+
+
+class Frame(NamedTuple):
+    """One frame: its number from 0, its image (None: unreadable) and its time in s since the first frame."""
+
+    index: int
+    image_rgb: np.ndarray | None
+    time_s: float
 
 
 class Source(Protocol):
-    """name     a file name's worth of text
-    fps      frames a second (25 for pictures)
-    frames   how many there should be; None where that is not known before the last
-    size_wh  of the first readable picture, in px, as it is seen (rotated)"""
+    """name     a text that may be part of a file name
+    fps      frames per second, on average (25 for images)
+    frames   how many there should be; None if that is not known beforehand
+    size_wh  of the first readable image, in px, rotated upright
+    live     frames are gone once they were read, and those that come too fast are dropped
+    notes    sentences that the user should read about how the images are shown"""
 
     name: str
     fps: float
     frames: int | None
     size_wh: tuple[int, int]
+    live: bool
+    notes: Sequence[str]
 
-    def read(self, start: int = 0) -> Iterator[Indexed]:
-        """Each frame from ``start`` on: its index and its picture, (H, W, 3) uint8 RGB; None where it is unreadable."""
-
-    def __iter__(self) -> Iterator[Indexed]:
-        """:meth:`read` from the first frame."""
+    def read(self, start: int = 0) -> Iterator[Frame]:
+        """The frames from number ``start`` on. Images are (H, W, 3) uint8 RGB."""
 
     def __enter__(self) -> Source: ...
 
@@ -51,34 +62,80 @@ class Source(Protocol):
                  trace: TracebackType | None) -> None: ...
 
 
-def open_source(what: str | Path | int) -> Source:
-    """Open a video file, a picture, a folder or glob of pictures, or a webcam by its index (3 or "3").
+def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Source:
+    """Open a video file, an image, a folder or glob of images, a stream's URL, or a webcam by its number or device.
 
-    Raises :class:`UserError` for all that cannot be opened or holds no readable frame.
+    reconnect_s  how long a stream is tried again after it broke off; default: see ``live``
+
+    Raises :class:`UserError` for anything that cannot be opened or has no readable frame.
     """
-    if isinstance(what, int):
-        return Webcam(what)
+    # Imported here: PyAV and OpenCV take a moment, and arguments are checked before.
+    from .image_files import ImageFiles, images_in, is_image
+    from .live import open_stream, open_webcam
+    from .video_file import VideoFile
+
     text = str(what)
+    if isinstance(what, int) or text.isdecimal() and not os.path.exists(text):
+        return open_webcam(int(what))
+    if device := _DEVICE.fullmatch(text):
+        return open_webcam(int(device[1]))
+    if _URL.match(text):
+        return open_stream(text, reconnect_s)
     path = Path(text).expanduser()
     if text and os.path.isdir(path):
-        return Pictures(pictures_in(path), path)
+        return ImageFiles(images_in(path), path)
     if os.path.isfile(path):
-        return Pictures([path], path) if is_picture(path) else VideoFile(path)
-    if text.isdecimal():
-        return Webcam(int(text))
+        return ImageFiles([path], path) if is_image(path) else VideoFile(path)
     if glob.has_magic(text):
         return _open_glob(str(path))
+    raise _no_such(text)
+
+
+def check_source(what: str) -> None:
+    """Raise :class:`UserError` for a path that does not exist, without opening anything."""
+    if what.isdecimal() or _DEVICE.fullmatch(what) or glob.has_magic(what):
+        return
+    if _URL.match(what):
+        if what.split(":", 1)[0].lower() not in STREAM_PROTOCOLS:
+            raise UserError(f"cannot read {what.split(':', 1)[0]}:// streams; known: "
+                            f"{', '.join(name + '://' for name in STREAM_PROTOCOLS)}")
+        return
+    path = os.path.expanduser(what)
+    if not what or not (os.path.isfile(path) or os.path.isdir(path)):
+        raise _no_such(what)
+
+
+def _no_such(text: str) -> UserError:
+    path = os.path.expanduser(text)
     if text and os.path.exists(path):
-        raise UserError(f"{path} is neither a file nor a folder; a webcam is given by its number, such as 0")
-    raise UserError(f"no such video: {text!r} is no file, folder, glob of pictures or number of a webcam")
+        return UserError(f"{path} is neither a file nor a folder; a webcam is given by its number, such as 0")
+    return UserError(f"no such video: {text!r} is not a file, a folder, a glob of images, the URL of a stream or the "
+                     "number of a webcam")
 
 
 def _open_glob(pattern: str) -> Source:
+    from .image_files import ImageFiles, is_image, natural_order
+    from .video_file import VideoFile
+
     found = sorted(map(Path, glob.glob(pattern, recursive=True)), key=natural_order)
     files = [path for path in found if path.is_file()]
-    pictures = [path for path in files if is_picture(path)]
-    if len(files) == 1 and not pictures:
+    images = [path for path in files if is_image(path)]
+    if len(files) == 1 and not images:
         return VideoFile(files[0])
-    if not pictures:
-        raise UserError(f"no pictures match {pattern}; quote a glob, and let it name pictures, as in 'frames/*.jpg'")
-    return Pictures(pictures, pictures[0].absolute().parent)
+    if not images:
+        raise UserError(f"no images match {pattern}; put the glob in quotes and let it match images, as 'frames/*.jpg'")
+    return ImageFiles(images, images[0].absolute().parent)
+
+
+def read_backwards(source: Source, last: int, first: int = 0) -> Iterator[Frame]:
+    """The frames from number ``last`` down to ``first``.
+
+    A video can only be decoded forwards. It is read in chunks of ``BACKWARD_BYTES``, the last chunk first; each chunk
+    decodes the video again from its start.
+    """
+    width, height = source.size_wh
+    chunk = max(1, BACKWARD_BYTES // (3 * width * height))
+    while last >= first:
+        begin = max(first, last - chunk + 1)
+        yield from reversed(list(islice(source.read(begin), last - begin + 1)))
+        last = begin - 1

@@ -1,40 +1,56 @@
-"""A tracker over a source, frame by frame, with a word on whether the target is lost.
+"""Several targets in one source, frame by frame, with a judgement whether each of them is lost.
 
-    for seen in track(source, tracker, box_xywh, corrections={120: (300, 80, 40, 60)}):
-        print(seen.frame, seen.box_xywh, seen.score, seen.lost)
+    boxes = {1: {0: (210, 95, 60, 80)}, 2: {0: (20, 30, 50, 50), 120: (300, 80, 40, 60)}}    # target -> frame -> box
+    for frame in track(source, MultiTracker("MSTGT-nano-128"), boxes):
+        for row in frame.rows:
+            print(row.frame, row.target, row.box_xywh, row.score, row.lost)
 
-The target is probably lost while the mean of the last scores is below ``lost_score``. The mean is exponential: it
-starts at 1 where a box was given, and of each readable frame it takes ``NEW_SHARE`` of the score. So a single bad frame
-is no loss, four or five are, and two good ones end it. The tracker does not stop there: it goes on looking around its
-last box.
+A target begins at the first frame that it has a box at; at each later one the tracker starts anew from the box given
+there (a correction). With ``both_ways`` it is also tracked backwards from its first box.
+
+A target is probably lost while the mean of its last scores is below ``lost_score``. The mean is exponential: 1 where a
+box was given, and each readable frame contributes ``NEW_SHARE`` of its score. So one bad frame is not a loss, four or
+five are, and two good ones end it. The tracker does not stop: it goes on searching around its last box.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
 from ...geometry.boxes import check_box
-from ...test.tracker import Tracker
 from ...utils.errors import UserError
-from .source import Source
+from .source import Frame, Source, read_backwards
 
-LOST_SCORE = 0.4  # of films with long losses: below it in 1 of 1000 frames with the target, in 1 of 5 without
+LOST_SCORE = 0.4  # on videos with long losses: below it in 1 of 1000 frames with the target, in 1 of 5 without
 NEW_SHARE = 0.2
 GIVEN_SCORE = 1.0  # of a box that a person gave
 
 Box = Sequence[float] | np.ndarray
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """What is known after a frame.
+class ManyTargets(Protocol):
+    """What is used of :class:`~mstgt.test.tracker.MultiTracker`."""
 
-    image_rgb    (H, W, 3) uint8; of an unreadable frame the last readable picture
+    def add(self, image: np.ndarray, box_xywh: Box) -> int: ...
+
+    def remove(self, target_id: int) -> None: ...
+
+    def update(self, image: np.ndarray) -> dict[int, tuple[np.ndarray, float]]: ...
+
+    def search_xywh(self, target_id: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target in one frame.
+
+    target       its number, from 1
     box_xywh     (4,) float64, px; in an unreadable frame the last box
     score        in (0, 1); 1 where the box was given, 0 in an unreadable frame
     search_xywh  (4,) the region that was searched, px; None where the box was given and in unreadable frames
@@ -42,62 +58,168 @@ class Tracked:
     """
 
     frame: int
-    image_rgb: np.ndarray
+    time_s: float
+    target: int
     box_xywh: np.ndarray
     score: float
     search_xywh: np.ndarray | None
     lost: bool
+    readable: bool = True
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """A frame with its rows, ordered by target. Of an unreadable frame, the image is the last readable one."""
+
+    frame: int
+    time_s: float
+    image_rgb: np.ndarray
     readable: bool
+    rows: tuple[Row, ...]
 
 
-def track(source: Source, tracker: Tracker, box_xywh: Box, start: int = 0, frames: int | None = None,
-          lost_score: float = LOST_SCORE, corrections: Mapping[int, Box] = MappingProxyType({})) -> Iterator[Tracked]:
-    """Track what ``box_xywh`` shows at the frame ``start``, over ``frames`` frames (None: to the end).
+def track(source: Source, tracker: ManyTargets, boxes: Mapping[int, Mapping[int, Box]], frames: int | None = None,
+          lost_score: float = LOST_SCORE, kept: Sequence[Row] = (), both_ways: bool = False,
+          on_backward: Callable[[TrackedFrame], None] = lambda frame: None) -> Iterator[TrackedFrame]:
+    """Track the targets of ``boxes`` (target -> frame -> box), in the order of the frames.
 
-    corrections  frame -> a box from which the tracker begins anew there
+    frames       how many frames to give (None: to the end); with ``both_ways``, at most as many before the first box
+    kept         rows of an earlier run, which are given again as they are
+    on_backward  is called with each frame that is tracked backwards, which happens before the first frame is given
 
-    Raises :class:`UserError`, before the first frame where that can be known, for a box that is none, lies outside the
-    picture, or belongs to a frame that is unreadable or not there.
+    Raises :class:`UserError`, before the first frame where that can be known, for a box that is not valid, lies outside
+    the image, or belongs to a frame that is unreadable or does not exist.
     """
-    given = {start: box_xywh} | dict(corrections)
-    given = {frame: check_box(box, f"frame {frame}") for frame, box in given.items()}
-    _check_frames(given, start, frames, source)
-    return _track(source, tracker, given, start, frames, lost_score)
+    if not boxes or not all(boxes.values()):
+        raise UserError("there is no target: give a box")
+    if source.live and (both_ways or any(frame for by_frame in boxes.values() for frame in by_frame)):
+        raise UserError("a webcam or stream cannot be wound back or forth: --start, --correct and --both_ways are for "
+                        "files")
+    checked = {target: {frame: check_box(box, f"frame {frame}") for frame, box in sorted(by_frame.items())}
+               for target, by_frame in sorted(boxes.items())}
+    first_box = min(min(by_frame) for by_frame in checked.values())
+    begin = min([first_box, *(row.frame for row in kept)])
+    _check_frames(checked, begin, frames, source)
+    return _track(source, tracker, checked, begin, frames, lost_score, kept, both_ways, on_backward)
 
 
-def _track(source: Source, tracker: Tracker, given: dict[int, np.ndarray], start: int, frames: int | None,
-           lost_score: float) -> Iterator[Tracked]:
-    box, picture, mean = given[start], None, 1.0
-    for frame, image in islice(source.read(start), frames):
-        if frame in given:
-            box, picture, mean = given.pop(frame), image, 1.0
-            _begin(tracker, image, box, frame)
-            yield Tracked(frame, image, box, GIVEN_SCORE, None, False, True)
-        elif image is None:
-            yield Tracked(frame, picture, box, 0.0, None, mean < lost_score, False)
+def _track(source: Source, tracker: ManyTargets, boxes: dict[int, dict[int, np.ndarray]], begin: int,
+           frames: int | None, lost_score: float, kept: Sequence[Row], both_ways: bool,
+           on_backward: Callable[[TrackedFrame], None]) -> Iterator[TrackedFrame]:
+    known: dict[int, list[Row]] = defaultdict(list)
+    for row in kept:
+        known[row.frame].append(row)
+    count = frames
+    if both_ways:
+        first_box = min(min(by_frame) for by_frame in boxes.values())
+        begin = min(begin, 0 if frames is None else max(0, first_box - frames))
+        count = None if frames is None else frames + first_box - begin
+        for row in _track_backwards(source, tracker, boxes, begin, lost_score, on_backward):
+            known[row.frame].append(row)
+    targets = _Targets(tracker, boxes, lost_score)
+    last_image = None
+    index = begin - 1
+    for index, image, time_s in islice(source.read(begin), count):
+        rows = known.pop(index, []) + targets.step(Frame(index, image, time_s))
+        last_image = last_image if image is None else image
+        if last_image is None:
+            raise _changed(source, index)
+        rows.sort(key=lambda row: row.target)
+        yield TrackedFrame(index, time_s, last_image, image is not None, tuple(rows))
+    if targets.waiting:
+        raise UserError(f"{source.name} ends before frame {min(targets.waiting)}, where a box was given (frames count "
+                        "from 0)")
+    if count is None and known:
+        raise _changed(source, max(known))
+
+
+def _changed(source: Source, frame: int) -> UserError:
+    return UserError(f"{source.name} has no frame {frame} that can be read, which was tracked before: give the same "
+                     "video, or track it anew with --init_box")
+
+
+def _track_backwards(source: Source, tracker: ManyTargets, boxes: dict[int, dict[int, np.ndarray]], stop: int,
+                     lost_score: float, tell: Callable[[TrackedFrame], None]) -> list[Row]:
+    """The rows of each target before its first box, down to the frame ``stop``."""
+    first = {target: min(by_frame) for target, by_frame in boxes.items()}
+    targets = _Targets(tracker, {target: {frame: boxes[target][frame]} for target, frame in first.items()}, lost_score)
+    found, last_image = [], None
+    for frame in read_backwards(source, max(first.values()), stop):
+        rows = [row for row in targets.step(frame) if row.frame < first[row.target]]
+        found += rows
+        last_image = last_image if frame.image_rgb is None else frame.image_rgb
+        if rows and last_image is not None:
+            tell(TrackedFrame(frame.index, frame.time_s, last_image, frame.image_rgb is not None, tuple(rows)))
+    targets.clear()
+    return found
+
+
+class _Targets:
+    """The targets that are being tracked in one direction, and the boxes that are still to come."""
+
+    def __init__(self, tracker: ManyTargets, boxes: Mapping[int, Mapping[int, np.ndarray]], lost_score: float):
+        self.tracker, self.lost_score = tracker, lost_score
+        self.waiting: dict[int, dict[int, np.ndarray]] = defaultdict(dict)  # frame -> target -> box
+        for target, by_frame in boxes.items():
+            for frame, box in by_frame.items():
+                self.waiting[frame][target] = box
+        self._ids: dict[int, int] = {}  # target -> what the tracker calls it
+        self._means: dict[int, float] = {}
+        self._last: dict[int, Row] = {}
+
+    def step(self, frame: Frame) -> list[Row]:
+        """The rows of all targets in the next frame."""
+        starting = self.waiting.pop(frame.index, {})
+        if frame.image_rgb is None:
+            if starting:
+                raise UserError(f"frame {frame.index} cannot be read: give the box at another frame")
+            rows = [replace(row, frame=frame.index, time_s=frame.time_s, score=0.0, search_xywh=None, readable=False)
+                    for row in self._last.values()]
         else:
-            search, picture = tracker.search_xywh, image
-            box, score = tracker.update(image)
-            mean += NEW_SHARE * (score - mean)
-            yield Tracked(frame, image, box, score, search, mean < lost_score, True)
-    if given:
-        raise UserError(f"{source.name} ends before frame {min(given)}, where a box was given (frames count from 0)")
+            for target in starting:
+                if target in self._ids:
+                    self.tracker.remove(self._ids.pop(target))
+            rows = self._update(frame) + [self._start(frame, target, box) for target, box in starting.items()]
+        self._last = {row.target: row for row in rows}
+        return rows
+
+    def clear(self) -> None:
+        """Leave the tracker without targets."""
+        for target_id in self._ids.values():
+            self.tracker.remove(target_id)
+        self._ids = {}
+
+    def _update(self, frame: Frame) -> list[Row]:
+        if not self._ids:
+            return []
+        searched = {target: self.tracker.search_xywh(target_id) for target, target_id in self._ids.items()}
+        try:
+            found = self.tracker.update(frame.image_rgb)
+        except UserError as error:
+            raise UserError(f"frame {frame.index}: {error}") from error
+        rows = []
+        for target, target_id in self._ids.items():
+            box, score = found[target_id]
+            self._means[target] += NEW_SHARE * (score - self._means[target])
+            lost = self._means[target] < self.lost_score
+            rows.append(Row(frame.index, frame.time_s, target, box, score, searched[target], lost))
+        return rows
+
+    def _start(self, frame: Frame, target: int, box: np.ndarray) -> Row:
+        try:
+            self._ids[target] = self.tracker.add(frame.image_rgb, box)
+        except UserError as error:
+            raise UserError(f"frame {frame.index}: {error}") from error
+        self._means[target] = 1.0
+        return Row(frame.index, frame.time_s, target, box, GIVEN_SCORE, None, False)
 
 
-def _begin(tracker: Tracker, image: np.ndarray | None, box: np.ndarray, frame: int) -> None:
-    if image is None:
-        raise UserError(f"frame {frame} cannot be read: give the box at another frame")
-    try:
-        tracker.init(image, box)
-    except UserError as error:
-        raise UserError(f"frame {frame}: {error}") from error
-
-
-def _check_frames(given: Mapping[int, np.ndarray], start: int, frames: int | None, source: Source) -> None:
-    for frame in sorted(given):
+def _check_frames(boxes: Mapping[int, Mapping[int, np.ndarray]], begin: int, frames: int | None,
+                  source: Source) -> None:
+    for frame in sorted({frame for by_frame in boxes.values() for frame in by_frame}):
         if source.frames is not None and frame >= source.frames:
             raise UserError(f"a box is given at frame {frame}, but the last of {source.name} is {source.frames - 1} "
                             "(frames count from 0)")
-        if frame < start or (frames is not None and frame >= start + frames):
-            raise UserError(f"a box is given at frame {frame}, which is not among the {frames or 'frames'} from frame "
-                            f"{start} on that are tracked")
+        if frames is not None and frame >= begin + frames:
+            raise UserError(f"a box is given at frame {frame}, which is not among the {frames} from frame {begin} on "
+                            "that are tracked")

@@ -1,8 +1,8 @@
-"""A video file, read by PyAV: upright whatever way the phone was held, and with its broken frames in their places.
+"""A video file, read by PyAV: rotated upright, with the time of every frame, and with broken frames in their places.
 
-A frame is unreadable when the decoder refuses it, says that it made up parts of it, or gives pixels that cannot be made
-RGB. Frames come in the order in which they are shown; a refused one takes the place that its time stamp gives it.
-Refused is also what has more pixels than a picture may have (``mstgt.data.images``), before there is room made for it.
+A frame is unreadable when the decoder refuses it, reports that parts of it are made up, or gives pixels that cannot be
+converted to RGB. Frames come in the order in which they are shown; a refused one takes the place of its time stamp.
+Images with more pixels than ``mstgt.data.images`` allows are refused before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from av.video.stream import VideoStream
 
 from ...data.images import MAX_PIXELS, MAX_SIDE
 from ...utils.errors import UserError
+from .source import Frame
 
 DEFAULT_FPS = 25.0
-# Containers of one file. Playlists are not among them: a video must not make us read other files.
+# Containers of a single file. Playlists are excluded: a video must not make the program read other files.
 FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,ogg,asf,rm,mxf,wtv,dv,gif,yuv4mpegpipe"
 _LIMIT = {"max_pixels": str(MAX_PIXELS)}  # for FFmpeg's decoders
 
@@ -29,25 +30,27 @@ _LIMIT = {"max_pixels": str(MAX_PIXELS)}  # for FFmpeg's decoders
 class VideoFile:
     """The video at ``path`` as a :class:`~mstgt.apps.video_demo.source.Source`."""
 
+    live = False
+    notes: tuple[str, ...] = ()
+
     def __init__(self, path: Path):
         self.path, self.name = path, path.stem
         with self._open() as container:
             stream = container.streams.video[0]
-            self.fps, self.frames = _fps(stream), stream.frames or None
-        first = next((image for _, image in self if image is not None), None)
+            self.fps, self.frames = frame_rate(stream), stream.frames or None
+        first = next((frame.image_rgb for frame in self.read() if frame.image_rgb is not None), None)
         if first is None:
-            raise UserError(f"cannot read {path}: it has no frame that can be decoded, or its pictures have more than "
-                            f"{MAX_PIXELS} px or {MAX_SIDE} a side")
+            raise UserError(f"cannot read {path}: it has no frame that can be decoded, or its images have more than "
+                            f"{MAX_PIXELS} px or {MAX_SIDE} px on a side")
         self.size_wh = first.shape[1], first.shape[0]
 
-    def read(self, start: int = 0) -> Iterator[tuple[int, np.ndarray | None]]:
+    def read(self, start: int = 0) -> Iterator[Frame]:
         with self._open() as container:
-            for index, frame in enumerate(_decode(container)):
+            clock = _Clock(container.streams.video[0], self.fps)
+            for index, (frame, pts) in enumerate(_decode(container)):
+                time_s = clock.seconds(pts)
                 if index >= start:
-                    yield index, _picture(frame) if _is_good(frame) else None
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
-        return self.read()
+                    yield Frame(index, to_rgb(frame) if frame is not None and _is_good(frame) else None, time_s)
 
     def __enter__(self) -> VideoFile:
         return self
@@ -60,55 +63,78 @@ class VideoFile:
             container = av.open(str(self.path), options={"format_whitelist": FORMATS, **_LIMIT},
                                 metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
-            raise UserError(f"cannot read {self.path}: it is no video, or cut short ({error.strerror})") from error
+            raise UserError(f"cannot read {self.path}: it is not a video, or truncated ({error.strerror})") from error
         if not container.streams.video:
             container.close()
-            raise UserError(f"cannot read {self.path}: there are no pictures in it")
+            raise UserError(f"cannot read {self.path}: it has no video stream")
         decoder = container.streams.video[0].codec_context
-        if decoder is not None:  # without one no frame is decoded
+        if decoder is not None:  # without a decoder no frame is decoded
             decoder.options = _LIMIT
         return container
 
 
-def _decode(container: InputContainer) -> Iterator[av.VideoFrame | None]:
-    """The frames in the order in which they are shown; None for each that the decoder refuses."""
+class _Clock:
+    """Time stamps as seconds since the first frame. Without a usable one, the time is 1/fps after the frame before."""
+
+    def __init__(self, stream: VideoStream, fps: float):
+        self._tick = float(stream.time_base or 0)
+        self._step = 1 / fps
+        self._first: int | None = None
+        self._last: float | None = None
+
+    def seconds(self, pts: int | None) -> float:
+        if self._first is None and pts is not None:
+            self._first = pts
+        if self._last is None:
+            time_s = 0.0
+        else:
+            time_s = -1.0 if pts is None or self._first is None else (pts - self._first) * self._tick
+            if time_s <= self._last:  # missing, or not in order
+                time_s = self._last + self._step
+        self._last = time_s
+        return time_s
+
+
+def _decode(container: InputContainer) -> Iterator[tuple[av.VideoFrame | None, int | None]]:
+    """The frames in the order in which they are shown, with their time stamps; None for each that was refused."""
     refused: list[int] = []  # a heap of time stamps
     for packet in _packets(container):
         try:
             frames = packet.decode()
         except av.FFmpegError:
             frames = []
-            if packet.size:  # the last packet is empty: it asks for what the decoder holds back
+            if packet.size:  # the last packet is empty: it flushes the decoder
                 heapq.heappush(refused, packet.dts or 0 if packet.pts is None else packet.pts)
         for frame in frames:
             while refused and frame.pts is not None and refused[0] < frame.pts:
-                heapq.heappop(refused)
-                yield None
-            yield frame
-    yield from (None for _ in refused)
+                yield None, heapq.heappop(refused)
+            yield frame, frame.pts
+    while refused:
+        yield None, heapq.heappop(refused)
 
 
 def _packets(container: InputContainer) -> Iterator[av.Packet]:
-    """Those of the pictures, up to where the file is cut short."""
+    """The packets of the video stream, up to where the file is truncated."""
     try:
         yield from container.demux(container.streams.video[0])
     except av.FFmpegError:
         return
 
 
-def _fps(stream: VideoStream) -> float:
+def frame_rate(stream: VideoStream) -> float:
+    """Frames per second as the container states it; ``DEFAULT_FPS`` if that is missing or absurd."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and math.isfinite(rate) and 1 <= rate <= 1000:
             return float(rate)
     return DEFAULT_FPS
 
 
-def _is_good(frame: av.VideoFrame | None) -> bool:
-    return frame is not None and not frame.is_corrupt and max(frame.width, frame.height) <= MAX_SIDE
+def _is_good(frame: av.VideoFrame) -> bool:
+    return not frame.is_corrupt and max(frame.width, frame.height) <= MAX_SIDE
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray | None:
-    """RGB and upright; None where the frame's own kind of pixels cannot be made RGB."""
+def to_rgb(frame: av.VideoFrame) -> np.ndarray | None:
+    """(H, W, 3) uint8 RGB, upright; None if the pixel format cannot be converted."""
     try:
         image = frame.to_ndarray(format="rgb24")
     except av.FFmpegError:
@@ -118,7 +144,7 @@ def _picture(frame: av.VideoFrame) -> np.ndarray | None:
 
 
 def upright(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """``image`` turned and mirrored as a display matrix says, to the nearest quarter.
+    """``image`` rotated and mirrored as a display matrix says, to the nearest quarter turn.
 
     matrix  (9,) a b u c d v x y w (ISO/IEC 14496-12): what is shown at (a x + c y, b x + d y) is stored at (x, y)
     """

@@ -1,8 +1,8 @@
-"""The screen, where there is one: a box drawn with the mouse, and a track as it goes.
+"""A window, where there is a display: a box drawn with the mouse, and a track while it is computed.
 
     if has_display():
         box_xywh = draw_box(image_rgb)
-        seen = watched(track(source, tracker, box_xywh), source.fps)      # ends when q is pressed
+        frames = watched(track(source, tracker, boxes))      # ends when q is pressed
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from ...utils.errors import UserError
 from ...visualize.draw import video_zoom
 from .record import drawn
-from .track import Tracked
+from .track import TrackedFrame
 
 TITLE = "MSTGT"
-MOST_WH = 1280, 800  # px of a window; larger pictures are shown smaller
+MAX_WH = 1280, 800  # px of a window; larger images are shown smaller
 _STOP_KEYS = (ord("q"), 27)  # 27: Esc
 
 
@@ -33,8 +33,8 @@ def has_display() -> bool:
 
 
 def _answers(display: str) -> bool:
-    """Whether there is an X server at ``display``, as [host]:number[.screen]. Where none is, OpenCV's windows do not
-    raise an error but end the process."""
+    """Whether there is an X server at ``display``, as [host]:number[.screen]. Without one,
+    OpenCV's windows do not raise an error but end the process."""
     host, _, number = display.rpartition(":")
     number = number.split(".")[0]
     if not number.isdecimal():
@@ -49,7 +49,7 @@ def _answers(display: str) -> bool:
 
 
 def draw_box(image_rgb: np.ndarray) -> tuple[float, float, float, float]:
-    """Ask for a box on the picture. Raises :class:`UserError` when none is drawn, or there are no windows."""
+    """Ask for a box on the image. Raises :class:`UserError` when none is drawn, or no window can be opened."""
     _open(image_rgb)
     try:
         x, y, w, h = cv2.selectROI(TITLE, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), showCrosshair=False)
@@ -60,16 +60,17 @@ def draw_box(image_rgb: np.ndarray) -> tuple[float, float, float, float]:
     return float(x), float(y), float(w), float(h)
 
 
-def watched(seen: Iterable[Tracked], fps: float) -> Iterator[Tracked]:
-    """``seen`` as it is, shown in a window; it ends early when q or Esc is pressed, or the window is closed."""
+def watched(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+    """``frames`` as they are, also shown in a window. They end early when q or Esc is pressed or the window is
+    closed."""
     zoom = 0
     try:
-        for item in seen:
+        for item in frames:
             yield item
             if not zoom:
                 _open(item.image_rgb)
                 zoom = video_zoom((item.image_rgb.shape[1], item.image_rgb.shape[0]))
-            cv2.imshow(TITLE, cv2.cvtColor(drawn(item, fps, zoom), cv2.COLOR_RGB2BGR))
+            cv2.imshow(TITLE, cv2.cvtColor(drawn(item, zoom), cv2.COLOR_RGB2BGR))
             if cv2.waitKey(1) & 0xFF in _STOP_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 return
     finally:
@@ -79,7 +80,7 @@ def watched(seen: Iterable[Tracked], fps: float) -> Iterator[Tracked]:
 
 def _open(image: np.ndarray) -> None:
     height, width = image.shape[:2]
-    zoom = min(video_zoom((width, height)), MOST_WH[0] / width, MOST_WH[1] / height)
+    zoom = min(video_zoom((width, height)), MAX_WH[0] / width, MAX_WH[1] / height)
     try:
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(TITLE, max(1, round(width * zoom)), max(1, round(height * zoom)))

@@ -2,13 +2,13 @@
 
     GET    /                                   the page; /assets/<name> its parts
     POST   /videos                             a video file as it is -> id, width, height, fps, frames, first
-    GET    /videos/<id>/frames/<n>.jpg         a frame that has been shown
-    GET    /videos/<id>/track                  a websocket: {"boxes": {"0": [x, y, w, h]}} -> events (see jobs);
-                                               {"stop": true} ends early; closing it drops the job
-    GET    /videos/<id>/film.mp4               what came out; also boxes.csv, sheet.png
+    GET    /videos/<id>/frames/<n>.jpg         a frame
+    GET    /videos/<id>/track                  a websocket: {"targets": [{"0": [x, y, w, h]}, …], "both_ways": false}
+                                               -> events (see jobs); {"stop": true} ends early; closing it drops the job
+    GET    /videos/<id>/film.mp4               a result; also boxes.csv, sheet.png
     DELETE /videos/<id>
 
-What a person can mend is answered with status 400 and {"error": one line}.
+Mistakes that a person can correct are answered with status 400 and {"error": one line}.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from ...geometry.boxes import check_box, overlaps_image
-from ...test.tracker import Tracker
 from ...utils.errors import UserError
+from ...visualize.draw import PALETTE
 from ...visualize.html_report import safe_json
-from ..video_demo.record import FILM, ROWS, SHEET
-from ..video_demo.track import LOST_SCORE
+from ..video_demo.record import SHEET, VIDEO
+from ..video_demo.results import FILES
+from ..video_demo.track import LOST_SCORE, ManyTargets
 from .guard import add_headers, guard
-from .jobs import Job, Jobs
+from .jobs import Job, Jobs, Order
 from .videos import Limits, Video, Videos
 
-SILENCE_S = 30.0  # that a websocket may keep before it says what to track
-MOST_BOXES = 100
+SILENCE_S = 30.0  # until a websocket must have said what to track
+MAX_BOXES, MAX_TARGETS = 100, 16  # boxes of each target
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 ASSETS = {"base.css": "mstgt.visualize.html_report"} | dict.fromkeys(
     ("page.css", "icon.svg", "main.js", "stage.js", "plot.js", "tracking.js"), __package__)  # name -> its package
-RESULTS = frozenset({FILM, ROWS, SHEET})
+RESULTS = frozenset({VIDEO, SHEET, FILES["csv"]})
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Settings:
 
 
 SETTINGS, VIDEOS, JOBS = (web.AppKey("settings", Settings), web.AppKey("videos", Videos), web.AppKey("jobs", Jobs))
-MAKE_TRACKER: web.AppKey[Callable[[], Tracker]] = web.AppKey("make_tracker", Callable)
+MAKE_TRACKER: web.AppKey[Callable[[], ManyTargets]] = web.AppKey("make_tracker", Callable)
 
 
-def make_app(settings: Settings, make_tracker: Callable[[], Tracker], folder: Path) -> web.Application:
+def make_app(settings: Settings, make_tracker: Callable[[], ManyTargets], folder: Path) -> web.Application:
     """The application; all that it writes is in ``folder``."""
     app = web.Application(middlewares=[guard, explain])
     app[SETTINGS], app[MAKE_TRACKER] = settings, make_tracker
@@ -86,7 +87,8 @@ async def explain(request: web.Request,
 async def page(request: web.Request) -> web.Response:
     settings = request.app[SETTINGS]
     told = {"name": settings.name, "device": settings.device, "most_bytes": settings.limits.upload_bytes,
-            "most_frames": settings.limits.frames, "lost_score": LOST_SCORE}
+            "most_frames": settings.limits.frames, "lost_score": LOST_SCORE,
+            "max_targets": MAX_TARGETS, "colors": ["#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE]}
     text = Template(_part(__package__, "page.html")).substitute(settings=safe_json(told))
     return web.Response(text=text, content_type="text/html")
 
@@ -113,7 +115,11 @@ async def remove(request: web.Request) -> web.Response:
 
 
 async def frame(request: web.Request) -> web.StreamResponse:
-    return _file(_video(request).frame_path(int(request.match_info["frame"])))
+    """A frame of a video, which is decoded if nobody has seen it before."""
+    video, number = _video(request), int(request.match_info["frame"])
+    if not video.frame_path(number).is_file():
+        await video.decode_frame(number)
+    return _file(video.frame_path(number))
 
 
 async def result(request: web.Request) -> web.StreamResponse:
@@ -141,13 +147,15 @@ def _video(request: web.Request) -> Video:
 async def follow(request: web.Request) -> web.StreamResponse:
     """Track, and tell how it goes."""
     video, app = _video(request), request.app
+    if "Upgrade" not in request.headers:  # a page asks why its websocket was refused: it need not be
+        raise UserError("this address is for websockets; load the page again")
     socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=1 << 16)
     await socket.prepare(request)
     with contextlib.suppress(ConnectionResetError, TimeoutError, asyncio.TimeoutError):  # the page went away
         message = await socket.receive(timeout=SILENCE_S)
         if message.type is WSMsgType.TEXT:
             try:
-                job = Job(video, read_boxes(message.data, video), app[MAKE_TRACKER], app[SETTINGS].limits.frames)
+                job = Job(video, read_order(message.data, video), app[MAKE_TRACKER], app[SETTINGS].limits.frames)
             except UserError as error:
                 await socket.send_json({"kind": "error", "message": str(error)})
             else:
@@ -178,25 +186,33 @@ async def _hear(socket: web.WebSocketResponse, job: Job) -> None:
         job.drop()
 
 
-def read_boxes(text: str, video: Video) -> dict[int, np.ndarray]:
-    """Frame -> box_xywh from a page's order. Raises :class:`UserError` for what is no box in this video."""
+def read_order(text: str, video: Video) -> Order:
+    """What a page orders. Raises :class:`UserError` for boxes that are not valid in this video."""
     order = _json(text)
-    boxes = order.get("boxes") if isinstance(order, dict) else None
-    if not isinstance(boxes, dict) or not 1 <= len(boxes) <= MOST_BOXES:
-        raise UserError(f"give between 1 and {MOST_BOXES} boxes: draw one around the target")
+    targets = order.get("targets") if isinstance(order, dict) else None
+    if not isinstance(targets, list) or not 1 <= len(targets) <= MAX_TARGETS:
+        raise UserError(f"give between 1 and {MAX_TARGETS} targets: draw a box around each")
+    boxes = {number: read_boxes(target, video) for number, target in enumerate(targets, 1)}
+    return Order(boxes, order.get("both_ways") is True)
+
+
+def read_boxes(boxes: object, video: Video) -> dict[int, np.ndarray]:
+    """Frame -> box_xywh of one target."""
+    if not isinstance(boxes, dict) or not 1 <= len(boxes) <= MAX_BOXES:
+        raise UserError(f"give between 1 and {MAX_BOXES} boxes for each target: draw one around it")
     found = {}
     for key, values in boxes.items():
         if not (key.isascii() and key.isdecimal() and len(key) < 10):
-            raise UserError(f"{key[:20]!r} is no number of a frame")
+            raise UserError(f"{key[:20]!r} is not the number of a frame")
         box = check_box(values, f"frame {key}")
         if not overlaps_image(box, *video.size_wh):
-            raise UserError(f"the box at frame {key} lies outside the picture; draw it on the target")
+            raise UserError(f"the box at frame {key} lies outside the image; draw it on the target")
         found[int(key)] = box
     return found
 
 
 def _json(text: str) -> Any:
-    """None for what is no JSON. Whole numbers become float: of them none is too large to be looked at."""
+    """None for text that is not JSON. Whole numbers become float, for which none is too large."""
     try:
         return json.loads(text, parse_int=float)
     except (ValueError, RecursionError):

@@ -1,12 +1,12 @@
 """Tracking for visitors: a bounded number of jobs at once, each in a thread; the others wait in line.
 
     jobs = Jobs(places=2)
-    async for event in jobs.follow(Job(video, {0: box_xywh}, tracker, most_frames=3000)):
+    async for event in jobs.follow(Job(video, Order({1: {0: box_xywh}}), make_tracker, max_frames=3000)):
         ...
     await jobs.close()
 
-Events are dicts, ready for JSON: ``waiting`` (how many must end before), ``start``, ``frame`` (box, score, …), and at
-last ``done`` or ``error``.
+Events are dicts, ready for JSON: ``waiting`` (how many must end before), ``start``, ``frame`` (its targets with box,
+score, …), and at last ``done`` or ``error``.
 """
 
 from __future__ import annotations
@@ -16,44 +16,55 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...test.tracker import Tracker
 from ...utils.errors import UserError
 from ..video_demo.record import record
-from ..video_demo.track import Tracked, track
+from ..video_demo.track import ManyTargets, TrackedFrame, track
 from .videos import Video
 
 Event = dict[str, Any]
 INTERNAL = "the server met an error of its own; the window that it runs in says more"
+REPLACED = "tracking of this video was started anew from another window"
 
 
 class Dropped(Exception):
-    """Nobody looks any more: the job ends, and what it has half written goes."""
+    """Nobody follows the job any more: it ends, and what it has half written is removed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a visitor asks for.
+
+    boxes      target -> frame -> box_xywh that was drawn there; a target begins at its first
+    both_ways  also track backwards from there
+    """
+
+    boxes: Mapping[int, Mapping[int, np.ndarray]]
+    both_ways: bool = False
 
 
 class Job:
-    """One tracking of a video, from the first box to the film, the CSV and the sheet.
+    """One tracking of a video, from the first box to the film, the CSV and the sheet."""
 
-    boxes    frame -> box_xywh that the visitor drew; the first is where the track begins
-    """
-
-    def __init__(self, video: Video, boxes: Mapping[int, np.ndarray], make_tracker: Callable[[], Tracker],
-                 most_frames: int):
-        self.video, self.boxes, self.make_tracker, self.most_frames = video, boxes, make_tracker, most_frames
+    def __init__(self, video: Video, order: Order, make_tracker: Callable[[], ManyTargets], max_frames: int):
+        self.video, self.order, self.make_tracker, self.max_frames = video, order, make_tracker, max_frames
         self.tell: Callable[[Event], None] = lambda event: None
         self.running = False
         self.ended = asyncio.Event()
         self._stop, self._drop = threading.Event(), threading.Event()
+        self._drop_reason = ""
 
     def stop(self) -> None:
-        """End at the next frame and keep what there is."""
+        """End at the next frame and keep the results so far."""
         self._stop.set()
 
-    def drop(self) -> None:
-        """End at the next frame and keep nothing."""
+    def drop(self, reason: str = "") -> None:
+        """End at the next frame and keep nothing; ``reason`` is told to whoever still follows."""
+        self._drop_reason = self._drop_reason or reason
         self._drop.set()
 
     @property
@@ -61,11 +72,12 @@ class Job:
         return self._drop.is_set()
 
     def run(self) -> None:
-        """The whole job, in the calling thread. What the visitor can mend is told, other errors are raised too."""
+        """The whole job, in the calling thread. User errors are told to the visitor, other errors also raised."""
         try:
             self._run()
         except Dropped:
-            pass
+            if self._drop_reason:
+                self.tell({"kind": "error", "message": self._drop_reason})
         except UserError as error:
             self.tell({"kind": "error", "message": str(error)})
         except Exception:
@@ -73,40 +85,45 @@ class Job:
             raise
 
     def _run(self) -> None:
-        self._go_on()
+        self._check_dropped()
         self.running = True
         self.tell({"kind": "start"})
-        first, most = min(self.boxes), self.most_frames
-        corrections = {frame: box for frame, box in self.boxes.items() if frame != first}
-        with self.video.open() as source:
-            seen = track(source, self.make_tracker(), self.boxes[first], first, most, corrections=corrections)
-            left = None if source.frames is None else source.frames - first
-            recording = record(self._told(seen), self.video.results, source.fps, source.size_wh, left)
-        count = recording.last - recording.first + 1
-        self.tell({"kind": "done", "frames": count, "seconds": round(recording.seconds, 3),
-                   "limited": count == most != left})
-
-    def _told(self, seen: Iterable[Tracked]) -> Iterator[Tracked]:
-        """What comes by is told, until somebody says that it is enough."""
         started = time.monotonic()
-        for item in seen:
-            self._go_on()
-            self.video.keep_frame(item.frame, item.image_rgb)
-            self.tell(frame_event(item, time.monotonic() - started))
-            yield item
+        order = self.order
+        with self.video.open() as source:
+            frames = track(source, self.make_tracker(), order.boxes, self.max_frames, both_ways=order.both_ways,
+                           on_backward=lambda frame: self._show(frame, started, backward=True))
+            first = 0 if order.both_ways else min(min(by_frame) for by_frame in order.boxes.values())
+            left = None if source.frames is None else source.frames - first
+            recording = record(self._shown(frames, started), self.video.results, source, left)
+        self.tell({"kind": "done", "frames": recording.count, "seconds": round(recording.seconds, 3),
+                   "limited": recording.count == self.max_frames != left})
+
+    def _shown(self, frames: Iterable[TrackedFrame], started: float) -> Iterator[TrackedFrame]:
+        """``frames``, each told as it comes, until the visitor stops the job."""
+        for frame in frames:
+            self._show(frame, started)
+            yield frame
             if self._stop.is_set():
                 return
 
-    def _go_on(self) -> None:
+    def _show(self, frame: TrackedFrame, started: float, backward: bool = False) -> None:
+        self._check_dropped()
+        self.video.keep_frame(frame.frame, frame.image_rgb)
+        self.tell(frame_event(frame, time.monotonic() - started, backward))
+
+    def _check_dropped(self) -> None:
         if self.dropped:
             raise Dropped
 
 
-def frame_event(seen: Tracked, seconds: float) -> Event:
-    """What the page draws of a frame; ``seconds`` since the job began."""
-    return {"kind": "frame", "frame": seen.frame, "box": _rounded(seen.box_xywh), "score": round(float(seen.score), 4),
-            "search": None if seen.search_xywh is None else _rounded(seen.search_xywh), "lost": bool(seen.lost),
-            "readable": seen.readable, "seconds": round(seconds, 3)}
+def frame_event(frame: TrackedFrame, seconds: float, backward: bool = False) -> Event:
+    """What the page draws of a frame; ``seconds`` since the job began, ``backward``: tracked on the way back."""
+    targets = [{"target": row.target, "box": _rounded(row.box_xywh), "score": round(float(row.score), 4),
+                "search": None if row.search_xywh is None else _rounded(row.search_xywh), "lost": bool(row.lost)}
+               for row in frame.rows]
+    return {"kind": "frame", "frame": frame.frame, "time_s": round(frame.time_s, 3), "readable": frame.readable,
+            "targets": targets, "backward": backward, "seconds": round(seconds, 3)}
 
 
 def _rounded(box: np.ndarray) -> list[float]:
@@ -122,9 +139,9 @@ class Jobs:
         self._jobs: dict[Job, asyncio.Queue[Event | None]] = {}  # in the order in which they came
 
     async def follow(self, job: Job) -> AsyncIterator[Event]:
-        """Run ``job`` and give its events to the last one. Leaving early drops it; so does another job of the video."""
+        """Run ``job`` and yield its events. Leaving early drops it; so does another job of the same video."""
         while job.video.job is not None:
-            job.video.job.drop()
+            job.video.job.drop(REPLACED)
             await job.video.job.ended.wait()
         job.video.job = job
         loop = asyncio.get_running_loop()
@@ -136,7 +153,7 @@ class Jobs:
         try:
             while (event := await events.get()) is not None:
                 yield event
-            await work  # raises what was no mistake of the visitor
+            await work  # raises errors that are not the visitor's
         finally:
             job.drop()
 

@@ -41,11 +41,11 @@ export function track(id, boxes, heard) {
     over = true;
     heard(event);
   };
-  socket.addEventListener("open", () => socket.send(JSON.stringify({ boxes })));
+  socket.addEventListener("open", () => socket.send(JSON.stringify({ targets: [boxes] })));
   socket.addEventListener("message", ({ data }) => {
     const event = JSON.parse(data);
     if (event.kind === "done" || event.kind === "error") last(event);
-    else if (!over) heard(event);
+    else if (!over) heard({ ...event, ...event.targets?.[0] });
   });
   socket.addEventListener("close", () => last({ kind: "error", gone: true,
     message: "the server has let go of this video; is it still running? Choose the video again" }));

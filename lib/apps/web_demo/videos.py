@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import simplejpeg
+from aiohttp import ClientPayloadError, http_exceptions
 
 from ...utils.errors import UserError
 from ..video_demo.source import Source, open_source
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from .jobs import Job
 
 MIB = 1 << 20
-MAX_SIDE = 4096  # px of a picture
-VIEW_SIDE = 960  # px, the longer side of the pictures that the page shows
+MAX_SIDE = 4096  # px of an image
+VIEW_SIDE = 960  # px, the longer side of the images that the page shows
 VIEW_QUALITY = 80
+UPLOAD_SILENCE_S = 30.0  # after which an upload that sends nothing is given up
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Video:
     job: Job | None = None
     gone: bool = False
     used: float = field(default_factory=time.monotonic)
+    decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def path(self) -> Path:
@@ -71,7 +74,7 @@ class Video:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Source]:
-        """The pictures. Errors speak of the video, not of where it lies."""
+        """The images. Errors speak of the video, not of where it lies."""
         with self.plain_errors(), open_source(self.path) as source:
             yield source
 
@@ -92,6 +95,18 @@ class Video:
         zoom = min(1.0, VIEW_SIDE / max(image_rgb.shape[:2]))
         small = cv2.resize(image_rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else image_rgb
         path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=VIEW_QUALITY))
+
+    async def decode_frame(self, frame: int) -> None:
+        """Decode a frame and keep it for the page; without effect for one that does not exist or cannot be read."""
+        async with self.decoding:  # one after the other: each decodes the video from its start
+            if not self.frame_path(frame).exists() and (self.frames is None or frame < self.frames):
+                await asyncio.to_thread(self._decode_frame, frame)
+
+    def _decode_frame(self, frame: int) -> None:
+        with self.open() as source:
+            found = next(source.read(frame), None)
+            if found is not None and found.image_rgb is not None:
+                self.keep_frame(frame, found.image_rgb)
 
     def free(self) -> None:
         """Nobody tracks in it any more."""
@@ -160,7 +175,7 @@ class Videos:
     async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> None:
         count = 0
         with path.open("wb") as file:
-            async for chunk in chunks:
+            while (chunk := await _next(chunks)) is not None:
                 count += len(chunk)
                 self._check_bytes(count)
                 file.write(chunk)
@@ -182,9 +197,9 @@ class Videos:
                 raise UserError(f"the video is too long: {video.frames} frames, {most} are the most here; cut it, or "
                                 "start the server with a higher --max_frames")
             if max(video.size_wh) > MAX_SIDE:
-                raise UserError(f"the video's pictures are too large: {video.size_wh[0]} × {video.size_wh[1]} px, "
-                                f"{MAX_SIDE} a side are the most; scale it down")
-            for frame, image in source:
+                raise UserError(f"the video's images are too large: {video.size_wh[0]} × {video.size_wh[1]} px, "
+                                f"at most {MAX_SIDE} px per side are possible; scale it down")
+            for frame, image, _ in source.read():
                 if image is not None:
                     video.first = frame
                     video.keep_frame(frame, image)
@@ -196,6 +211,20 @@ class Videos:
             return
         idle = [video for video in self._videos.values() if video.job is None]
         if not idle:
-            raise UserError(f"{self.limits.videos} videos are being worked on, which is all this server takes at once; "
-                            "try again in a while")
+            tracked = len(self._videos)
+            states = [f"{tracked} being tracked"] if tracked else []
+            states += [f"{self._arriving} being uploaded"] if self._arriving else []
+            raise UserError(f"this server holds at most {self.limits.videos} videos ({', '.join(states)}); try again "
+                            "in a while, or start it with a higher --max_videos")
         self.remove(min(idle, key=lambda video: video.used).id)
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """The next chunk, None at the end. Raises :class:`UserError` if none comes for a while or the body is malformed."""
+    try:
+        return await asyncio.wait_for(anext(chunks, None), UPLOAD_SILENCE_S)
+    except (http_exceptions.HttpProcessingError, ClientPayloadError) as error:
+        raise UserError("the upload was malformed; choose the video again") from error
+    except (TimeoutError, asyncio.TimeoutError):
+        raise UserError(f"the upload stopped for {UPLOAD_SILENCE_S:g} s and was given up; choose the video again"
+                        ) from None

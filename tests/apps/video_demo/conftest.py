@@ -1,4 +1,4 @@
-"""A small film with one bright square that moves, and a tracker that finds bright things."""
+"""A small video with one bright square that moves, and a tracker that finds bright things."""
 
 from __future__ import annotations
 
@@ -14,25 +14,39 @@ _GROUND = np.random.default_rng(0).integers(0, 60, (HEIGHT // 10, WIDTH // 10, 3
 
 
 class BrightTracker:
-    """Answers the box around what is bright; its scores can be set beforehand."""
+    """Has the interface of MultiTracker. Every target gets the box around what is bright near it; scores can be set
+    beforehand, of all targets in turn."""
 
     def __init__(self, scores=()):
-        self.scores, self.begun, self.box = list(scores), [], None
+        self.scores, self.begun, self.boxes, self.count = list(scores), [], {}, 0
 
-    def init(self, image, box_xywh):
-        self.box = np.asarray(box_xywh, np.float64)
-        self.begun.append(self.box.tolist())
+    def add(self, image, box_xywh):
+        self.count += 1
+        self.boxes[self.count] = np.asarray(box_xywh, np.float64)
+        self.begun.append(self.boxes[self.count].tolist())
+        return self.count
 
-    @property
-    def search_xywh(self):
-        return np.array([*(self.box[:2] - self.box[2:]), *(3 * self.box[2:])])
+    def remove(self, target_id):
+        del self.boxes[target_id]
+
+    def search_xywh(self, target_id):
+        box = self.boxes[target_id]
+        return np.array([*(box[:2] - box[2:]), *(3 * box[2:])])
 
     def update(self, image):
-        rows, columns = np.nonzero(image.min(axis=2) > 160)
+        return {target_id: (self._follow(target_id, image), self.scores.pop(0) if self.scores else 0.9)
+                for target_id in self.boxes}
+
+    def _follow(self, target_id, image):
+        left, top, width, height = self.search_xywh(target_id).astype(int)
+        bright = np.zeros(image.shape[:2], bool)
+        near = np.s_[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+        bright[near] = image[near].min(axis=2) > 160
+        rows, columns = np.nonzero(bright)
         if len(rows):
             x, y = columns.min(), rows.min()
-            self.box = np.array([x, y, columns.max() + 1 - x, rows.max() + 1 - y], np.float64)
-        return self.box, self.scores.pop(0) if self.scores else 0.9
+            self.boxes[target_id] = np.array([x, y, columns.max() + 1 - x, rows.max() + 1 - y], np.float64)
+        return self.boxes[target_id]
 
 
 def picture_at(frame: int) -> np.ndarray:
@@ -75,6 +89,28 @@ def bright():
 @pytest.fixture
 def box_of():
     return box_at
+
+
+@pytest.fixture(scope="session")
+def two_squares(tmp_path_factory) -> Path:
+    """The square, and a second one, of half its size, that moves down at the left."""
+    path = tmp_path_factory.mktemp("film") / "two.mp4"
+    with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
+        for frame in range(FRAMES):
+            image = picture_at(frame)
+            x, y, w, h = second_box_at(frame)
+            image[y : y + h, x : x + w] = 240
+            writer.add(image)
+    return path
+
+
+def second_box_at(frame: int) -> list[int]:
+    return [120 - 2 * frame, 4 + 2 * frame, 10, 10]
+
+
+@pytest.fixture
+def second_box_of():
+    return second_box_at
 
 
 @pytest.fixture

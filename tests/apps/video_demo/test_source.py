@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from mstgt.apps.video_demo import webcam
 from mstgt.apps.video_demo.source import open_source
 from mstgt.apps.video_demo.video_file import upright
 from mstgt.utils.errors import UserError
@@ -42,12 +42,12 @@ def test_a_video_gives_its_frames_in_order_and_again(film, pictures):
     with open_source(film) as source:
         assert (source.name, source.fps, source.frames, source.size_wh) == ("square", 10, 12, (160, 120))
         for _ in range(2):
-            found = list(source)
-            assert [index for index, _ in found] == list(range(12))
+            found = list(source.read())
+            assert [index for index, _, _ in found] == list(range(12))
             assert all(image.dtype == np.uint8 and alike(image, picture)
-                       for (_, image), picture in zip(found, pictures, strict=True))
+                       for (_, image, _), picture in zip(found, pictures, strict=True))
         late = list(source.read(9))
-        assert [index for index, _ in late] == [9, 10, 11] and alike(late[0][1], pictures[9])
+        assert [index for index, _, _ in late] == [9, 10, 11] and alike(late[0][1], pictures[9])
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -64,7 +64,7 @@ def test_a_turned_phone_gives_upright_pictures(turn, tmp_path, pictures):
     expected = shown(pictures[0])
     with open_source(path) as source:
         assert source.size_wh == expected.shape[1::-1]
-        assert alike(next(iter(source))[1], expected)
+        assert alike(next(source.read())[1], expected)
 
 
 def test_upright_follows_the_matrix_pixel_by_pixel():
@@ -79,9 +79,9 @@ def test_upright_follows_the_matrix_pixel_by_pixel():
 
 def test_unreadable_frames_keep_their_places(broken_film, pictures):
     with open_source(broken_film([5, 11])) as source:
-        found = list(source)
-    assert [index for index, _ in found] == list(range(12))
-    assert [index for index, image in found if image is None] == [5, 11]
+        found = list(source.read())
+    assert [index for index, _, _ in found] == list(range(12))
+    assert [index for index, image, _ in found if image is None] == [5, 11]
     assert alike(found[4][1], pictures[4])
 
 
@@ -90,7 +90,7 @@ def test_what_a_file_says_of_itself_need_not_be_text(film, tmp_path, pictures):
     path.write_bytes(film.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
     assert path.read_bytes() != film.read_bytes()
     with open_source(path) as source:
-        assert alike(next(iter(source))[1], pictures[0])
+        assert alike(next(source.read())[1], pictures[0])
 
 
 def test_a_truncated_file_ends_early(film, tmp_path):
@@ -99,7 +99,7 @@ def test_a_truncated_file_ends_early(film, tmp_path):
     path.write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) * 3 // 4])
     with open_source(path) as source:
         assert source.frames == 12
-        assert 0 < sum(image is not None for _, image in source) < 12
+        assert 0 < sum(image is not None for _, image, _ in source.read()) < 12
 
 
 @pytest.mark.parametrize("content", ["", "no video", "head", "sound", "all broken"])
@@ -136,7 +136,7 @@ def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, pictures):
     for what in {tmp_path / "Car", tmp_path / "Car" / inner}:
         with open_source(str(what)) as source:
             assert (source.name, source.fps, source.frames, source.size_wh) == ("Car", 25, 3, (160, 120))
-            images = [image for _, image in source]
+            images = [image for _, image, _ in source.read()]
         assert all(np.array_equal(image, pictures[i]) for image, i in zip(images, (2, 0, 1), strict=True))
 
 
@@ -146,7 +146,7 @@ def test_globs(tmp_path, pictures, film):
         assert (source.name, source.frames) == ("walk", 2)
     with open_source(f"{film.parent}/*.mp4") as source:
         assert source.name == "square"
-    with pytest.raises(UserError, match=r"no pictures match .*c\*\.png"):
+    with pytest.raises(UserError, match=r"no images match .*c\*\.png"):
         open_source(f"{tmp_path}/walk/c*.png")
 
 
@@ -155,64 +155,59 @@ def test_unreadable_pictures_keep_their_places(tmp_path, pictures):
     whole = (tmp_path / "v" / "1.png").read_bytes()
     (tmp_path / "v" / "1.png").write_bytes(b"")
     with open_source(tmp_path / "v") as source:
-        assert [image is None for _, image in source] == [True, False, False]
+        assert [image is None for _, image, _ in source.read()] == [True, False, False]
         assert source.size_wh == (160, 120)
         (tmp_path / "v" / "2.png").unlink()
-        assert [image is None for _, image in source.read(1)] == [True, False]
+        assert [image is None for _, image, _ in source.read(1)] == [True, False]
     with open_source(tmp_path / "v" / "3.png") as source:
         assert (source.name, source.frames) == ("3", 1)
     (tmp_path / "v" / "3.png").write_bytes(whole[:8])
-    with pytest.raises(UserError, match="none of the 2 pictures"):
+    with pytest.raises(UserError, match="none of the 2 images"):
         open_source(tmp_path / "v")
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    for what, message in ((tmp_path / "no.mp4", "no such video"), ("", "no such video"), (tmp_path, "no pictures"),
+    for what, message in ((tmp_path / "no.mp4", "no such video"), ("", "no such video"), (tmp_path, "no images"),
                           ("a\0b", "no such video"), (os.devnull, "neither a file nor a folder")):
         with pytest.raises(UserError, match=message):
             open_source(what)
 
 
-class Camera:
-    """A webcam of OpenCV that fails at some frames, and breaks off."""
 
-    def __init__(self, pictures, bad=(), ends=10**9, fps=30.0):
-        self.pictures, self.bad, self.ends, self.fps, self.taken, self.released = pictures, bad, ends, fps, 0, False
-
-    def isOpened(self):  # noqa: N802
-        return True
-
-    def read(self):
-        self.taken += 1
-        if self.taken in self.bad or self.taken > self.ends:
-            return False, None
-        return True, self.pictures[self.taken % 12][..., ::-1]
-
-    def get(self, _what):
-        return self.fps
-
-    def release(self):
-        self.released = True
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_upright_as_exif_says(orientation, tmp_path, pictures):
+    stored = {1: lambda image: image, 2: lambda image: image[:, ::-1], 3: lambda image: np.rot90(image, 2),
+              4: lambda image: image[::-1], 5: lambda image: image.transpose(1, 0, 2),
+              6: lambda image: np.rot90(image, 1), 7: lambda image: np.rot90(image.transpose(1, 0, 2), 2),
+              8: lambda image: np.rot90(image, -1)}[orientation](pictures[0])
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    with open_source(tmp_path / "a.jpg") as source:
+        assert source.size_wh == (160, 120)
+        assert alike(next(source.read()).image_rgb, pictures[0])
 
 
-def test_a_webcam(monkeypatch, pictures):
-    camera = Camera(pictures, bad=(8,), ends=9)
-    monkeypatch.setattr(webcam.cv2, "VideoCapture", {3: camera}.get)
-    with open_source("3") as source:
-        assert (source.name, source.fps, source.frames, source.size_wh) == ("webcam_3", 30, None, (160, 120))
-        assert np.array_equal(next(iter(source))[1], pictures[webcam.WARM_UP])
-        found = list(source)
-    assert np.array_equal(found[0][1], pictures[webcam.WARM_UP]), "frame 0 is the picture on which a box was drawn"
-    assert [image is None for _, image in found[:5]] == [False, False, False, True, False]
-    assert len(found) == 5 + webcam.PATIENCE - 1 and all(image is None for _, image in found[5:])
-    assert camera.released
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_16_bit_images_are_stretched_over_the_first_ones_range(ending, tmp_path, pictures):
+    gray = pictures[0][..., 0].astype(np.uint16)
+    cv2.imwrite(str(tmp_path / f"1{ending}"), 20_000 + 4 * gray)
+    cv2.imwrite(str(tmp_path / f"2{ending}"), 20_100 + 4 * gray)
+    with open_source(tmp_path) as source:
+        first, second = (frame.image_rgb for frame in source.read())
+        [note] = source.notes
+    low, high = int(gray.min()), int(gray.max())
+    expected = (gray - low) * 255.0 / (high - low)
+    assert first.dtype == np.uint8 and np.abs(first - expected[..., None]).max() <= 1
+    assert np.abs(second.astype(int) - (expected + 25 * 255 / (high - low)).clip(0, 255)[..., None]).max() <= 1
+    assert note.startswith(f"16-bit images: values from {20_000 + 4 * low} to {20_000 + 4 * high}")
 
 
-def test_a_webcam_that_gives_nothing(monkeypatch, pictures):
-    camera = Camera(pictures, ends=0)
-    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda index: camera)
-    with pytest.raises(UserError, match="webcam 1"):
-        open_source(1)
-    assert camera.released
-    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda index: Camera(pictures, fps=0.0))
-    assert open_source(1).fps == webcam.DEFAULT_FPS
+def test_each_frame_has_its_own_time(tmp_path, pictures, broken_film):
+    with VideoWriter(tmp_path / "v.mp4", 25, (160, 120)) as writer:
+        for image, time_s in zip(pictures, [0, 0.1, 0.11, 5, 5.5], strict=False):
+            writer.add(image, time_s)
+    with open_source(tmp_path / "v.mp4") as source:
+        assert [frame.time_s for frame in source.read()] == pytest.approx([0, 0.1, 0.11, 5, 5.5], abs=1e-3)
+    with open_source(broken_film([5, 11])) as source:
+        assert [frame.time_s for frame in source.read()] == pytest.approx(np.arange(12) / 10)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import sys
+import time
 
 import av
 import cv2
@@ -13,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from mstgt.apps.video_demo import webcam, window
+from mstgt.apps.video_demo import live, window
 from mstgt.apps.video_demo.record import Spread, spans
-from mstgt.apps.video_demo.rows import read_rows
+from mstgt.apps.video_demo.results import FILES as RESULT_FILES
+from mstgt.apps.video_demo.results import read_rows
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import run_command
+from mstgt.visualize.video_writer import VideoWriter
 from tracking import video_demo
 
 FILES = ["boxes.csv", "film.mp4", "sheet.png"]
@@ -35,7 +39,7 @@ def demo(monkeypatch, tmp_path, capsys, bright):
     def run(*arguments, tracker=None):
         monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, arguments)])
         if tracker != "real":
-            monkeypatch.setattr(video_demo, "load_tracker", lambda *_, **__: tracker or bright())
+            monkeypatch.setattr(video_demo, "make_tracker", lambda _args: tracker or bright())
         with pytest.raises(SystemExit) as ended:
             run_command(video_demo.main)
         return ended.value.code, *capsys.readouterr()
@@ -63,7 +67,7 @@ def test_film_rows_and_sheet(demo, film, tmp_path, box_of):
     rows = read_rows(out / "boxes.csv")
     assert [row.frame for row in rows] == list(range(12)) and film_frames(out) == 12
     assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
-    assert lines(out)[1] == "0,0.000,10.00,40.00,20.00,20.00,1.0000,,,,,0,1"
+    assert lines(out)[1] == "0,0.000,10.00,40.00,20.00,20.00,1.0000,,,,,0,1,1"
     assert lines(out)[4].startswith("3,0.300,") and rows[3].score == 0.9
     assert cv2.imread(str(out / "sheet.png")).std() > 10
 
@@ -121,7 +125,7 @@ def test_everything_wrong_is_one_line(demo, film, tmp_path):
     cases = [
         (("no.mp4", *box), "no such video"),
         ((film,), "--init_box x y w h: there is no display"),
-        ((film, "--init_box", 10, 40, 0, 20), "frame 0: a box is four"),
+        ((film, "--init_box", 10, 40, 0, 20), "has no area"),
         ((film, *box, "--start", 12), "the last of square is 11"),
         ((film, *box, "--frames", 0), "--frames at least 1"),
         ((film, *box, "--lost_score", 2), "--lost_score from 0 to 1"),
@@ -145,11 +149,11 @@ def test_a_correction_that_does_not_fit_leaves_everything(demo, film, tmp_path, 
             (("--correct", 2, *box_of(2)), "has frames 3 to 6"),
             (("--correct", 5, *box_of(5), "--start", 3), "leave --start out"),
             (("--correct", 5, *box_of(5), "--frames", 2), "ends before the first correction"),
-            (("--correct", 5, 1, 2, 0, 4), "frame 5: a box is four")):
+            (("--correct", 5, 1, 2, 0, 4), "has no area")):
         status, _, complained = demo(film, *arguments, *out)
         assert status == 1 and message in complained, complained
     (tmp_path / "o" / "boxes.csv").write_text("frame,x\n1,2\n")
-    assert "has not the columns" in demo(film, "--correct", 5, *box_of(5), *out)[2]
+    assert "does not have the columns" in demo(film, "--correct", 5, *box_of(5), *out)[2]
     (tmp_path / "o" / "boxes.csv").write_bytes(before["boxes.csv"].replace(b"4,0.400", b"four,0.4"))
     assert "boxes.csv, line 3: not a row" in demo(film, "--correct", 5, *box_of(5), *out)[2]
     assert (tmp_path / "o" / "film.mp4").read_bytes() == before["film.mp4"]
@@ -169,20 +173,17 @@ def test_ctrl_c_leaves_a_files_track_as_it_was(demo, film, tmp_path, box_of, bri
 
 
 class Camera:
-    """A webcam whose user has had enough at its ninth picture."""
+    """A webcam."""
 
-    def __init__(self, picture):
-        self.picture, self.taken = picture, 0
+    def __init__(self, image):
+        self.image = image
 
     def isOpened(self):  # noqa: N802
         return True
 
     def read(self):
-        self.taken += 1
-        if self.taken == 9:
-            signal.raise_signal(signal.SIGINT)
-        assert self.taken < 12
-        return True, self.picture
+        time.sleep(0.01)
+        return True, self.image
 
     def get(self, _what):
         return 25.0
@@ -191,22 +192,30 @@ class Camera:
         pass
 
 
-def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, box_of):
-    monkeypatch.setattr(webcam.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
-    status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o")
+def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, box_of, bright):
+    class Interrupted(bright):
+        def update(self, image):
+            self.count += 1
+            if self.count == 5:
+                signal.raise_signal(signal.SIGINT)
+            return super().update(image)
+
+    monkeypatch.setattr(live.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
+    status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())
     assert status == 0 and "webcam_0: frames 0 to 4" in said and film_frames(tmp_path / "o") == 5
+    assert "frames arrived while another was tracked and were dropped" in said
     assert signal.getsignal(signal.SIGINT).__module__ == "mstgt.utils.errors", "Ctrl-C is the command's again"
     assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
     assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
 
 
 def test_a_box_drawn_with_the_mouse(demo, monkeypatch, film, tmp_path, box_of, bright):
-    monkeypatch.setattr(video_demo, "has_display", lambda: True)
+    monkeypatch.setattr(window, "has_display", lambda: True)
     shown, tracker, drawn = [], bright(), [(0, 0, 0, 0), tuple(box_of(1))]
     monkeypatch.setattr(window, "cv2", Screen(shown, drawn))
     status, _, complained = demo(film, "--out", tmp_path / "o")
     assert status == 1 and "no box was drawn" in complained
-    status, said, _ = demo(film, "--start", 1, "--show", "--out", tmp_path / "o", tracker=tracker)
+    status, said, _ = demo(film, "--start", 1, "--forward_only", "--show", "--out", tmp_path / "o", tracker=tracker)
     assert status == 0 and tracker.begun == [box_of(1)]
     assert len(shown) == 5 and "frames 1 to 5" in said, "q was pressed at the fifth"
 
@@ -261,7 +270,7 @@ def test_with_the_network(demo, film, tmp_path, box_of):
     status, said, complained = demo(film, "--init_box", *box_of(0), *given, tracker="real")
     assert (status, complained) == (0, "") and "frames 0 to 2" in said
     status, _, complained = demo(film, "--init_box", 500, 40, 20, 20, *given, tracker="real")
-    assert status == 1 and "lies outside the picture of 160 x 120 px" in complained and complained.count("\n") == 1
+    assert status == 1 and "of 160 x 120 px" in complained and complained.count("\n") == 1
 
 
 def test_the_sheet_shows_the_first_the_last_and_others_between():
@@ -276,4 +285,93 @@ def test_the_sheet_shows_the_first_the_last_and_others_between():
 
 def test_spans():
     assert [spans(frames) for frames in ([], [3], [3, 4], [1, 3, 4, 5, 9])] == ["", "3", "3 to 4", "1, 3 to 5, 9"]
-    assert spans(range(0, 40, 2), most=2) == "0, 2 and 18 more"
+    assert spans(range(0, 40, 2), limit=2) == "0, 2 and 18 more"
+
+
+def test_boxes_in_any_form_and_bad_ones_with_an_example(demo, film, tmp_path, box_of):
+    (tmp_path / "box.txt").write_text("10,40,20,20\n")
+    out = ("--out", tmp_path / "o")
+    forms = [("10,40,20,20",), ("[10,40,20,20]",), ("10 40 20 20",), (tmp_path / "box.txt",), (10, 40, 20, 20)]
+    for form in forms:
+        status, _, complained = demo("--init_box", *form, film, *out, "--frames", 2)
+        assert status == 0, complained
+        assert lines(tmp_path / "o")[1].startswith("0,0.000,10.00,40.00,20.00,20.00")
+    assert demo(film, "--init_box", "10 40 30 60", "--box_format", "xyxy", "--frames", 2, *out)[0] == 0
+    assert lines(tmp_path / "o")[1].startswith("0,0.000,10.00,40.00,20.00,20.00")
+    status, _, complained = demo(film, "--init_box", "10,40,20", *out)
+    assert status == 1 and "has 3 numbers" in complained and "such as --init_box 210 95 60 80" in complained
+
+
+def test_two_targets_and_a_correction_of_one(demo, two_squares, tmp_path, box_of, second_box_of, bright):
+    out = ("--out", tmp_path / "o")
+    tracker = bright([0.9, 0.1] * 11)  # the second target is lost
+    status, said, _ = demo(two_squares, "--init_box", *box_of(0), "--init_box", *second_box_of(0), *out, "--format",
+                           "mot", "--format", "json", tracker=tracker)
+    assert status == 0 and sorted(os.listdir(tmp_path / "o")) == sorted([*FILES, "boxes.txt", "boxes.json"])
+    assert "target 2 is probably lost" in said and "target 1" not in said and "--correct TARGET:FRAME" in said
+    rows = read_rows(tmp_path / "o" / "boxes.csv")
+    assert [(row.frame, row.target) for row in rows] == [(frame, target) for frame in range(12) for target in (1, 2)]
+    mot = [line.split(",") for line in (tmp_path / "o" / "boxes.txt").read_text().splitlines()]
+    assert mot[3][:2] == ["2", "2"] and mot[3][7:] == ["-1"] * 3 and len(mot) == 24
+    content = json.loads((tmp_path / "o" / "boxes.json").read_text())
+    assert [len(target["frames"]) for target in content["targets"]] == [12, 12] and content["size_wh"] == [160, 120]
+    assert content["targets"][1]["frames"][3]["box_xywh"] == [float(word) for word in mot[7][2:6]]
+    film_before = film_frames(tmp_path / "o")
+    tracker = bright()
+    status, _, _ = demo(two_squares, "--correct", "2:5", *second_box_of(5), *out, tracker=tracker)
+    after = read_rows(tmp_path / "o" / "boxes.csv")
+    assert status == 0 and tracker.begun == [second_box_of(5)] and film_frames(tmp_path / "o") == film_before
+    for old, new in zip(rows, after, strict=True):
+        same = old.score == new.score and np.array_equal(old.box_xywh, new.box_xywh)
+        assert (old.frame, old.target) == (new.frame, new.target) and same == (old.target == 1 or old.frame < 5 or
+                                                                               old.frame == 0), old
+    assert "has no target 3, only 1, 2" in demo(two_squares, "--correct", "3:5", 1, 2, 30, 40, *out)[2]
+    assert "no target 3" in demo(two_squares, "--init_box", 1, 2, 3, 4, "--correct", "3:5", 1, 2, 30, 40, *out)[2]
+
+
+def test_a_track_of_an_earlier_version_is_continued(demo, film, tmp_path, box_of):
+    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o")
+    old = "".join(line.rpartition(",")[0] + "\n" for line in lines(tmp_path / "o"))
+    assert old.startswith("frame,time_s,x,y,w,h,score,search_x,search_y,search_w,search_h,lost,readable\n0,")
+    (tmp_path / "o" / "boxes.csv").write_text(old)
+    assert demo(film, "--correct", 6, *box_of(6), "--out", tmp_path / "o")[0] == 0
+    assert len(lines(tmp_path / "o")) == 13
+
+
+def test_from_the_middle_both_ways(demo, film, tmp_path, box_of):
+    out = ("--out", tmp_path / "o")
+    for flags, frames in (((), range(12)), (("--both_ways",), range(12)), (("--forward_only",), range(6, 12)),
+                          (("--frames", 2), range(6, 8)), (("--frames", 2, "--both_ways"), range(4, 8))):
+        status, said, complained = demo(film, "--init_box", *box_of(6), "--start", 6, *flags, *out)
+        assert status == 0, complained
+        rows = read_rows(tmp_path / "o" / "boxes.csv")
+        assert [row.frame for row in rows] == list(frames) and film_frames(tmp_path / "o") == len(frames), flags
+        assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
+
+
+def test_variable_frame_rate(demo, pictures, tmp_path, box_of):
+    times = [0.04 * i for i in range(6)] + [2.2 + 0.04 * i for i in range(6)]
+    with VideoWriter(tmp_path / "v.mp4", 25, (160, 120)) as writer:
+        for image, time_s in zip(pictures, times, strict=True):
+            writer.add(image, time_s)
+    assert demo(tmp_path / "v.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")[0] == 0
+    assert [row.time_s for row in read_rows(tmp_path / "o" / "boxes.csv")] == pytest.approx(times, abs=2e-3)
+    with av.open(str(tmp_path / "o" / "film.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=2e-3)
+
+
+def test_arguments_are_checked_before_the_video_is_opened(demo, film, tmp_path, monkeypatch):
+    def opened(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(video_demo, "open_source", opened)
+    cases = [((tmp_path / "no.mp4",), "no such video"), ((film, "--config", "MSTGT-nano-129"), "MSTGT-nano-128"),
+             ((film, "--checkpoint", "no.pth"), "no checkpoint no.pth"), ((film, "--reconnect", -1), "least 0"),
+             ((film, "--set", "TEST.SEARCH_FACTR=4"), "SEARCH_FACTOR")]
+    for arguments, words in cases:
+        status, _, complained = demo(*arguments, "--init_box", 1, 2, 30, 40)
+        assert status == 1 and words in complained and complained.count("\n") == 1
+
+
+def test_the_formats_are_those_that_can_be_written():
+    assert tuple(RESULT_FILES) == video_demo.FORMATS

@@ -17,7 +17,7 @@ import numpy as np
 from aiohttp import web
 
 from mstgt.apps.web_demo.app import VIDEOS, Settings, make_app
-from mstgt.apps.web_demo.server import listen
+from mstgt.apps.web_demo.server import listen, request_log
 from mstgt.visualize.video_writer import VideoWriter
 
 WIDTH, HEIGHT, SIDE = 160, 120, 32
@@ -43,7 +43,10 @@ def make_film(path: Path, frames: int = 10, down: int = 0, hidden_from: int = HI
 
 
 class RedTracker:
-    """Finds what is red. ``gate`` is asked before each frame: a place to wait, or to fail."""
+    """Has the interface of MultiTracker: every target gets the box around what is red near it. ``gate`` is asked before
+    each frame: a place to wait, or to fail."""
+
+    boxes: dict[int, np.ndarray]
 
     def __init__(self, gate: Callable[[], object] | None = None):
         if gate is not None:
@@ -52,20 +55,34 @@ class RedTracker:
     def gate(self):
         pass
 
-    def init(self, image, box_xywh):
-        self.box = np.asarray(box_xywh, np.float64)
+    def add(self, image, box_xywh):
+        self.boxes = getattr(self, "boxes", {})
+        number = max(self.boxes, default=0) + 1
+        self.boxes[number] = np.asarray(box_xywh, np.float64)
+        return number
 
-    @property
-    def search_xywh(self):
-        return np.array([*(self.box[:2] - 20), *(self.box[2:] + 40)])
+    def remove(self, target_id):
+        del self.boxes[target_id]
+
+    def search_xywh(self, target_id):
+        box = self.boxes[target_id]
+        return np.array([*(box[:2] - 20), *(box[2:] + 40)])
 
     def update(self, image):
         self.gate()
-        rows, columns = np.nonzero(image[..., 0].astype(int) - image[..., 1] > 100)
+        return {target_id: self._follow(target_id, image) for target_id in self.boxes}
+
+    def _follow(self, target_id, image):
+        left, top, width, height = self.search_xywh(target_id).astype(int)
+        red = np.zeros(image.shape[:2], bool)
+        near = np.s_[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+        red[near] = image[near][..., 0].astype(int) - image[near][..., 1] > 100
+        rows, columns = np.nonzero(red)
         if not len(rows):
-            return self.box, 0.01
-        self.box = np.array([columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1], np.float64)
-        return self.box, 0.9
+            return self.boxes[target_id], 0.01
+        box = np.array([columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1], np.float64)
+        self.boxes[target_id] = box
+        return box, 0.9
 
 
 @dataclass
@@ -112,16 +129,17 @@ class Served:
         assert status == 400
         return json.loads(body)["error"]
 
-    def track(self, video: str, boxes: object, until: Callable[[dict], bool] = lambda event: False) -> list[dict]:
-        """The events of a job; ``until`` closes the page."""
-        return asyncio.run(self.follow(video, boxes, until))
+    def track(self, video: str, *targets: object, until: Callable[[dict], bool] = lambda event: False,
+              both_ways: bool = False) -> list[dict]:
+        """The events of a job with the boxes of each target; ``until`` closes the page."""
+        return asyncio.run(self.follow(video, *targets, until=until, both_ways=both_ways))
 
-    async def follow(self, video: str, boxes: object, until: Callable[[dict], bool] = lambda event: False,
-                     stop_after: int | None = None) -> list[dict]:
+    async def follow(self, video: str, *targets: object, until: Callable[[dict], bool] = lambda event: False,
+                     stop_after: int | None = None, both_ways: bool = False) -> list[dict]:
         events = []
         async with aiohttp.ClientSession() as session, session.ws_connect(
                 f"{self.url}videos/{video}/track", origin=f"http://{self.place}") as socket:
-            await socket.send_json({"boxes": boxes})
+            await socket.send_json({"targets": targets, "both_ways": both_ways})
             async for message in socket:
                 events.append(json.loads(message.data))
                 if until(events[-1]):
@@ -142,8 +160,10 @@ class Served:
         return self.app[VIDEOS].get(video).job is None
 
 
-def frames_of(events: list[dict]) -> list[dict]:
-    return [event for event in events if event["kind"] == "frame"]
+def frames_of(events: list[dict], target: int = 1) -> list[dict]:
+    """The events of the frames, each with what it says of one target."""
+    return [event | next((found for found in event["targets"] if found["target"] == target), {})
+            for event in events if event["kind"] == "frame" and not event["backward"]]
 
 
 @contextlib.contextmanager
@@ -157,7 +177,7 @@ def serving(folder: Path, make_tracker: Callable[[], object] = RedTracker, setti
         nonlocal ended
         ended = asyncio.Event()
         app = make_app(settings, make_tracker, folder)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        runner = web.AppRunner(app, access_log=None, logger=request_log(), shutdown_timeout=0.5)
         await runner.setup()
         found.extend([app, await listen(runner, settings.port), asyncio.get_running_loop()])
         ready.set()

@@ -45,7 +45,7 @@ def test_pages_of_other_origins_see_nothing_but_may_link_here(served, film):
 
 def test_a_forwarded_port_works(served):
     status, body, _ = served.ask("POST", "/videos", GARBAGE, Host="localhost:9999", Origin="http://localhost:9999")
-    assert status == 400 and "no video" in json.loads(body)["error"]
+    assert status == 400 and "not a video" in json.loads(body)["error"]
 
 
 def test_every_answer_forbids_framing_sniffing_and_foreign_content(served):

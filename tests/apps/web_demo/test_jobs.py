@@ -12,7 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from mstgt.apps.web_demo.app import Settings, read_boxes
+from mstgt.apps.web_demo.app import Settings, read_order
+from mstgt.apps.web_demo.jobs import REPLACED
 from mstgt.apps.web_demo.videos import Limits, Video
 from mstgt.utils.errors import UserError
 from tests.apps.web_demo.helpers import RedTracker, frames_of, make_film, serving, true_box
@@ -92,25 +93,25 @@ def test_a_corrected_box_holds_from_its_frame_on(served, tmp_path):
 
 @pytest.mark.parametrize("boxes, words", [
     ({"0": [10, 10, 0, 20]}, "w > 0"), ({"0": [10, 10, 20]}, "four"), ({"0": "box"}, "four numbers"),
-    ({"0": [1000, 10, 20, 20]}, "outside the picture"), ({"0": [float("nan")] * 4}, "finite"),
+    ({"0": [1000, 10, 20, 20]}, "outside the image"), ({"0": [float("nan")] * 4}, "finite"),
     ({"0": [10**400, 1, 1, 1]}, "finite"), ({}, "draw one"), ([], "draw one"), (None, "draw one"),
-    ({"-1": [10, 10, 20, 20]}, "no number of a frame"), ({"../x": [10, 10, 20, 20]}, "no number of a frame"),
+    ({"-1": [10, 10, 20, 20]}, "not the number of a frame"), ({"../x": [10, 10, 20, 20]}, "not the number of a frame"),
 ])
 def test_a_box_must_be_one_in_this_video(boxes, words):
     with pytest.raises(UserError, match=words) as caught:
-        read_boxes(json.dumps({"boxes": boxes}), Video("id", Path(), size_wh=(160, 120)))
+        read_order(json.dumps({"targets": [boxes]}), Video("id", Path(), size_wh=(160, 120)))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 60_000, "7"])
 def test_an_order_that_is_none_is_a_mistake(text):
-    with pytest.raises(UserError, match="draw one"):
-        read_boxes(text, Video("id", Path(), size_wh=(160, 120)))
+    with pytest.raises(UserError, match="draw a box around each"):
+        read_order(text, Video("id", Path(), size_wh=(160, 120)))
 
 
 def test_bad_boxes_are_told_and_a_good_one_works_after_them(served, film):
     video = served.upload(film)["id"]
-    for boxes, words in (({"0": [1000, 10, 20, 20]}, "outside the picture"), ({"99": true_box(0)}, "frame 99"),
+    for boxes, words in (({"0": [1000, 10, 20, 20]}, "outside the image"), ({"99": true_box(0)}, "frame 99"),
                          ({"0": true_box(0), "99": true_box(0)}, "frame 99"), (None, "draw one")):
         events = served.track(video, boxes)
         assert events[-1]["kind"] == "error" and words in events[-1]["message"] and frames_of(events) == []
@@ -212,7 +213,7 @@ def test_a_second_job_of_a_video_takes_the_place_of_the_first(gated, gate, film)
         return await asyncio.gather(first, second)
 
     first, second = asyncio.run(twice())
-    assert "done" not in [event["kind"] for event in first] and second[-1]["kind"] == "done"
+    assert first[-1] == {"kind": "error", "message": REPLACED} and second[-1]["kind"] == "done"
     assert len(rows_of(gated, video)) == 10
 
 
@@ -234,4 +235,28 @@ def test_faults_of_ours_are_told_and_keep_their_traceback(tmp_path, film, caplog
 def test_what_a_visitor_can_mend_is_told_as_it_is(tmp_path, film):
     with serving(tmp_path, lambda: RedTracker(fail_there)) as server:
         last = server.track(server.upload(film)["id"], {"0": true_box(0)})[-1]
-        assert last == {"kind": "error", "message": "the device has no memory left: take a smaller one"}
+        assert last == {"kind": "error", "message": "frame 1: the device has no memory left: take a smaller one"}
+
+
+def test_two_targets_each_with_a_correction_of_its_own(served, tmp_path):
+    video = served.upload(make_film(tmp_path / "film.mp4", 8))["id"]
+    events = served.track(video, {"0": true_box(0)}, {"2": [100, 5, 20, 30], "5": [90, 10, 20, 30]})
+    assert events[-1]["kind"] == "done"
+    first, second = frames_of(events), frames_of(events, 2)
+    assert all(np.abs(np.subtract(event["box"], true_box(event["frame"]))).max() <= 2 for event in first)
+    assert [event.get("box") for event in second] == [None, None, *[[100, 5, 20, 30]] * 3, *[[90, 10, 20, 30]] * 3]
+    rows = rows_of(served, video)
+    assert [row["target"] for row in rows] == ["1", "1", *["1", "2"] * 6]
+
+
+def test_both_ways(served, film):
+    video = served.upload(film)["id"]
+    events = served.track(video, {"6": true_box(6)}, both_ways=True)
+    frames = frames_of(events)
+    assert [event["frame"] for event in events if event.get("backward")] == [5, 4, 3, 2, 1, 0]
+    assert [event["frame"] for event in frames] == list(range(10)) and events[-1]["frames"] == 10
+    assert all(np.abs(np.subtract(event["box"], true_box(event["frame"]))).max() <= 2 for event in frames)
+    assert [int(row["frame"]) for row in rows_of(served, video)] == list(range(10))
+    assert [event["frame"] for event in frames_of(served.track(video, {"6": true_box(6)}))] == [6, 7, 8, 9]
+    with pytest.raises(UserError, match="draw a box around each"):
+        read_order(json.dumps({"targets": [{"0": [1, 2, 3, 4]}] * 99}), Video("id", Path(), size_wh=(160, 120)))

@@ -1,5 +1,6 @@
 """The server's life: how it ends, whatever is under way, and what it leaves: nothing. And the command itself."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from mstgt.apps.web_demo import load_server
-from mstgt.apps.web_demo.server import Settings, serve
+from mstgt.apps.web_demo.server import Settings, serve, temporary_folder
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError
@@ -56,7 +57,7 @@ def test_a_signal_ends_all_and_removes_the_folder(number, film, tmp_path, monkey
                     os.kill(os.getpid(), number)
                 return False
 
-            seen.append(server.track(video, {"0": true_box(0)}, kill)[-1]["kind"])
+            seen.append(server.track(video, {"0": true_box(0)}, until=kill)[-1]["kind"])
             coming.close()
         except BaseException as error:  # noqa: BLE001  (of another thread: told below)
             errors.append(error)
@@ -139,7 +140,7 @@ def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, film, tm
     try:
         server = Remote(re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0])
         server.track(server.upload(film)["id"], {"0": true_box(0)},
-                     lambda event: event.get("frame") == 2 and process.send_signal(signal.SIGTERM))
+                     until=lambda event: event.get("frame") == 2 and process.send_signal(signal.SIGTERM))
         _, complaints = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -154,3 +155,47 @@ def test_limits_must_be_limits(flag, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["web_demo.py", flag, value])
         with pytest.raises(UserError, match=flag):
             web_demo.parse()
+
+
+def test_what_killed_servers_left_is_removed_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mstgt-web-old" / "id").mkdir(parents=True)
+    (tmp_path / "mstgt-web-old" / "id" / "video").write_bytes(b"of a visitor")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").touch()
+    (tmp_path / "mstgt-web-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "mstgt-web-file").touch()
+    with temporary_folder() as first:
+        assert not (tmp_path / "mstgt-web-old").exists()
+        with temporary_folder() as second:
+            assert first.is_dir() and second.is_dir(), "the folder of a server that lives stays"
+    left = sorted(path.name for path in tmp_path.rglob("*"))
+    assert left == ["elsewhere", "kept", "mstgt-web-file", "mstgt-web-link"]
+
+
+MALFORMED = [
+    b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: {place}\r\nBad Header\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: {place}\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: {place}\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n",
+    b"POST /videos HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nContent-Length: x\r\n\r\n",
+    b"POST /videos HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /videos HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nContent-Encoding: gzip\r\n"
+    b"Content-Length: 5\r\n\r\nnogzi",
+    b"GET /videos/x/track HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 1\r\nSec-WebSocket-Key: x\r\n\r\n",
+]
+
+
+def test_malformed_requests_print_no_traceback(served, film, caplog, capfd):
+    video = served.upload(film)["id"]
+    host, port = served.place.split(":")
+    for request in MALFORMED + [MALFORMED[-1].replace(b"/x/", f"/{video}/".encode())]:
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(request.replace(b"{place}", served.place.encode()))
+            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
+                while connection.recv(1 << 16):
+                    pass
+    assert served.ask("GET", "/")[0] == 200 and served.upload(film)["frames"] == 10
+    written = "".join(capfd.readouterr())
+    assert "Traceback" not in caplog.text + written and not [r for r in caplog.records if r.exc_info], caplog.text

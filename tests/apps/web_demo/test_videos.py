@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mstgt.apps.web_demo import videos
 from mstgt.apps.web_demo.app import Settings
 from mstgt.apps.web_demo.videos import Limits
-from tests.apps.web_demo.helpers import HEIGHT, WIDTH, make_film, serving
+from tests.apps.web_demo.helpers import HEIGHT, WIDTH, make_film, serving, true_box
 from tests.processes import until
 
 
@@ -72,10 +73,10 @@ def test_too_many_frames_are_refused(strict, film, tmp_path):
 
 @pytest.mark.parametrize("data, words", [
     (b"", "the file is empty"),
-    (b"garbage " * 100, "cannot read the video: it is no video, or cut short"),
-    (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "it is no video"),
-    (b"ffconcat version 1.0\nfile /etc/passwd\n", "it is no video"),
-    (cv2.imencode(".png", np.zeros((20, 20, 3), np.uint8))[1].tobytes(), "it is no video"),
+    (b"garbage " * 100, "cannot read the video: it is not a video, or truncated"),
+    (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "it is not a video"),
+    (b"ffconcat version 1.0\nfile /etc/passwd\n", "it is not a video"),
+    (cv2.imencode(".png", np.zeros((20, 20, 3), np.uint8))[1].tobytes(), "it is not a video"),
 ])
 def test_what_is_no_video_is_refused_in_words_that_name_no_path(served, data, words):
     message = served.refused(data)
@@ -123,3 +124,44 @@ def test_the_video_left_alone_for_longest_makes_room(strict, tmp_path):
     third = strict.upload(data)["id"]
     assert [strict.ask("GET", f"/videos/{v}/frames/0.jpg")[0] for v in (first, second, third)] == [200, 404, 200]
     assert len(list(strict.folder.iterdir())) == 2
+
+
+def test_any_frame_can_be_looked_at(served, film):
+    video = served.upload(film)["id"]
+    status, jpeg, _ = served.ask("GET", f"/videos/{video}/frames/7.jpg")
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    x, y, w, h = true_box(7)
+    assert status == 200 and image[y + h // 2, x + w // 2, 2] > 180 and image[y + h // 2, x - 8, 2] < 90
+    assert served.ask("GET", f"/videos/{video}/frames/10.jpg")[0] == 404
+
+
+def test_what_fills_the_server_is_told(strict, tmp_path):
+    """Uploads that have begun, not only videos that are tracked."""
+    data = make_film(tmp_path / "short.mp4", 2)
+    coming = []
+    for _ in range(2):
+        connection = http.client.HTTPConnection(strict.place, timeout=90)
+        connection.putrequest("POST", "/videos")
+        for header in (("Origin", f"http://{strict.place}"), ("Content-Length", str(len(data)))):
+            connection.putheader(*header)
+        connection.endheaders(data[:100])
+        coming.append(connection)
+    until(lambda: len(list(strict.folder.iterdir())) == 2)
+    assert "at most 2 videos (2 being uploaded); try again" in strict.refused(data)
+    for connection in coming:
+        connection.close()
+    until(lambda: not list(strict.folder.iterdir()))
+    assert strict.upload(data)["frames"] == 2
+
+
+def test_an_upload_that_falls_silent_is_given_up(strict, monkeypatch):
+    monkeypatch.setattr(videos, "UPLOAD_SILENCE_S", 0.2)
+    connection = http.client.HTTPConnection(strict.place, timeout=90)
+    connection.putrequest("POST", "/videos")
+    for header in (("Origin", f"http://{strict.place}"), ("Content-Length", "1000")):
+        connection.putheader(*header)
+    connection.endheaders(b"begin")
+    answer = connection.getresponse()
+    assert answer.status == 400 and "the upload stopped for 0.2 s" in json.loads(answer.read())["error"]
+    connection.close()
+    assert list(strict.folder.iterdir()) == []

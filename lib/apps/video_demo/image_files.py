@@ -1,0 +1,116 @@
+"""A video given as single images: a folder of them, or those that a glob matches, in the order of their numbers.
+
+Images are turned upright as their EXIF orientation says, as every viewer does it. Images of 16 bits or floating point
+are stretched to 8 bits over the range of the first readable one; the range stays fixed, so that brightness does not
+flicker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...data.images import decode_image
+from ...data.readers.common import IMAGE_SUFFIXES
+from ...data.readers.folder import FRAME_FOLDERS
+from ...data.store import FolderStore
+from ...utils.errors import UserError
+from .source import Frame
+
+FPS = 25.0
+_TIFF = (b"II*\0", b"MM\0*")
+_EXIF_WITHIN = 1 << 17  # bytes from the start of a file in which its EXIF data begin
+
+
+class ImageFiles:
+    """The images at ``paths`` as a :class:`~mstgt.apps.video_demo.source.Source`, named after ``origin``."""
+
+    live = False
+
+    def __init__(self, paths: Sequence[Path], origin: Path):
+        self.paths = list(paths)
+        origin = origin.absolute()
+        if origin.is_dir() and origin.name in FRAME_FOLDERS:  # Car4/img
+            origin = origin.parent
+        self.name = origin.stem if origin.is_file() else origin.name or "images"
+        self.fps, self.frames = FPS, len(self.paths)
+        self.notes: list[str] = []
+        self._range: tuple[float, float] | None = None  # of the first image with more than 8 bits
+        first = next((frame.image_rgb for frame in self.read() if frame.image_rgb is not None), None)
+        if first is None:
+            raise UserError(f"none of the {len(self.paths)} images of {origin} can be read: they are not images, or "
+                            "truncated")
+        self.size_wh = first.shape[1], first.shape[0]
+
+    def read(self, start: int = 0) -> Iterator[Frame]:
+        for index in range(start, len(self.paths)):
+            yield Frame(index, self._load(self.paths[index]), index / self.fps)
+
+    def __enter__(self) -> ImageFiles:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def _load(self, path: Path) -> np.ndarray | None:
+        """(H, W, 3) uint8 RGB; None if it cannot be read."""
+        try:
+            data = FolderStore(path.parent).read(path.name)
+            image = decode_image(data, str(path))  # also refuses images that are too large to decode
+        except UserError:
+            return None
+        if not _needs_opencv(data):
+            return image
+        # Unlike decode_image, these flags apply the EXIF orientation and keep the depth of the file.
+        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if full is None:
+            return image
+        full = cv2.cvtColor(full, cv2.COLOR_BGR2RGB)
+        return full if full.dtype == np.uint8 else self._stretch(full)
+
+    def _stretch(self, image: np.ndarray) -> np.ndarray:
+        """Any depth -> uint8: the range of the first such image becomes 0 to 255."""
+        if self._range is None:
+            finite = image[np.isfinite(image)]
+            low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+            self._range = low, high
+            self.notes.append(f"{8 * image.dtype.itemsize}-bit images: values from {low:g} to {high:g}, the range of "
+                              "the first image, are shown as 0 to 255")
+        low, high = self._range
+        scaled = (np.nan_to_num(image.astype(np.float32)) - low) * (255 / max(high - low, 1e-9))
+        return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+
+
+def _needs_opencv(data: bytes) -> bool:
+    """Whether an image may be rotated by EXIF or have more than 8 bits."""
+    if data.startswith(b"\x89PNG"):
+        return data[24:25] == b"\x10" or b"eXIf" in data[:_EXIF_WITHIN]
+    return data.startswith(_TIFF) or b"Exif" in data[:_EXIF_WITHIN] or b"EXIF" in data[:_EXIF_WITHIN]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images in ``folder``, or in its ``img/``, ``frames/``, …. Raises :class:`UserError` if there are none."""
+    for inner in ("", *FRAME_FOLDERS):
+        try:
+            found = [path for path in (folder / inner).iterdir() if is_image(path) and path.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise UserError(f"cannot read the folder {folder / inner}: {error.strerror or error}") from error
+        if found:
+            return sorted(found, key=natural_order)
+    raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
+
+
+def is_image(path: Path) -> bool:
+    """By its ending. Hidden files, such as the ``._0001.jpg`` that macOS leaves, are not images."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def natural_order(path: Path) -> list[str | int]:
+    """A sort key that puts 9.jpg before 10.jpg."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", str(path)))]

@@ -1,0 +1,250 @@
+"""Webcams and network streams: sources that do not wait. The newest frame is tracked, older ones are dropped.
+
+    with open_stream("rtsp://camera.local/live") as source:
+        for index, image_rgb, time_s in source.read(): ...
+        print(source.dropped, source.reconnects)
+
+A thread receives all frames and keeps the newest. While one is tracked, the frames that arrive are dropped and counted,
+so the delay does not grow however slow the tracker is. A stream that breaks off is opened again, for up to
+``RECONNECT_S`` seconds each time; then the source ends as a video ends.
+
+Frame 0 is the image that was received when the source was opened, however late it is read: a box drawn on it fits.
+Times count from when it is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import av
+import cv2
+import numpy as np
+
+from ...data.images import MAX_PIXELS
+from ...utils.errors import UserError
+from .source import Frame
+from .video_file import DEFAULT_FPS, frame_rate, to_rgb
+
+_log = logging.getLogger(__name__)
+
+OPEN_S = 10.0  # to connect and receive the first image
+SILENCE_S = 5.0  # without data before a stream counts as broken off
+RECONNECT_S = 10.0
+RETRY_S = 0.5  # between attempts to reconnect
+# Protocols that a stream may use, also through a playlist that it sends: none of them reads files of this machine.
+PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,srt"
+WARM_UP = 5  # frames in which a webcam adjusts its exposure
+PATIENCE = 25  # frames in a row that fail before a webcam counts as gone
+
+Grab = Callable[[], "np.ndarray | None"]  # converts a received frame to RGB; None: it cannot be read
+
+
+class Feed:
+    """Where a live source comes from."""
+
+    fps = DEFAULT_FPS
+
+    def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
+        """Connect and give each frame as it arrives, until the connection ends or ``stopped`` is set.
+
+        Raises OSError when there is no connection, or when it breaks.
+        """
+        raise NotImplementedError
+
+
+class LiveSource:
+    """A :class:`~mstgt.apps.video_demo.source.Source` of which only the newest frame is kept.
+
+    feed         where frames come from
+    reconnect_s  how long to try again after the feed broke off; 0: not at all
+
+    dropped and reconnects count since the first frame was read. Raises OSError if no image comes within ``OPEN_S``.
+    """
+
+    live = True
+    frames = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, name: str, feed: Feed, reconnect_s: float = 0.0):
+        self.name, self.dropped, self.reconnects = name, 0, 0
+        self._feed, self._reconnect_s = feed, reconnect_s
+        self._newest: tuple[Grab, float] | None = None
+        self._reading = False  # frames that arrive before reading are not missed by anybody
+        self._failure: OSError | None = None
+        self._ended, self._stopped = False, threading.Event()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._receive, name=f"receive {name}", daemon=True)
+        self._thread.start()
+        first = self._first_image()
+        self._first, self.size_wh = first, (first.shape[1], first.shape[0])
+
+    @property
+    def fps(self) -> float:
+        return self._feed.fps
+
+    def read(self, start: int = 0) -> Iterator[Frame]:
+        begun = time.monotonic()
+        if not start:
+            yield Frame(0, self._first, 0.0)
+        with self._changed:
+            self._newest, self._reading = None, True
+        index = 0
+        while (received := self._wait(None)) is not None:
+            grab, arrived = received
+            index += 1
+            if index >= start:
+                yield Frame(index, grab(), arrived - begun)
+
+    def __enter__(self) -> LiveSource:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join(2 * SILENCE_S)
+
+    def _first_image(self) -> np.ndarray:
+        deadline = time.monotonic() + OPEN_S
+        while (received := self._wait(deadline)) is not None:
+            image = received[0]()
+            if image is not None:
+                return image
+        self._stopped.set()
+        raise self._failure or OSError("no image was received")
+
+    def _wait(self, deadline: float | None) -> tuple[Grab, float] | None:
+        """The newest frame that was not given yet; None at the end, or at the deadline."""
+        with self._changed:
+            while self._newest is None and not self._ended:
+                # in short steps, so that Ctrl-C is noticed
+                self._changed.wait(0.2)
+                if deadline is not None and time.monotonic() > deadline:
+                    return None
+            received, self._newest = self._newest, None
+            return received
+
+    def _receive(self) -> None:
+        """The thread: receive until stopped, or until the feed is gone for longer than ``reconnect_s``."""
+        lost_at = time.monotonic()
+        connected_once = False
+        while not self._stopped.is_set():
+            received = False
+            try:
+                for grab in self._feed.grabs(self._stopped):
+                    if not received and connected_once:
+                        self.reconnects += 1
+                        _log.warning("%s: connected again", self.name)
+                    received = connected_once = True
+                    self._keep(grab)
+                    if self._stopped.is_set():
+                        break
+            except OSError as error:  # av.FFmpegError is one for whatever the network does
+                self._failure = error
+            if received:
+                lost_at = time.monotonic()
+                if self._reconnect_s and not self._stopped.is_set():
+                    _log.warning("%s broke off; trying to connect again for %g s", self.name, self._reconnect_s)
+            limit = self._reconnect_s if connected_once else 0.0
+            if time.monotonic() - lost_at >= limit:
+                break
+            self._stopped.wait(RETRY_S)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _keep(self, grab: Grab) -> None:
+        with self._changed:
+            if self._newest is not None and self._reading:
+                self.dropped += 1
+            self._newest = grab, time.monotonic()
+            self._changed.notify_all()
+
+
+class StreamFeed(Feed):
+    """A network stream, decoded by PyAV."""
+
+    def __init__(self, url: str):
+        self.url = url
+
+    def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
+        options = {"protocol_whitelist": PROTOCOLS, "max_pixels": str(MAX_PIXELS), "fflags": "nobuffer"}
+        if self.url.lower().startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"  # UDP loses packets, and most firewalls block it
+        try:
+            with av.open(self.url, options=options, timeout=(OPEN_S, SILENCE_S),
+                         metadata_errors="replace") as container:
+                if not container.streams.video:
+                    raise OSError("it has no video stream")
+                stream = container.streams.video[0]
+                self.fps = frame_rate(stream)
+                for packet in container.demux(stream):
+                    if stopped.is_set():
+                        return
+                    yield from self._decoded(packet)
+        except (av.FFmpegError, ValueError) as error:
+            raise OSError(getattr(error, "strerror", None) or str(error)) from error
+
+    @staticmethod
+    def _decoded(packet: av.Packet) -> Iterator[Grab]:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            return  # a damaged packet; the stream goes on
+        for frame in frames:
+            if not frame.is_corrupt:
+                yield lambda frame=frame: to_rgb(frame)
+
+
+class WebcamFeed(Feed):
+    """A webcam, read by OpenCV."""
+
+    def __init__(self, index: int):
+        self.index = index
+
+    def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error raised here says the same
+        camera = cv2.VideoCapture(self.index)
+        try:
+            if not camera.isOpened():
+                raise OSError("it is not there, in use, or you may not read it")
+            fps = camera.get(cv2.CAP_PROP_FPS)
+            self.fps = fps if 1 <= fps <= 1000 else DEFAULT_FPS
+            for _ in range(WARM_UP - 1):
+                camera.read()
+            failed = 0
+            while failed < PATIENCE and not stopped.is_set():
+                good, image = camera.read()
+                failed = 0 if good else failed + 1
+                if good:
+                    yield lambda image=image: cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        finally:
+            camera.release()
+
+
+def open_stream(url: str, reconnect_s: float | None = None) -> LiveSource:
+    """The stream at ``url``. Raises :class:`UserError` if it cannot be connected to."""
+    shown = without_password(url)
+    address = urlsplit(shown)
+    name = re.sub(r"[^\w.-]+", "_", f"{address.netloc.rpartition('@')[2]}{address.path}").strip("_") or "stream"
+    try:
+        return LiveSource(name[:80], StreamFeed(url), RECONNECT_S if reconnect_s is None else reconnect_s)
+    except OSError as error:
+        raise UserError(f"cannot connect to the stream {shown}: {error}; check the address, and that the camera or "
+                        "server is running") from error
+
+
+def open_webcam(index: int) -> LiveSource:
+    """The webcam with this number. Raises :class:`UserError` if it gives no image."""
+    try:
+        return LiveSource(f"webcam_{index}", WebcamFeed(index))
+    except OSError as error:
+        raise UserError(f"cannot open webcam {index}: {error}") from error
+
+
+def without_password(url: str) -> str:
+    """``url`` without the user's name and password, for messages and file names."""
+    return re.sub(r"//[^/@]*@", "//", url, count=1)

@@ -1,0 +1,69 @@
+"""Boxes as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mstgt.apps.video_demo.boxes import join_numbers, parse_box, parse_correction
+from mstgt.utils.errors import UserError
+
+
+@pytest.mark.parametrize("text", ["20 40 32 32", "20,40,32,32", "[20,40,32,32]", "[20, 40, 32, 32]", "(20;40;32;32)",
+                                  " 20.0\t40. 3.2e1 32 ", "20, 40 32,32"])
+def test_forms_of_a_box(text):
+    assert parse_box(text) == (20, 40, 32, 32)
+
+
+@pytest.mark.parametrize("content", ["20,40,32,32\n", "20 40 32 32", "x,y,w,h\n20;40;32;32\n1;2;3;4\n",
+                                     "20,40,52,40,52,72,20,72\n"])
+def test_a_text_file(content, tmp_path):
+    (tmp_path / "box.txt").write_text(content)
+    assert parse_box(str(tmp_path / "box.txt")) == (20, 40, 32, 32)
+
+
+def test_formats():
+    assert parse_box("20 40 52 72", "xyxy") == (20, 40, 32, 32)
+    assert parse_box("36 56 32 32", "cxcywh") == (20, 40, 32, 32)
+    assert parse_box("-5 -6 10 12") == (-5, -6, 10, 12)
+
+
+@pytest.mark.parametrize(("text", "form", "words"), [
+    ("20 40 32", "xywh", "has 3 numbers, a box has four"), ("20 40 32 32 5", "xywh", "has 5 numbers"),
+    ("left top", "xywh", "'left top' is not a box"), ("", "xywh", "has 0 numbers"), ("nan 1 2 3", "xywh", "not finite"),
+    ("20 40 0 32", "xywh", "has no area: width 0, height 32"), ("60 40 50 72", "xyxy", "has no area: width -10"),
+    ("0.1 0.2 0.3 0.4", "xywh", "fractions of the image; boxes are in pixels"), ("no.txt", "xywh", "is not a box")])
+def test_a_bad_box_is_refused_with_an_example(text, form, words):
+    with pytest.raises(UserError) as caught:
+        parse_box(text, form)
+    message = str(caught.value)
+    assert words in message and "--init_box 210 95" in message and "\n" not in message
+
+
+def test_a_file_that_holds_no_box(tmp_path):
+    (tmp_path / "a.txt").write_text("nothing\n")
+    (tmp_path / "b.mp4").write_bytes(b"\xff\xfe\x00" * 99)
+    for name in ("a.txt", "b.mp4"):
+        with pytest.raises(UserError, match=rf"--init_box.*{name}"):
+            parse_box(str(tmp_path / name))
+
+
+def test_corrections():
+    assert parse_correction("120 300 80 40 60") == (1, 120, (300, 80, 40, 60))
+    assert parse_correction("2:120 300,80,40,60") == (2, 120, (300, 80, 40, 60))
+    assert parse_correction("120,300,80,340,140", "xyxy") == (1, 120, (300, 80, 40, 60))
+    for text in ("5.5 10 40 20 20", "-1 10 40 20 20", "x 1 2 3 4", "0:5 1 2 30 40", "a:5 1 2 30 40"):
+        with pytest.raises(UserError, match="FRAME is a whole number"):
+            parse_correction(text)
+
+
+@pytest.mark.parametrize(("given", "joined"), [
+    ("--init_box 20 40 32 32 film.mp4", ["--init_box=20 40 32 32", "film.mp4"]),
+    ("--init_box 20,40,32,32 7", ["--init_box=20,40,32,32", "7"]),
+    ("--init_box [20, 40, 32, 32] film.mp4", ["--init_box=[20, 40, 32, 32]", "film.mp4"]),
+    ("film.mp4 --init_box -5 -6 10 12 --show", ["film.mp4", "--init_box=-5 -6 10 12", "--show"]),
+    ("film.mp4 --init_box box.txt", ["film.mp4", "--init_box=box.txt"]),
+    ("a --init_box 1 2 3", ["a", "--init_box=1 2 3"]), ("a --init_box --show", ["a", "--init_box", "--show"]),
+    ("--init_box=1,2,3,4 a", ["--init_box=1,2,3,4", "a"]),
+    ("a --correct 5 1 2 3 4 --correct 2:7 1,2,3,4 b", ["a", "--correct=5 1 2 3 4", "--correct=2:7 1,2,3,4", "b"])])
+def test_numbers_after_a_flag_are_joined(given, joined):
+    assert join_numbers(given.split(), {"--init_box": 4, "--correct": 5}) == joined

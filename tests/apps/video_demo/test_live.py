@@ -1,0 +1,228 @@
+"""Webcams and streams: only the newest frame is tracked, breaks are survived, and the end is a clean one."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import socket
+import threading
+import time
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import av
+import numpy as np
+import pytest
+
+from mstgt.apps.video_demo import live
+from mstgt.apps.video_demo.live import LiveSource, open_stream, open_webcam, without_password
+from mstgt.apps.video_demo.source import check_source, open_source
+from mstgt.utils.errors import UserError
+
+FPS = 50
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(live, "OPEN_S", 60.0)  # a busy machine
+    monkeypatch.setattr(live, "RETRY_S", 0.05)
+
+
+class Camera:
+    """A webcam of OpenCV that gives images of growing brightness, fails at some frames, and breaks off."""
+
+    def __init__(self, bad=(), ends=10**9, fps=30.0, wait_s=0.0):
+        self.bad, self.ends, self.fps, self.wait_s, self.taken, self.released = bad, ends, fps, wait_s, 0, False
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def read(self):
+        self.taken += 1
+        if self.taken in self.bad or self.taken > self.ends:
+            return False, None
+        if self.taken > live.WARM_UP:
+            time.sleep(self.wait_s)
+        return True, np.full((120, 160, 3), min(self.taken, 255), np.uint8)
+
+    def get(self, _what):
+        return self.fps
+
+    def release(self):
+        self.released = True
+
+
+def test_a_webcam_keeps_the_newest_frame(monkeypatch):
+    camera = Camera(bad=(8,), ends=200, wait_s=0.01)
+    monkeypatch.setattr(live.cv2, "VideoCapture", {3: camera}.get)
+    with open_source("3") as source:
+        assert (source.name, source.frames, source.size_wh, source.live) == ("webcam_3", None, (160, 120), True)
+        frames = []
+        for frame in source.read():
+            frames.append(frame)
+            time.sleep(0.05)  # a slow tracker
+    assert source.fps == 30 and frames[0].time_s == 0
+    values = [int(frame.image_rgb[0, 0, 0]) for frame in frames]
+    assert [frame.index for frame in frames] == list(range(len(frames))) and values == sorted(set(values))
+    assert values[-1] == 200 and source.dropped > 0, "the newest one, and the others are counted"
+    assert len(frames) + source.dropped <= 200 and frames[-1].time_s > frames[1].time_s > 0
+    assert camera.released
+
+
+def test_a_webcam_that_gives_nothing(monkeypatch):
+    camera = Camera(ends=0)
+    monkeypatch.setattr(live.cv2, "VideoCapture", lambda index: camera)
+    with pytest.raises(UserError, match="cannot open webcam 1"):
+        open_webcam(1)
+    assert camera.released
+    monkeypatch.setattr(live.cv2, "VideoCapture", lambda index: Camera(fps=0.0, wait_s=0.01))
+    with open_source(1) as source:
+        assert source.fps == live.DEFAULT_FPS
+
+
+class Feed(live.Feed):
+    """Connections that give some numbered frames each; None: no connection."""
+
+    def __init__(self, *connections):
+        self.connections = list(connections)
+
+    def grabs(self, stopped):
+        if not self.connections or self.connections[0] is None:
+            if self.connections:
+                self.connections.pop(0)
+            raise OSError("refused")
+        for value in self.connections.pop(0):
+            time.sleep(0.02)
+            yield lambda value=value: np.full((10, 20, 3), value, np.uint8)
+
+
+def test_a_broken_stream_is_connected_again_for_a_while():
+    with LiveSource("s", Feed(range(10), None, range(10, 20)), reconnect_s=60) as source:
+        frames = list(itertools.takewhile(lambda frame: frame.image_rgb[0, 0, 0] < 19, source.read()))
+        assert source.reconnects == 1 and frames[-1].image_rgb[0, 0, 0] >= 10
+    with LiveSource("s", Feed(range(10)), reconnect_s=0.3) as source:
+        begun = time.monotonic()
+        assert len(list(source.read())) > 1
+        assert time.monotonic() - begun > 0.3 and source.reconnects == 0
+    with pytest.raises(OSError, match="refused"):
+        LiveSource("s", Feed(None, range(9)), reconnect_s=60)
+
+
+class Stream(ThreadingHTTPServer):
+    """Serves MPEG-TS over HTTP at the speed of a camera: a square that moves; each connection gets ``frames``."""
+
+    daemon_threads = True
+
+    def __init__(self, frames: int):
+        super().__init__(("127.0.0.1", 0), StreamHandler)
+        self.frames, self.served = frames, 0
+        self.url = f"http://user:secret@127.0.0.1:{self.server_port}/live.ts"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class StreamHandler(BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp2t")
+        self.end_headers()
+        write_stream(self.wfile, self.server.frames, self.server)
+
+    def log_message(self, *_):
+        pass
+
+
+def write_stream(file, count, server=None):
+    """Write MPEG-TS with frames whose brightness grows; the square's place is their number."""
+    with av.open(file, "w", format="mpegts", options={"flush_packets": "1"}) as container:
+        stream = container.add_stream("mpeg2video", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.gop_size, stream.max_b_frames = 10, 0
+        for number in range(count):
+            image = np.full((120, 160, 3), 60, np.uint8)
+            image[40:72, number % 120 : number % 120 + 32] = (230, 200, 40)
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            try:
+                container.mux(stream.encode(frame))
+            except (av.FFmpegError, OSError):  # the reader went away
+                return
+            if server is not None:
+                server.served += 1
+                time.sleep(1 / FPS)
+
+
+def test_a_stream_over_http_is_tracked_without_delay(bright):
+    from mstgt.apps.video_demo.track import track
+
+    class Slow(bright):
+        def update(self, image):
+            time.sleep(4 / FPS)
+            return super().update(image)
+
+    with Stream(100) as server, open_stream(server.url, 0) as source:
+        assert source.name == f"127.0.0.1_{server.server_port}_live.ts" and source.size_wh == (160, 120)
+        frames = list(track(source, Slow(), {1: {0: (0, 40, 32, 32)}}))
+    assert 3 < len(frames) < 60 and source.dropped > 10 and len(frames) + source.dropped <= 100
+    assert all(later.time_s > earlier.time_s for earlier, later in itertools.pairwise(frames))
+
+
+def test_a_stream_over_udp(bright):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = io.BytesIO()
+    write_stream(data, 30)
+    stopped = threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stopped.is_set():
+                for at in range(0, len(data.getvalue()), 1316):
+                    sender.sendto(data.getvalue()[at : at + 1316], ("127.0.0.1", port))
+                    stopped.wait(0.01)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        with open_stream(f"udp://127.0.0.1:{port}", 0) as source:
+            found = list(itertools.islice(source.read(), 5))
+    finally:
+        stopped.set()
+        thread.join()
+    assert len(found) == 5 and source.size_wh == (160, 120)
+
+
+def test_what_cannot_be_connected_to_is_one_line():
+    with pytest.raises(UserError, match=r"cannot connect to the stream rtsp://127.0.0.1:9/live: .*check the address"):
+        open_source("rtsp://user:secret@127.0.0.1:9/live")
+    assert without_password("rtsp://a:b@host/x") == "rtsp://host/x"
+    with pytest.raises(UserError, match="cannot read gopher:// streams; known: rtsp://"):
+        check_source("gopher://host/x")
+    check_source("rtsp://host/x")
+
+
+def test_a_playlist_cannot_make_a_stream_read_files(film):
+    class Playlist(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.end_headers()
+            self.wfile.write(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{film}\n#EXT-X-ENDLIST\n".encode())
+
+        log_message = StreamHandler.log_message
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Playlist)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(UserError, match="cannot connect to the stream"):
+            open_stream(f"http://127.0.0.1:{server.server_port}/list.m3u8", 0)
+    finally:
+        server.shutdown()
+        server.server_close()
