@@ -3,8 +3,9 @@
     python tracking/make_photos.py --out data/photos --train 25000 /data/tiny-imagenet-200 /data/coco /data/DAVIS
     python tracking/make_photos.py --out data/mine --train 5000 /data/my_photos
 
-The folders hold photographs with COCO or VOC boxes, with masks, cut-outs (PNG with alpha), videos with masks, or plain
-photographs to paste on; docs/photos.md describes the layouts. The set is read as PHOTOS:<out> and PHOTOS_val:<out>.
+The folders hold photographs with boxes (COCO, VOC, YOLO) or masks, cut-outs (PNG with alpha), videos with masks, or
+plain photographs to paste on; docs/photos.md describes the layouts. The set is read as PHOTOS:<out> and
+PHOTOS_val:<out>.
 
 The same arguments give the same files on any number of workers; a run that was stopped continues where it was.
 """

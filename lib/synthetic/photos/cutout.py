@@ -3,8 +3,8 @@
     cutout = from_mask(image, mask, rng)             # exact: polygons, segmentation masks, PNG with alpha
     cutout = from_box(image, box_xyxy, rng)          # soft: a feathered superellipse around the box
 
-An object that is known by a box alone is cut with a margin of its own surroundings that fades out, so that it stays
-whole and the edge of the paste lies beside it.
+If only the box of an object is known, the cut-out includes a margin of its surroundings that fades out. The object
+stays complete, and the edge of the paste lies outside it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Cutout:
 
 
 def hull_of(mask: np.ndarray) -> np.ndarray | None:
-    """(K, 2) convex hull of the pixels of a mask, at the pixels' corners; None where the mask is empty."""
+    """Return points (K, 2) whose convex hull is that of the mask's pixels, corners included; None if it is empty."""
     contours = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
     if not contours:
         return None
@@ -60,7 +60,7 @@ def hull_of(mask: np.ndarray) -> np.ndarray | None:
 
 
 def superellipse(box_xyxy: np.ndarray, power: float) -> np.ndarray:
-    """(K, 2) points on |x/a|ⁿ + |y/b|ⁿ = 1 inscribed in the box; 2 is an ellipse, large powers are the box."""
+    """Return (K, 2) points on |x/a|ⁿ + |y/b|ⁿ = 1 inscribed in the box; 2 is an ellipse, large powers are the box."""
     turn = np.linspace(0, 2 * np.pi, OUTLINE_POINTS, endpoint=False)
     circle = np.stack([np.cos(turn), np.sin(turn)], 1)
     points = np.sign(circle) * np.abs(circle) ** (2 / power)
@@ -70,10 +70,10 @@ def superellipse(box_xyxy: np.ndarray, power: float) -> np.ndarray:
 
 
 def from_mask(image: np.ndarray, mask: np.ndarray, rng: Rng) -> Cutout | None:
-    """The object that ``mask`` (h, w) uint8 in 0…255 marks, with an edge as sharp as the mask; None where it is empty.
+    """Return the object marked by ``mask`` (h, w) uint8 in 0…255; None if the mask is empty.
 
-    The edge is moved inwards by up to a pixel and softened by up to a pixel, both at random, so that neither is a
-    sign of a paste."""
+    At random the edge is moved inwards by a pixel and softened by up to a pixel, so that edges of pasted objects
+    differ."""
     outline = hull_of(mask > 127)
     if outline is None:
         return None
@@ -89,7 +89,7 @@ def from_mask(image: np.ndarray, mask: np.ndarray, rng: Rng) -> Cutout | None:
 
 
 def from_box(image: np.ndarray, box_xyxy: np.ndarray, rng: Rng) -> Cutout:
-    """The object in a box, with an edge that fades out over some of its surroundings."""
+    """Return the object in a box, with an edge that fades out over some of its surroundings."""
     height, width = image.shape[:2]
     box = np.asarray(box_xyxy, np.float64)
     power = float(rng.choice([2.0, 2.5, 3.5, 6.0, 12.0], p=[0.25, 0.25, 0.25, 0.15, 0.1]))
@@ -105,11 +105,11 @@ def from_box(image: np.ndarray, box_xyxy: np.ndarray, rng: Rng) -> Cutout:
 
 
 def soft_edge(shape: tuple[int, int], box_xyxy: np.ndarray, power: float, inner: float, outer: float) -> np.ndarray:
-    """(h, w) uint8: opaque inside the superellipse of the box, transparent outside, in between a ramp.
+    """Return alpha (h, w) uint8: opaque inside the superellipse of the box, transparent outside, a ramp in between.
 
     inner, outer  where the ramp begins and ends, as shares of the superellipse's half axes inside and outside of it
 
-    The picture's own border is faded over two pixels where the superellipse goes beyond it."""
+    The border of the image is faded over two pixels where the superellipse extends beyond it."""
     height, width = shape
     middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
     half = np.maximum((box_xyxy[2:] - box_xyxy[:2]) / 2, 1)
@@ -124,7 +124,7 @@ def soft_edge(shape: tuple[int, int], box_xyxy: np.ndarray, power: float, inner:
 
 
 def shrunk(cutout: Cutout, factor: int) -> Cutout:
-    """The cut-out at 1/``factor`` of its size, every pixel the mean of those it stands for."""
+    """Return the cut-out at 1/``factor`` of its size; each pixel is the mean of ``factor``² pixels."""
     height, width = cutout.alpha.shape
     bottom, right = -height % factor, -width % factor
     size = (width + right) // factor, (height + bottom) // factor
@@ -135,6 +135,6 @@ def shrunk(cutout: Cutout, factor: int) -> Cutout:
 
 
 def fitted(cutouts: list[Cutout], size: float) -> list[Cutout]:
-    """The cut-outs, shrunk where they have at least twice the pixels that ``size`` (√(w·h) in px) needs."""
+    """Return the cut-outs, shrunk if they have at least twice the resolution that ``size`` (√(w·h) in px) needs."""
     factors = [int(c.size / size) for c in cutouts]
     return [shrunk(c, f) if f > 1 else c for c, f in zip(cutouts, factors, strict=True)]

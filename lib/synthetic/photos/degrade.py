@@ -1,4 +1,4 @@
-"""What light, lens, sensor and codec do to the pictures of a sample: light, colour, blur, noise, JPEG, grey, thermal.
+"""Degradation of images: light, colour, blur, low resolution, sensor noise, JPEG, grey and thermal cameras.
 
     degradation = draw_degradation(rng, frames)
     image = degradation.apply(image, frame, seed_key)
@@ -20,7 +20,7 @@ NOISE_UNIT = 24.0  # levels of noise that the tile holds
 
 @functools.cache
 def noise_tile() -> np.ndarray:
-    """(NOISE_SIDE, NOISE_SIDE, 3) uint8 noise around 128, the same in every process."""
+    """Return noise around 128, (NOISE_SIDE, NOISE_SIDE, 3) uint8, the same in every process."""
     rng = np.random.default_rng(20)
     luma = rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 1))
     chroma = cv2.GaussianBlur(rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 3)), (0, 0), 1.0) * 2
@@ -29,22 +29,23 @@ def noise_tile() -> np.ndarray:
 
 @functools.cache
 def slopes() -> tuple[np.ndarray, np.ndarray]:
-    """Ramps from -1 to 1 along x and y, (18, 24) float32."""
+    """Return ramps from -1 to 1 along x and y, (18, 24) float32 each."""
     x, y = np.meshgrid(np.linspace(-1, 1, 24, dtype=np.float32), np.linspace(-1, 1, 18, dtype=np.float32))
     return x, y
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """The looks of a sample's pictures; arrays have one row a frame.
+    """How the frames of a sample are degraded; arrays have one row per frame.
 
     gain, gamma, temperature   tone curve: factor, exponent, log ratio of red to blue
     slope                      (N, 2) gradient of the light along x and y
     defocus                    σ in px
-    coarse                     factor by which the picture has been smaller once
-    quality                    of JPEG, 100: none
+    coarse                     factor by which the image is shrunk and enlarged again
+    quality                    JPEG quality, 100: no compression
     noise                      σ in levels
     mode                       colour, grey or thermal
+    inverted, contrast         of the tone curve: negative; factor of the contrast around mid-grey
     """
 
     gain: np.ndarray
@@ -60,7 +61,7 @@ class Degradation:
     contrast: float = 1.0
 
     def table(self, frame: int) -> np.ndarray:
-        """(1, 256, 3) uint8 tone curve."""
+        """Return the tone curve of a frame, (1, 256, 3) uint8."""
         tone = (np.arange(256) / 255) ** self.gamma[frame]
         tone = ((tone - 0.5) * self.contrast + 0.5) * self.gain[frame] * 255
         if self.inverted:
@@ -69,7 +70,7 @@ class Degradation:
         return np.clip(tone[:, None] * warm + 0.5, 0, 255).astype(np.uint8)[None]
 
     def apply(self, image: np.ndarray, frame: int, seed_key: tuple[int, ...], compress: bool = True) -> np.ndarray:
-        """The treated picture, (H, W, 3) uint8; noise is a function of the key and the frame."""
+        """Return the degraded image, (H, W, 3) uint8. The noise is a function of the key and the frame."""
         height, width = image.shape[:2]
         if self.mode != "colour":
             grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -102,35 +103,41 @@ class Degradation:
             tile = np.tile(tile, (-(-height // NOISE_SIDE) + 1, -(-width // NOISE_SIDE) + 1, 1))
         y, x = rng.integers(0, (tile.shape[0] - height + 1, tile.shape[1] - width + 1))
         cut = tile[y:y + height, x:x + width]
-        if self.mode != "colour":  # one sensor without colours
+        if self.mode != "colour":  # a sensor without colours has the same noise in all channels
             cut = cv2.merge([np.ascontiguousarray(cut[:, :, 0])] * 3)
         share = self.noise / NOISE_UNIT
         return cv2.addWeighted(image, 1.0, cut, share, -128 * share)
 
 
 def draw_degradation(rng: Rng, frames: int, size: float) -> Degradation:
-    """The look of a sample: most are plain daylight, some are dark, grey or thermal, blurred or compressed.
+    """Draw the degradation of a sample: most are daylight in colour, some are dark, grey, thermal, blurred, compressed.
 
-    size  √(w·h) of the target in px: what is small is blurred less, so that something of it is left"""
-    change = float(rng.choice([0.0, 0.4, 1.0], p=[0.3, 0.5, 0.2]))  # how much differs from picture to picture
+    size  √(w·h) of the target in px: small targets are blurred less, so that they stay recognisable"""
+    change = float(rng.choice([0.0, 0.4, 1.0], p=[0.3, 0.5, 0.2]))  # how much the frames differ
     mode = str(rng.choice(["colour", "grey", "thermal"], p=[0.87, 0.08, 0.05]))
-    dark = rng.random() < 0.1
     gain = np.exp(rng.normal(0, 0.1) + change * rng.normal(0, 0.25, frames))
     gamma = np.exp(rng.normal(0, 0.12) + change * rng.normal(0, 0.15, frames))
+    temperature = rng.normal(0, 0.07) + change * rng.normal(0, 0.07, frames)
     noise = float(rng.choice([0.0, rng.uniform(0.5, 4), rng.uniform(4, 11)], p=[0.45, 0.4, 0.15]))
-    if dark:
+    if rng.random() < 0.1:  # low light
         gain = gain * rng.uniform(0.25, 0.6)
         noise = float(rng.uniform(3, 11))
-    slope = rng.normal(0, 0.25, (1, 2)) * (rng.random() < 0.35) + change * rng.normal(0, 0.12, (frames, 2))
-    defocus = np.maximum(0, rng.normal(0, 1.0, frames)) * (rng.random() < 0.25) * rng.uniform(0.5, 1.8)
-    coarse = 1 + (rng.random() < 0.3) * rng.uniform(0, 1.2) * rng.uniform(0.4, 1.0, frames)
-    defocus = np.minimum(defocus, 0.05 * size)
-    coarse = np.minimum(coarse, max(1.0, size / 14))
+    slope = change * rng.normal(0, 0.12, (frames, 2))
+    if rng.random() < 0.35:
+        slope = slope + rng.normal(0, 0.25, 2)
+    defocus = np.zeros(frames)
+    if rng.random() < 0.25:
+        defocus = np.maximum(0, rng.normal(0, 1.0, frames)) * rng.uniform(0.5, 1.8)
+    coarse = np.ones(frames)
+    if rng.random() < 0.3:
+        coarse = coarse + rng.uniform(0, 1.2) * rng.uniform(0.4, 1.0, frames)
     quality = np.full(frames, 100)
     if rng.random() < 0.45:
         quality = np.clip(rng.integers(22, 95) + rng.integers(-8, 9, frames), 15, 100)
-    inverted = mode == "thermal" and rng.random() < 0.5
-    contrast = float(rng.uniform(0.5, 0.9)) if mode == "thermal" or rng.random() < 0.1 else 1.0
-    return Degradation(np.clip(gain, 0.15, 1.8), np.clip(gamma, 0.5, 2.0), rng.normal(0, 0.07) + change * rng.normal(
-        0, 0.07, frames), np.clip(slope, -0.7, 0.7) * np.ones((frames, 1)), defocus, coarse, quality, noise, mode,
-        inverted, contrast)
+    low_contrast = mode == "thermal" or rng.random() < 0.1
+    return Degradation(
+        gain=np.clip(gain, 0.15, 1.8), gamma=np.clip(gamma, 0.5, 2.0), temperature=temperature,
+        slope=np.clip(slope, -0.7, 0.7), defocus=np.minimum(defocus, 0.05 * size),
+        coarse=np.minimum(coarse, max(1.0, size / 14)), quality=quality, noise=noise, mode=mode,
+        inverted=mode == "thermal" and rng.random() < 0.5,
+        contrast=float(rng.uniform(0.5, 0.9)) if low_contrast else 1.0)

@@ -7,6 +7,7 @@ A folder may have one of these layouts, or hold several folders that do (at most
 
     coco            annotations/*.json with the images in a folder named after it, in images/ or beside it
     voc             Annotations/*.xml, JPEGImages/*.jpg
+    yolo            images/, labels/*.txt (or images/train, labels/train)
     masked          images/, masks/: PNG masks of the same names, each colour one object
     mask_videos     <video>/img, <video>/mask; or DAVIS's JPEGImages/ and Annotations/
     tiny_imagenet   train/<wnid>/images, train/<wnid>/<wnid>_boxes.txt
@@ -34,6 +35,7 @@ from .mask_videos import MaskVideos, video_folders
 from .photographs import Backgrounds, PhotographObjects, photograph_folder
 from .source import ObjectSource
 from .tiny_imagenet import TinyImageNet
+from .yolo import read_yolo
 
 Item = TypeVar("Item")
 
@@ -43,6 +45,7 @@ TILE_PX = (64, 150)  # smallest and largest side of a mosaic's tiles
 SOURCES: dict[str, Callable[[Path, str], ObjectSource]] = {
     "coco": lambda folder, split: PhotographObjects(read_coco(folder), split),
     "voc": lambda folder, split: PhotographObjects(read_voc(folder), split),
+    "yolo": lambda folder, split: PhotographObjects(read_yolo(folder), split),
     "masked": lambda folder, split: PhotographObjects(read_masked(folder), split),
     "mask_videos": MaskVideos,
     "tiny_imagenet": TinyImageNet,
@@ -128,6 +131,8 @@ def _layout_of(folder: Path) -> str | None:
         return "voc"
     if (folder / "images").is_dir() and (folder / "masks").is_dir():
         return "masked"
+    if (folder / "images").is_dir() and (folder / "labels").is_dir():
+        return "yolo"
     if video_folders(folder):
         return "mask_videos"
     if coco_files(folder):
@@ -160,7 +165,7 @@ def open_material(folders: tuple[str, ...], split: str) -> Material:
         found = layouts_in(folder)
         if not found:
             raise UserError(f"no photographs in {folder}: it is empty or has no layout that is known (photographs with "
-                            "COCO or VOC boxes, images/ and masks/, videos with masks, cut-outs; see docs/photos.md)")
+                            "COCO, VOC or YOLO boxes, images/ and masks/, videos with masks, cut-outs; see docs/photos.md)")
         for layout, place in found:
             if layout == "photographs":
                 backgrounds.append(photograph_folder(place, split))
@@ -168,6 +173,6 @@ def open_material(folders: tuple[str, ...], split: str) -> Material:
                 sources.append(SOURCES[layout](place, split))
     sources = [source for source in sources if len(source)]
     if not sources:
-        raise UserError(f"no objects in {', '.join(folders)}: photographs need boxes (COCO, VOC), masks or alpha, "
+        raise UserError(f"no objects in {', '.join(folders)}: photographs need boxes (COCO, VOC, YOLO), masks or alpha, "
                         "for objects of at least 20 px")
     return Material(sources, backgrounds)

@@ -1,4 +1,4 @@
-"""Pasting a cut-out at a place: geometry, resampling, motion blur, blending.
+"""Paste a cut-out at a pose: geometry, resampling, motion blur, blending.
 
     placed = PlacedCutout(cutout, pose)
     placed.box_xyxy                       # extent of the transformed outline
@@ -23,14 +23,15 @@ class Pose:
     """Where and how a cut-out is pasted.
 
     x, y      px, where the centre of its outline goes
-    size      px, √(w·h) of its outline before it is turned
+    size      px, √(w·h) of its outline before rotation
     aspect    log of the factor on the ratio of width to height
     angle     rad
     shear     along x
     flip      mirror it
     tilt      (2,) perspective: relative change of scale across the object along its x and y
-    velocity  (2,) px that it moves while the shutter is open
-    tone      (3,) factors of red, green, blue, and shift (3,) in levels
+    velocity  (2,) px by which it moves during the exposure
+    gain      (3,) factors of red, green and blue
+    shift     (3,) levels that are added to them
     """
 
     x: float
@@ -57,45 +58,41 @@ class Patch:
 
 
 def pose_matrix(cutout: Cutout, pose: Pose) -> np.ndarray:
-    """(3, 3) from the cut-out's px to the image's, both with the first pixel's left edge at 0."""
+    """Return the (3, 3) map from the cut-out's px to the image's; 0 is the left edge of the first pixel in both."""
     scale = pose.size / cutout.size
-    sx, sy = scale * np.exp(pose.aspect / 2), scale * np.exp(-pose.aspect / 2)
+    sx = scale * np.exp(pose.aspect / 2) * (-1 if pose.flip else 1)
+    sy = scale * np.exp(-pose.aspect / 2)
     c, s = np.cos(pose.angle), np.sin(pose.angle)
-    linear = np.array([[c, -s], [s, c]]) @ np.array([[1, pose.shear], [0, 1]]) \
-        @ np.diag([-sx if pose.flip else sx, sy])
-    middle = cutout.centre
+    rotation = np.array([[c, -s], [s, c]])
+    shear = np.array([[1, pose.shear], [0, 1]])
     matrix = np.eye(3)
-    matrix[:2, :2] = linear
+    matrix[:2, :2] = rotation @ shear @ np.diag([sx, sy])
     if any(pose.tilt):
-        # about the cut-out's middle: w = 1 + tilt · (position as a share of the extent)
-        about = np.eye(3)
-        about[2, :2] = np.array(pose.tilt) / cutout.extent_wh
-        matrix = matrix @ about
-    to_middle = np.eye(3)
-    to_middle[:2, 2] = -middle
-    place = np.eye(3)
-    place[:2, 2] = pose.x, pose.y
-    return place @ matrix @ to_middle
+        # perspective about the centre: the homogeneous coordinate is 1 + tilt · (position as a share of the extent)
+        perspective = np.eye(3)
+        perspective[2, :2] = np.array(pose.tilt) / cutout.extent_wh
+        matrix = matrix @ perspective
+    return _translation(pose.x, pose.y) @ matrix @ _translation(*-cutout.centre)
+
+
+def _translation(x: float, y: float) -> np.ndarray:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
 
 
 def transformed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(K, 2) points under a homography."""
+    """Return points (K, 2) after a homography."""
     result = points @ matrix[:, :2].T + matrix[:, 2]
     return result[:, :2] / result[:, 2:]
 
 
 def extent(points: np.ndarray) -> np.ndarray:
-    """(4,) x0, y0, x1, y1 of points."""
+    """Return x0, y0, x1, y1 of points, (4,)."""
     return np.concatenate([points.min(0), points.max(0)])
 
 
 def index_matrix(matrix: np.ndarray) -> np.ndarray:
-    """The same map for OpenCV, to which 0 is the middle of the first pixel."""
-    half = np.eye(3)
-    half[:2, 2] = 0.5
-    back = np.eye(3)
-    back[:2, 2] = -0.5
-    return back @ matrix @ half
+    """Return the same map for OpenCV, for which 0 is the centre of the first pixel."""
+    return _translation(-0.5, -0.5) @ matrix @ _translation(0.5, 0.5)
 
 
 class PlacedCutout:
@@ -103,14 +100,14 @@ class PlacedCutout:
 
     def __init__(self, cutout: Cutout, pose: Pose):
         factor = int(cutout.size / pose.size)
-        if factor > 1:  # pixels are averaged before they are interpolated, so that none is passed over
+        if factor > 1:  # bilinear interpolation alone would skip pixels
             cutout = shrunk(cutout, factor)
         self.cutout, self.pose = cutout, pose
         self.matrix = pose_matrix(cutout, pose)
         self.box_xyxy = extent(transformed(self.matrix, cutout.outline))
 
     def roi(self, size_wh: tuple[int, int], reach: float = 0.0) -> tuple[int, int, int, int] | None:
-        """x0, y0, x1, y1 of the image's pixels that may be touched; None outside the image."""
+        """Return x0, y0, x1, y1 of the pixels that it may cover, ``reach`` px around it included; None if outside."""
         height, width = self.cutout.alpha.shape
         corners = transformed(self.matrix, np.array([[0, 0], [width, 0], [width, height], [0, height]], float))
         x0, y0, x1, y1 = extent(corners)
@@ -119,7 +116,7 @@ class PlacedCutout:
         return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
     def warp(self, pixels: np.ndarray, roi: tuple[int, int, int, int]) -> np.ndarray:
-        """``pixels`` of the cut-out as they appear in the part ``roi`` of the image."""
+        """Return pixels of the cut-out as they appear in the part ``roi`` of the image."""
         x0, y0, x1, y1 = roi
         matrix = index_matrix(self.matrix)
         matrix[:2] -= np.outer((x0, y0), matrix[2])
@@ -129,11 +126,11 @@ class PlacedCutout:
         return cv2.warpAffine(pixels, matrix[:2], size, flags=cv2.INTER_LINEAR)
 
     def silhouette(self, roi: tuple[int, int, int, int]) -> np.ndarray:
-        """Alpha in ``roi``, without motion blur."""
+        """Return alpha in ``roi`` without motion blur."""
         return self.warp(self.cutout.alpha, roi)
 
     def draw(self, size_wh: tuple[int, int]) -> Patch | None:
-        """The pixels to blend; None outside the image."""
+        """Return the pixels to blend; None if it is outside the image."""
         speed = float(np.hypot(*self.pose.velocity))
         roi = self.roi(size_wh, min(speed, MAX_BLUR) / 2)
         if roi is None:
@@ -142,6 +139,7 @@ class PlacedCutout:
         if self.pose.gain != (1.0, 1.0, 1.0) or self.pose.shift != (0.0, 0.0, 0.0):
             table = np.arange(256)[:, None] * np.array(self.pose.gain) + np.array(self.pose.shift)
             rgb = cv2.LUT(rgb, np.clip(table, 0, 255).astype(np.uint8)[None])
+        # premultiplied: colours of transparent pixels do not bleed into the edge
         alpha = self.cutout.alpha
         premultiplied = cv2.multiply(rgb, cv2.merge([alpha] * 3), scale=1 / 255)
         pixels = self.warp(cv2.merge([premultiplied, alpha]), roi)
@@ -151,21 +149,23 @@ class PlacedCutout:
 
 
 def line_kernel(dx: float, dy: float) -> np.ndarray:
-    """(K, K) float32 kernel of a straight motion by dx, dy px, at most ``MAX_BLUR`` long."""
+    """Return the (K, K) float32 kernel of a straight motion by dx, dy px, at most ``MAX_BLUR`` long."""
     length = np.hypot(dx, dy)
     if length > MAX_BLUR:
         dx, dy = dx * MAX_BLUR / length, dy * MAX_BLUR / length
     reach = int(np.ceil(max(abs(dx), abs(dy)) / 2)) + 1
     side = 2 * reach + 1
     kernel = np.zeros((side, side), np.float32)
-    ends = [(int(round((reach + s * dx / 2) * 16)), int(round((reach + s * dy / 2) * 16))) for s in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+    # cv2.line takes sixteenths of a pixel
+    begin = round((reach - dx / 2) * 16), round((reach - dy / 2) * 16)
+    end = round((reach + dx / 2) * 16), round((reach + dy / 2) * 16)
+    cv2.line(kernel, begin, end, 1.0, 1, cv2.LINE_AA, 4)
     kernel = np.maximum(kernel, 0)
     return kernel / max(kernel.sum(), 1e-6)
 
 
 def blend(image: np.ndarray, patch: Patch) -> None:
-    """Lay the patch over the image, in place."""
+    """Blend the patch over the image, in place."""
     height, width = patch.alpha.shape
     part = image[patch.y0:patch.y0 + height, patch.x0:patch.x0 + width]
     rest = cv2.multiply(part, cv2.merge([cv2.bitwise_not(patch.alpha)] * 3), scale=1 / 255)

@@ -71,6 +71,16 @@ def voc_folder(folder: Path, count: int = 2) -> Path:
     return folder
 
 
+def yolo_folder(folder: Path, count: int = 3, inside: str = "") -> Path:
+    x, y, w, h = OBJECT_BOX
+    for i in range(count):
+        save(folder / "images" / inside / f"{i}.jpg", photograph(i))
+        path = folder / "labels" / inside / f"{i}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"7 {(x + w / 2) / 160} {(y + h / 2) / 120} {w / 160} {h / 120}\n")
+    return folder
+
+
 def masked_folder(folder: Path, count: int = 2) -> Path:
     for i in range(count):
         save(folder / "images" / f"{i}.jpg", photograph(i))

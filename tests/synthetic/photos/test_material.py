@@ -12,10 +12,12 @@ from mstgt.synthetic.photos.annotations import read_coco
 from mstgt.synthetic.photos.images import in_split, items_of_split
 from mstgt.synthetic.photos.material import layouts_in, mosaic, open_material
 from mstgt.synthetic.photos.tiny_imagenet import TinyImageNet, read_boxes
+from mstgt.synthetic.photos.yolo import read_yolo
 from mstgt.utils.errors import UserError
 from tests.synthetic.photos import folders as make
 
 LAYOUTS = {"coco": make.coco_folder, "voc": make.voc_folder, "masked": make.masked_folder,
+           "yolo": make.yolo_folder,
            "mask_videos": make.mask_video_folder, "tiny_imagenet": make.tiny_imagenet_folder,
            "cutouts": make.cutout_folder, "photographs": make.photograph_folder}
 
@@ -45,7 +47,7 @@ def test_a_folder_of_folders_gives_all_of_them(tmp_path):
         write(tmp_path / "all" / layout)
     assert layouts_in(tmp_path / "all") == [(name, tmp_path / "all" / name) for name in sorted(LAYOUTS)]
     material = open_material((str(tmp_path / "all"),), "train")
-    assert (len(material.sources), len(material.backgrounds)) == (6, 1)
+    assert (len(material.sources), len(material.backgrounds)) == (7, 1)
 
 
 @pytest.mark.parametrize("json_name, images", [
@@ -114,6 +116,16 @@ def test_a_voc_file_that_is_cut_short_is_named(tmp_path):
     (folder / "Annotations" / "000001.xml").write_text("<annotation><object>")
     with pytest.raises(UserError, match="000001.xml: not an annotation in VOC's format"):
         open_material((str(folder),), "train")
+
+
+def test_yolo_boxes_are_shares_of_the_image(tmp_path):
+    folder = make.yolo_folder(tmp_path / "set", inside="train")
+    found = read_yolo(folder).objects
+    x, y, w, h = make.OBJECT_BOX
+    assert len(found) == 3 and np.allclose(found[0].box_xyxy, (x, y, x + w, y + h)) and found[0].class_name == "7"
+    (folder / "labels" / "train" / "1.txt").write_text("0 0.1 0.1 0.3 0.1 0.3 0.5\n\n0 20 30 40 50\n")
+    with pytest.raises(UserError, match="1.txt, line 3: expected a class and 4 numbers between 0 and 1"):
+        read_yolo(folder)
 
 
 def test_boxes_of_tiny_imagenet_hold_their_last_pixel(tmp_path):
