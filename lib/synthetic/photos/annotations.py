@@ -4,7 +4,8 @@
     read_voc(folder)        Annotations/*.xml and JPEGImages/: boxes
     read_masked(folder)     images/ and masks/: a mask of the same name for each photograph, each colour one object
 
-``yolo`` reads YOLO's layout. Photographs that are annotated but not on disk, and classes without boxes, are named in a warning.
+``yolo`` reads YOLO's layout. Photographs that are annotated but not on disk, and classes without boxes, are named in a
+warning.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from ...data.images import decode_image
 from ...utils.errors import UserError
@@ -37,6 +38,19 @@ def read_image(path: str | Path, reduce: int = 1) -> np.ndarray:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     return decode_image(data, str(path), reduce)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of an image in px; of a JPEG without decoding it.
+
+    Raises :class:`UserError` naming the file if it cannot be read."""
+    try:
+        height, width = simplejpeg.decode_jpeg_header(path.read_bytes(), strict=False)[:2]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError):  # no JPEG, or one of an unusual kind
+        height, width = read_image(path).shape[:2]
+    return width, height
 
 
 @functools.lru_cache(MAX_CACHED)

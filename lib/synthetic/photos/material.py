@@ -165,7 +165,7 @@ def open_material(folders: tuple[str, ...], split: str) -> Material:
         found = layouts_in(folder)
         if not found:
             raise UserError(f"no photographs in {folder}: it is empty or has no layout that is known (photographs with "
-                            "COCO, VOC or YOLO boxes, images/ and masks/, videos with masks, cut-outs; see docs/photos.md)")
+                            "COCO, VOC or YOLO boxes, images/ and masks/, videos with masks, cut-outs; docs/photos.md)")
         for layout, place in found:
             if layout == "photographs":
                 backgrounds.append(photograph_folder(place, split))
@@ -173,6 +173,6 @@ def open_material(folders: tuple[str, ...], split: str) -> Material:
                 sources.append(SOURCES[layout](place, split))
     sources = [source for source in sources if len(source)]
     if not sources:
-        raise UserError(f"no objects in {', '.join(folders)}: photographs need boxes (COCO, VOC, YOLO), masks or alpha, "
-                        "for objects of at least 20 px")
+        raise UserError(f"no objects in {', '.join(folders)}: photographs need boxes (COCO, VOC, YOLO), masks or "
+                        "alpha, for objects of at least 20 px")
     return Material(sources, backgrounds)

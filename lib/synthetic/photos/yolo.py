@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.image_header import picture_size
 from ...utils.errors import UserError
-from .images import list_images
+from .images import image_size, list_images
 from .photographs import AnnotatedPhotographs, PhotoObject
 
 
@@ -30,7 +29,7 @@ def read_yolo(folder: Path) -> AnnotatedPhotographs:
         file = labels / f"{path.stem}.txt"
         boxes = read_yolo_boxes(file) if file.is_file() else []
         if boxes:
-            size_wh = _size_of(path)
+            size_wh = image_size(path)
             objects += [PhotoObject(str(path), _in_pixels(box, size_wh), kind) for kind, box in boxes]
     return AnnotatedPhotographs(paths, objects)
 
@@ -63,14 +62,3 @@ def _in_pixels(box: np.ndarray, size_wh: tuple[int, int]) -> tuple[float, float,
     x0, y0 = (middle - side / 2).tolist()
     x1, y1 = (middle + side / 2).tolist()
     return x0, y0, x1, y1
-
-
-def _size_of(path: Path) -> tuple[int, int]:
-    """Return the width and height of an image by its header."""
-    try:
-        size_wh = picture_size(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if size_wh is None:
-        raise UserError(f"cannot decode image {path}: not an image, or cut short; remove it")
-    return size_wh
