@@ -25,11 +25,13 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "pack_submission": ("pack_submission", "pack results for the GOT-10k and TrackingNet servers"),
     "profile": ("profile_model", "parameters, FLOPs and frames per second"),
     "export": ("export", "write ONNX files or a weights file"),
+    "demo": ("demo", "the whole tour: make data, train, test, score, draw"),
     "make_synthetic": ("make_synthetic", "render a synthetic dataset"),
     "make_photos": ("make_photos", "compose a dataset of photographs"),
     "pack_dataset": ("pack_dataset", "pack a dataset into a zip archive or an LMDB"),
     "show_batch": ("show_batch", "draw a training batch"),
     "verify_reference": ("verify_reference", "compare the network with recorded outputs"),
+    "vot_tracker": ("vot_tracker", "answer the VOT toolkit, which starts it"),
     "vot_workspace": ("vot_workspace", "register a tracker in a workspace of the VOT toolkit"),
     "create_default_local_file": ("create_default_local_file", "write down where data and results lie"),
 }
@@ -46,8 +48,7 @@ def usage() -> str:
 def main() -> None:
     """Run the subcommand that ``sys.argv`` names. Exit status 2 for an unknown one."""
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help", "help"):
-        print(usage())
-        return
+        run_command(lambda: print(usage()))
     name = sys.argv[1]
     if name not in PROGRAMS:
         near = difflib.get_close_matches(name, PROGRAMS, n=1)
