@@ -6,6 +6,7 @@ Tests marked ``nightly`` take minutes; they run with ``pytest --nightly``."""
 
 import os
 import signal
+import tempfile
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ settings.register_profile("project", deadline=None, derandomize=True, suppress_h
 settings.load_profile("project")
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+# Converted networks are kept between runs of the suite, but apart from the user's own.
+os.environ.setdefault("MSTGT_CACHE", os.path.join(tempfile.gettempdir(), f"mstgt-tests-{os.getuid()}"))
 
 
 @pytest.fixture(autouse=True)

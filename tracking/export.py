@@ -1,10 +1,10 @@
 """Write a trained network as ONNX files, for any ONNX runtime.
 
     python tracking/export.py --config MSTGT-full-256
-    python tracking/export.py --config MSTGT-full-256 --checkpoint MSTGT_ep0148.pth.tar --out /models --int8
+    python tracking/export.py --config MSTGT-full-256 --checkpoint MSTGT_ep0148.pth.tar --out /models
 
-Writes <config>_start.onnx and <config>_step.onnx, with --int8 also <config>_step_int8.onnx, to
-<save_dir>/export/<config>/. Each is run beside PyTorch first; files that disagree are not written.
+Writes <config>_start.onnx and <config>_step.onnx to <save_dir>/export/<config>/. Each is run beside PyTorch first;
+files that disagree are not written.
 With --weights it writes <config>.safetensors instead, the weights alone in fp16, which any --checkpoint takes.
 --mean_with makes those the mean of several checkpoints.
 docs/export.md says what is in them and how to track with them. Here: python tracking/test.py --backend onnx …
@@ -28,7 +28,6 @@ from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_wei
 from mstgt.test.tracker import find_checkpoint
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import file_sha256
-from mstgt.utils.machine import device_name
 from mstgt.utils.progress import progress
 
 
@@ -36,7 +35,6 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "checkpoint", "epoch", "set", "save_dir")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
-    parser.add_argument("--int8", action="store_true", help="also a frame step with int8 weights, for CPUs")
     parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
     parser.add_argument("--mean_with", nargs="+", default=[], metavar="CHECKPOINT",
                         help="with --weights: the mean of the weights of --checkpoint and of these, which must have "
@@ -76,28 +74,20 @@ def main() -> None:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
     files = OnnxFiles(args.out or export_folder(save_dir, name), name)
-    with progress(total=4 if args.int8 else 3, unit="step", desc="export") as bar:
-        def tick(stage: str) -> None:
+    with progress(total=3, unit="step", desc="export") as bar:
+        def on_stage(stage: str) -> None:
             bar.set_description(f"export: {stage}")
             bar.update()
 
-        report = export_network(network, about(cfg, name, checkpoint), files, args.int8, args.batch, tick)
-    say(report, files, cfg.TEST.SEARCH_SIZE)
+        report = export_network(network, about(cfg, name, checkpoint), files, args.batch, on_stage)
+    say(report, files)
 
 
-def say(report: Report, files: OnnxFiles, search_size: int) -> None:
-    """The files with their sizes, and how they compare."""
-    for path in (files.start, files.step, *([files.step_int8] if report.int8_difference else [])):
+def say(report: Report, files: OnnxFiles) -> None:
+    """Print the files with their sizes, and how their boxes compare with PyTorch's."""
+    for path in (files.start, files.step):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     print(f"onnxruntime against PyTorch: boxes differ by at most {report.difference:.1e} of the search region")
-    if report.int8_difference:
-        most, mean = (search_size * share for share in report.int8_difference)
-        exact, coarse = report.seconds
-        size = files.step.stat().st_size / files.step_int8.stat().st_size
-        print(f"int8 against fp32 in onnxruntime: {size:.2f} x smaller, {exact / coarse:.2f} x faster "
-              f"({1e3 * exact:.1f} and {1e3 * coarse:.1f} ms a frame, "
-              f"{torch.get_num_threads()} thread(s), {device_name('cpu')}); "
-              f"boxes differ by {mean:.3f} px on average, {most:.3f} px at most, of {search_size} px")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,11 @@ from mstgt.test.evaluation.results import result_folder, run_name
 from mstgt.test.evaluation.runner import Failure, WorkerSetup, frame_counts, run_videos
 from mstgt.test.evaluation.shard import Shard, choose_shard
 from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine
+from mstgt.test.tracker.load import resolve_backend
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import file_sha256
 from mstgt.utils.machine import device_name
+from mstgt.utils.threads import given_threads
 
 _log = logging.getLogger(__name__)
 _MAX_CPU_WORKERS = 8  # by default, for each holds a network
@@ -57,7 +59,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--allow_missing", action="store_true", help="videos that are not on disk are no failure")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
-    parser.add_argument("--onnx_dir", type=Path, help="where these are (default: <save_dir>/export/<config>)")
+    parser.add_argument("--onnx_dir", type=Path, metavar="DIR", help="with --backend onnx: the files of "
+                        "tracking/export.py (default: <save_dir>/export/<config>, else they are made and cached)")
     parser.add_argument("--run", default="", help="a name to keep this run's results apart: <config>_<run>")
     parser.add_argument("--overwrite", action="store_true", help="track videos again that have a result")
     args = parser.parse_args()
@@ -80,22 +83,30 @@ def choose_devices(threads: int | None, num_gpus: int | None, shard: Shard) -> l
     return shard.devices(threads, gpus)
 
 
-def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Path
+def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Path, device: str
                    ) -> tuple[Callable[[str], TrackerEngine], dict[str, Any]]:
     """What builds an engine from a device's name, and what the manifest says of it."""
-    checkpoint = args.checkpoint
-    if checkpoint is None and (args.epoch or args.backend == "torch"):
-        checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
-    if args.backend == "torch":
-        speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
-        return partial(load_engine, cfg, checkpoint, **speed), {
-            "checkpoint": Path(checkpoint), "checkpoint_sha256": file_sha256(checkpoint), **speed}
-    if args.precision != "fp32" or args.compile or args.cuda_graph:
-        raise UserError(f"--precision, --compile and --cuda_graph are for PyTorch: leave them out with --backend "
-                        f"{args.backend}")
-    files, int8 = OnnxFiles(args.onnx_dir or export_folder(save_dir, config), config), args.backend == "onnx_int8"
-    return (partial(load_onnx_engine, cfg, files, int8=int8),
-            {"backend": args.backend, **exported_origin(cfg, files, int8, checkpoint)})
+    threads = given_threads() or 1  # it is workers that use the cores
+    backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)
+    files = OnnxFiles(args.onnx_dir or export_folder(save_dir, config), config)
+    if backend == "onnx" and (args.onnx_dir or files.step.is_file()):
+        checkpoint = args.checkpoint
+        if checkpoint is None and args.epoch:
+            checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
+        return (partial(load_onnx_engine, cfg, files, threads=threads),
+                {"backend": backend, **exported_origin(cfg, files, checkpoint)})
+    checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
+    versions: dict[str, str] = {}
+    if backend != "torch":
+        # Built once here, before the workers start: the conversion is then in the cache, and it is known whether it
+        # works and who runs the network in all of them.
+        engine = load_engine(cfg, checkpoint, device, args.backend, args.precision, threads)
+        backend = engine.backend
+        versions = engine.runtime
+    speed = {"precision": args.precision, "compile": args.compile, "cuda_graph": args.cuda_graph}
+    build = partial(load_engine, cfg, checkpoint, backend=backend, threads=threads, **speed)
+    return build, {"backend": backend, "checkpoint": Path(checkpoint), "checkpoint_sha256": file_sha256(checkpoint),
+                   **speed, **versions}
 
 
 def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[str]:
@@ -127,12 +138,12 @@ def main() -> int:
     open_benchmark = (partial(folder_benchmark, args.dataset_dir) if args.dataset_dir
                       else partial(load_benchmark, args.dataset, paths.dataset))
     benchmark = open_benchmark()
-    build_engine, made_from = choose_backend(args, cfg, config, paths.save_dir)
+    devices = choose_devices(args.workers, args.num_gpus, shard)
+    build_engine, made_from = choose_backend(args, cfg, config, paths.save_dir, devices[0])
     missing = "" if args.sequence else missing_videos(benchmark)
     lacking = missing and benchmark.root is None and not args.allow_missing
     if missing:
         _log.warning("%s; running the others", missing)
-    devices = choose_devices(args.workers, args.num_gpus, shard)
     provenance = RunProvenance(settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **made_from)
     counts = frame_counts(benchmark.videos, choose_videos(benchmark, args.sequence))
     names = shard.take(counts)

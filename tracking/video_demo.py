@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
                         help="how long a stream that breaks off is tried again (default: 10)")
     add_shared_arguments(output, "save_dir")
     network = parser.add_argument_group("network")
-    add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "precision",
+    add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "backend", "precision",
                          defaults={"config": "MSTGT-nano-128"})
     args = parser.parse_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
     if (args.start or 0) < 0 or (args.frames is not None and args.frames < 1) or not 0 <= args.lost_score <= 1:
@@ -149,7 +149,7 @@ def make_tracker(args: argparse.Namespace) -> Any:
     from mstgt.test.tracker import MultiTracker
 
     return MultiTracker(args.config, script=args.script, checkpoint=args.checkpoint, overrides=args.overrides,
-                        device=args.device, precision=args.precision)
+                        device=args.device, backend=args.backend, precision=args.precision)
 
 
 def ask(source: Source, start: int) -> tuple[float, float, float, float]:

@@ -20,7 +20,7 @@ from mstgt.utils.errors import UserError, run_command
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device",
+    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device", "backend",
                          defaults={"config": "MSTGT-nano-128"})
     parser.add_argument("--port", type=int, default=8765, help="0: any that is free (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="tracked at once; others wait (default: %(default)s)")
@@ -40,9 +40,10 @@ def main() -> None:
     server = load_server()
     from mstgt.test.tracker import MultiTracker, load_tracker
 
-    engine = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device).engine
+    engine = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device,
+                          backend=args.backend).engine
     limits = server.Limits(int(args.max_mb * server.MIB), args.max_frames, args.max_videos)
-    settings = server.Settings(args.config, str(engine.device), args.port, args.jobs, limits)
+    settings = server.Settings(args.config, engine.device_name, args.port, args.jobs, limits)
     server.serve(settings, lambda: MultiTracker(engine), say)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-BACKENDS = ("torch", "onnx", "onnx_int8")
+BACKENDS = ("auto", "torch", "openvino", "onnx")
 
 # name: (spellings, keywords of add_argument)
 SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -38,8 +38,9 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "precision": (("--precision",), dict(
         choices=PRECISIONS, default="fp32", help="number format of the network; fp16 needs a GPU (default: fp32)")),
     "backend": (("--backend",), dict(
-        choices=BACKENDS, default="torch",
-        help="what runs the network: PyTorch, or ONNX Runtime with the files of tracking/export.py (default: torch)")),
+        choices=BACKENDS, default="auto",
+        help="runtime of the network: PyTorch, OpenVINO, ONNX Runtime (default: auto, which is OpenVINO on an x86 CPU "
+             "where it is installed, else PyTorch)")),
 }
 
 

@@ -1,8 +1,6 @@
-"""Whether exported files track as the network does, and how fast: on crops of short synthetic videos.
+"""Whether exported files track as the network does, on crops of short synthetic videos.
 
     largest_difference(frame, pair, batches=[1, 2])    # of PyTorch's boxes and onnxruntime's
-    differences(pair, quantised, batch=2)              # of two pairs of files
-    step_seconds([pair, quantised], batch=1)
 
 The crops lie around the true boxes, so that all see the same, and each carries its own state from frame to frame.
 Boxes are shares of the search region.
@@ -10,7 +8,6 @@ Boxes are shares of the search region.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +22,6 @@ from ..test.tracker.frame import FrameStep
 from .onnx_engine import OnnxPair
 
 FRAMES, DIFFICULTY = 8, 0.2
-TIMED_RUNS = 15
 
 
 @dataclass(frozen=True)
@@ -73,23 +69,3 @@ def largest_difference(frame: FrameStep, pair: OnnxPair, batches: Sequence[int])
         pictures = Pictures.make(pair.metadata, batch)
         worst.append(np.abs(follow(start, step, pictures) - follow(pair.start, pair.step, pictures)).max())
     return float(np.max(worst))  # NaN where any is
-
-
-def differences(pair: OnnxPair, other: OnnxPair, batch: int) -> tuple[float, float]:
-    """The greatest and the mean difference of the boxes of two pairs."""
-    pictures = Pictures.make(pair.metadata, batch)
-    apart = np.abs(follow(pair.start, pair.step, pictures) - follow(other.start, other.step, pictures))
-    return float(apart.max()), float(apart.mean())
-
-
-def step_seconds(pairs: Sequence[OnnxPair], batch: int) -> tuple[float, ...]:
-    """Seconds of one frame step of each pair: medians of runs that take turns."""
-    pictures = Pictures.make(pairs[0].metadata, batch)
-    state, times = pairs[0].start(pictures.template), [[] for _ in pairs]
-    for run in range(TIMED_RUNS + 1):
-        for pair, taken in zip(pairs, times, strict=True):
-            began = time.perf_counter()
-            pair.step(pictures.searches[0], state)
-            if run:  # the first warms up
-                taken.append(time.perf_counter() - began)
-    return tuple(float(np.median(taken)) for taken in times)

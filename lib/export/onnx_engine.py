@@ -20,11 +20,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line
 from ..utils.files import file_sha256
+from ..utils.threads import default_threads
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
 STATE = ("template", "cue", "guidance")
@@ -49,10 +49,6 @@ class OnnxFiles:
     def step(self) -> Path:
         return self.folder / f"{self.name}_step.onnx"
 
-    @property
-    def step_int8(self) -> Path:
-        return self.folder / f"{self.name}_step_int8.onnx"
-
 
 def export_folder(save_dir: Path, config: str) -> Path:
     """Where the files of a configuration lie unless somebody says otherwise."""
@@ -75,8 +71,8 @@ class OnnxPair:
     any_batch  whether the batch is chosen at run time; else it is ``batch``
     """
 
-    def __init__(self, start: Path, step: Path, device: str = "cpu"):
-        self._start, self._step = _session(start, device), _session(step, device)
+    def __init__(self, start: Path, step: Path, device: str = "cpu", threads: int | None = None):
+        self._start, self._step = (_session(path, device, threads or default_threads()) for path in (start, step))
         _require_ends(self._start, start, START_INPUTS, STATE)
         _require_ends(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
         self._where = f"{start} and {step}"
@@ -114,12 +110,12 @@ class OnnxPair:
             raise UserError(f"{self._where} cannot be run ({_first_line(error)}); export again") from error
 
 
-def _session(path: Path, device: str) -> Any:
+def _session(path: Path, device: str, threads: int) -> Any:
     """An onnxruntime session on ``device``. Raises :class:`UserError` for a file that it cannot take."""
     runtime = optional_package("onnxruntime")
     if not path.is_file():
-        raise UserError(f"no exported network {path}; write it with `python tracking/export.py --config NAME"
-                        f"{' --int8' if 'int8' in path.stem else ''}`, or say where it is with --onnx_dir")
+        raise UserError(f"no exported network {path}; write it with `python tracking/export.py --config NAME`, or say "
+                        "where it is with --onnx_dir")
     kind, _, index = device.partition(":")
     providers: list[Any] = ["CPUExecutionProvider"]
     if kind == "cuda":
@@ -127,8 +123,10 @@ def _session(path: Path, device: str) -> Any:
             raise UserError("this onnxruntime has no CUDA: give --num_gpus 0, or install onnxruntime-gpu in its place")
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(index or 0)}))
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Threads that spin while they wait keep the core from the thread that they wait for on a busy machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors
     try:
         return runtime.InferenceSession(path, options, providers=providers)
@@ -197,6 +195,7 @@ class OnnxEngine(ArrayEngine):
                                 f"says {value}; export it again with these settings")
         super().__init__(cfg, "cpu", pair.metadata["precision"])
         self.pair = pair
+        self.runtime = {"onnxruntime": optional_package("onnxruntime").__version__}
 
     def init_state(self, templates: np.ndarray) -> ArrayState:
         count = len(templates)
@@ -225,23 +224,22 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def exported_origin(cfg: Any, files: OnnxFiles, int8: bool, checkpoint: str | Path | None) -> dict[str, Any]:
+def exported_origin(cfg: Any, files: OnnxFiles, checkpoint: str | Path | None) -> dict[str, Any]:
     """What a manifest says of exported files: ``checkpoint`` and its hash, ``precision``, the files with their hashes,
     and which ``onnxruntime`` runs them.
 
     Raises :class:`UserError` where they do not fit ``cfg``, or come from other weights than a given ``checkpoint``.
     """
-    step = files.step_int8 if int8 else files.step
-    metadata = load_onnx_engine(cfg, files, int8=int8).pair.metadata
+    metadata = load_onnx_engine(cfg, files).pair.metadata
     if checkpoint is not None and file_sha256(checkpoint) != metadata["checkpoint_sha256"]:
-        raise UserError(f"{step} was exported from other weights than {checkpoint} (SHA-256 "
+        raise UserError(f"{files.step} was exported from other weights than {checkpoint} (SHA-256 "
                         f"{metadata['checkpoint_sha256'][:12]}…); export it again, or do not name a checkpoint")
     return {"checkpoint": Path(checkpoint or metadata["checkpoint"]),
             "checkpoint_sha256": metadata["checkpoint_sha256"], "precision": metadata["precision"],
-            "exported": {path.name: file_sha256(path) for path in (files.start, step)},
+            "exported": {path.name: file_sha256(path) for path in (files.start, files.step)},
             "onnxruntime": optional_package("onnxruntime").__version__}
 
 
-def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", int8: bool = False) -> OnnxEngine:
+def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
     """The engine of exported files. Raises :class:`UserError` where they are missing or of other settings."""
-    return OnnxEngine(OnnxPair(files.start, files.step_int8 if int8 else files.step, device), cfg)
+    return OnnxEngine(OnnxPair(files.start, files.step, device, threads), cfg)

@@ -3,9 +3,9 @@
     report = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
 
 Writes ``<name>_start.onnx`` (template picture -> state), ``<name>_step.onnx`` (search picture and state -> box, score,
-next guidance) and, when asked, ``<name>_step_int8.onnx``. Pictures are uint8 as they come from the crop: normalisation
-and window are part of the graph. Each file is run with onnxruntime beside PyTorch on short synthetic videos before any
-of them gets its name; where they disagree, nothing is written.
+next guidance). Pictures are uint8 as they come from the crop: normalisation and window are part of the graph. Each file
+is run with onnxruntime beside PyTorch on short synthetic videos before any of them gets its name; where they disagree,
+nothing is written.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,26 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..models.mstgt import MSTGT, TrackState
+from ..models.mstgt import MSTGT, TrackState, build_model
+from ..models.mstgt.checkpoint import load_network
 from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
 from ..utils.version import code_version
-from .onnx_check import differences, largest_difference, step_seconds
-from .onnx_engine import FORMAT, START_INPUTS, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxFiles, OnnxPair, optional_package
+from .onnx_check import largest_difference
+from .onnx_engine import (
+    FORMAT,
+    START_INPUTS,
+    STATE,
+    STEP_INPUTS,
+    STEP_OUTPUTS,
+    OnnxEngine,
+    OnnxFiles,
+    OnnxPair,
+    load_onnx_engine,
+    optional_package,
+)
+from .runtime_cache import cached_entry, network_code, network_settings
 
 OPSET = 18
 OLDEST_TORCH = (2, 10)  # the exporters of 2.6, 2.8 and 2.9 fail, or lose names and the choice of B
@@ -38,16 +50,12 @@ TOLERANCE = 1e-3  # of a box as a share of the search region, onnxruntime agains
 
 @dataclass(frozen=True)
 class Report:
-    """What an export came to. Differences are those of boxes, as shares of the search region.
+    """What an export came to.
 
-    difference       fp32 file against PyTorch, the greatest
-    int8_difference  int8 file against the fp32 file, greatest and mean; None without int8
-    seconds          of one step with the fp32 and the int8 file; None without int8
+    difference  the largest one of any box between onnxruntime and PyTorch, as a fraction of the search region
     """
 
     difference: float
-    int8_difference: tuple[float, float] | None = None
-    seconds: tuple[float, float] | None = None
 
 
 def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
@@ -94,13 +102,13 @@ class _Step(_Start):
         return answers[:, :4], answers[:, 4], after.guidance.clone()  # an output must not be an input itself
 
 
-def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, int8: bool = False,
-                   batch: int | None = None, tick: Callable[[str], object] = lambda stage: None) -> Report:
+def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, batch: int | None = None,
+                   on_stage: Callable[[str], object] = lambda stage: None) -> Report:
     """Write and check the files of ``network``.
 
     metadata  from :func:`about`
     batch     a fixed batch; None: any, chosen at run time
-    tick      hears what is being done
+    on_stage  is called with the name of each stage when it begins
 
     Raises :class:`UserError` where a package is missing or too old, or where onnxruntime's boxes are not PyTorch's.
     """
@@ -112,24 +120,36 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
     network = copy.deepcopy(network).cpu().float().eval()
     metadata = {**metadata, "precision": "fp32", "batch": str(batch or "any")}
     with contextlib.ExitStack() as stack:
-        start, step, quantised = (stack.enter_context(atomic_path(path)) if wanted else None for path, wanted in
-                                  ((files.start, True), (files.step, True), (files.step_int8, int8)))
-        tick("template step")
+        start, step = (stack.enter_context(atomic_path(path)) for path in (files.start, files.step))
+        on_stage("template step")
         _write(_Start(network, metadata), _example(network, batch)[:1], START_INPUTS, STATE, metadata, batch, start)
-        tick("frame step")
+        on_stage("frame step")
         _write(_Step(network, metadata), _example(network, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
-        tick("check")
+        on_stage("check")
         pair, batches = OnnxPair(start, step), [batch] if batch else [1, 2]
         difference = largest_difference(frame_step(network, metadata), pair, batches)
         if not difference <= TOLERANCE:
             raise UserError(f"onnxruntime's boxes differ from PyTorch's by {difference:.2g} of the search region, more "
                             f"than {TOLERANCE:g}; nothing was written (an untrained network may waver between cells)")
-        if not quantised:
-            return Report(difference)
-        tick("int8")
-        _quantise(step, quantised)
-        coarse = OnnxPair(start, quantised)
-        return Report(difference, differences(pair, coarse, batches[-1]), step_seconds([pair, coarse], batches[0]))
+        return Report(difference)
+
+
+def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None
+                            ) -> OnnxEngine:
+    """The engine of a checkpoint's exported files, which are written to the cache when they are first needed.
+
+    Raises :class:`UserError` as :func:`export_network` does.
+    """
+    name = "network"
+    metadata = about(cfg, Path(checkpoint).name.split(".")[0], checkpoint)
+
+    def build(folder: Path) -> None:
+        network = build_model(cfg)
+        load_network(network, checkpoint)
+        export_network(network, metadata, OnnxFiles(folder, name))
+
+    made_from = {"runtime": "onnx", "settings": network_settings(cfg), "network_code": network_code(), **metadata}
+    return load_onnx_engine(cfg, OnnxFiles(cached_entry(made_from, build), name), device, threads)
 
 
 def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
@@ -168,31 +188,3 @@ def _save(model: Any, metadata: Mapping[str, str], path: Path) -> None:
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
-
-
-def _quantise(step: Path, path: Path) -> None:
-    """Write the frame step with int8 weights in its matrix products; activations are quantised as they come.
-
-    Weights take 7 of the 8 bits: an x86 CPU without VNNI adds two products of 8 bits in 16, where they would saturate.
-    """
-    onnx = optional_package("onnx")
-    from onnxruntime.quantization import QuantType, quantize_dynamic  # optional, slow to import, only wanted here
-
-    with _without_advice():
-        quantize_dynamic(step, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
-                         weight_type=QuantType.QInt8, reduce_range=True)
-    model = onnx.load(path)
-    _save(model, {entry.key: entry.value for entry in model.metadata_props} | {"precision": "int8"}, path)
-
-
-@contextlib.contextmanager
-def _without_advice() -> Iterator[None]:
-    """Drop the quantiser's advice to fold and infer shapes first: torch's exporter has done so."""
-    def wanted(record: logging.LogRecord) -> bool:
-        return "pre-processing before quantization" not in record.getMessage()
-
-    logging.getLogger().addFilter(wanted)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeFilter(wanted)

@@ -10,11 +10,9 @@ The network is converted once for every checkpoint and configuration (:mod:`.ope
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import importlib.util
 import logging
-import os
 import platform
 import sys
 import tempfile
@@ -26,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from ..config import flatten
 from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line, unknown_name
 from ..utils.files import file_sha256
-from .runtime_cache import CacheError, cached_entry, discard_entry
+from ..utils.threads import default_threads
+from .runtime_cache import CacheError, cached_entry, discard_entry, network_code, network_settings
 
 FORMAT = "1"  # increase it when the graphs' inputs or outputs change
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -89,7 +87,7 @@ class OpenVinoEngine(ArrayEngine):
     """A :class:`TrackerEngine` that runs the network of a cache entry. ``cfg`` gives TEST.*.
 
     precision  fp32, or bf16 where the CPU has instructions for it
-    threads    how many threads compute one call; default: :func:`default_threads`
+    threads    how many threads compute one call; default: :func:`mstgt.utils.threads.default_threads`
 
     Raises ``RuntimeError`` from OpenVINO where the files are damaged.
     """
@@ -102,7 +100,7 @@ class OpenVinoEngine(ArrayEngine):
         if precision not in PRECISION_HINTS:
             raise unknown_name("precision of OpenVINO", precision, PRECISION_HINTS)
         openvino = import_openvino()
-        self.version: str = openvino.__version__
+        self.runtime = {"openvino": openvino.__version__}
         self.threads = threads or default_threads()
         core = openvino.Core()
         # Weights are mapped from the file unless it is about to be removed.
@@ -142,14 +140,6 @@ def _static_shape(port: Any) -> list[int]:
     return [axis.get_length() if axis.is_static else 0 for axis in port.partial_shape]
 
 
-def default_threads() -> int:
-    """How many threads compute one call: OMP_NUM_THREADS, else two where there are two cores."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    return min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
 def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp32", threads: int | None = None
                          ) -> OpenVinoEngine:
     """The engine of a checkpoint, converted when it is used for the first time.
@@ -167,8 +157,8 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
         _log.warning("preparing %s for OpenVINO, once; with --backend torch this is not needed", Path(checkpoint).name)
         convert_network(cfg, checkpoint, folder)
 
-    made_from = {"format": FORMAT, "weights": file_sha256(checkpoint), "network": _network_settings(cfg),
-                 "code": _network_code(), "openvino": version}
+    made_from = {"format": FORMAT, "weights": file_sha256(checkpoint), "network": network_settings(cfg),
+                 "code": network_code(), "openvino": version}
     try:
         entry = cached_entry(made_from, build)
     except CacheError as error:
@@ -183,22 +173,3 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
         _log.warning("%s is damaged (%s); preparing it again", entry, one_line(error)[:200])
         discard_entry(entry)
         return OpenVinoEngine(cached_entry(made_from, build), cfg, precision, threads)
-
-
-def _network_settings(cfg: Any) -> str:
-    """The settings that the converted graphs depend on, as text."""
-    relevant = ("MODEL.", "DATA.MEAN", "DATA.STD", "DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "TEST.TEMPLATE_SIZE",
-                "TEST.SEARCH_SIZE")
-    return repr(sorted((key, value) for key, value in flatten(cfg).items() if key.startswith(relevant)))
-
-
-@functools.cache
-def _network_code() -> str:
-    """A hash of the source files that the graphs are made by: a changed network is converted again."""
-    package = Path(__file__).resolve().parents[1]
-    files = [*(package / "models").rglob("*.py"), package / "test/tracker/frame.py",
-             package / "export/openvino_convert.py"]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -11,6 +11,7 @@ entries take more than ``MAX_BYTES``, those that were not used for longest are r
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -20,7 +21,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from ..config import flatten
 from ..utils.errors import UserError
 from ..utils.files import locked
 
@@ -66,6 +69,25 @@ def discard_entry(entry: Path) -> None:
     with contextlib.suppress(OSError):
         entry.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+def network_settings(cfg: Any) -> str:
+    """The settings that a converted network depends on, as text."""
+    relevant = ("MODEL.", "DATA.MEAN", "DATA.STD", "DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "TEST.TEMPLATE_SIZE",
+                "TEST.SEARCH_SIZE")
+    return repr(sorted((key, value) for key, value in flatten(cfg).items() if key.startswith(relevant)))
+
+
+@functools.cache
+def network_code() -> str:
+    """A hash of the source files that converted networks are made by: a changed network is converted again."""
+    package = Path(__file__).resolve().parents[1]
+    files = [*(package / "models").rglob("*.py"), package / "test/tracker/frame.py",
+             package / "export/openvino_convert.py", package / "export/onnx_export.py"]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _build_entry(entry: Path, build: Callable[[Path], object]) -> None:

@@ -76,7 +76,7 @@ def exported(small, tmp_path_factory) -> types.SimpleNamespace:
     checkpoint = root / "weights.pth.tar"
     torch.save({"net": network(0).state_dict()}, checkpoint)
     with pytest.MonkeyPatch.context() as patch:
-        assert run(patch, "export", "--checkpoint", checkpoint, "--save_dir", root, "--int8") is None
+        assert run(patch, "export", "--checkpoint", checkpoint, "--save_dir", root) is None
     return types.SimpleNamespace(root=root, checkpoint=checkpoint, cfg=load_config("MSTGT", CONFIG, SETTINGS),
                                  files=OnnxFiles(root / "export" / CONFIG, CONFIG))
 
@@ -91,7 +91,7 @@ def track(engine, first: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def torch_boxes(exported) -> np.ndarray:
-    boxes = track(load_engine(exported.cfg, exported.checkpoint, "cpu"))
+    boxes = track(load_engine(exported.cfg, exported.checkpoint, "cpu", "torch"))
     assert boxes[:, :2].std(axis=0).min() > 1  # the target moves, or the tests below would be easy
     return boxes
 
@@ -100,20 +100,6 @@ def test_a_video_has_the_same_boxes(exported, torch_boxes):
     difference = np.abs(track(load_onnx_engine(exported.cfg, exported.files)) - torch_boxes).max(axis=1)
     assert difference.max() < 0.1
     assert difference[-5:].max() < 0.01  # nor do they part over time
-
-
-def test_int8_is_near(exported):
-    import onnx
-
-    exact, coarse = (load_onnx_engine(exported.cfg, exported.files, int8=int8) for int8 in (False, True))
-    target = exact.start(IMAGES[0], VIDEO.boxes_xywh[0])
-    [(a, _)], [(b, _)] = exact.step(IMAGES[1:2], [target]), coarse.step(IMAGES[1:2], [target])
-    assert 0 < np.abs(a.box_xywh - b.box_xywh).max() < 2
-    assert coarse.precision == "int8"
-    kinds = [tensor.data_type for tensor in onnx.load(exported.files.step_int8).graph.initializer
-             if len(tensor.dims) == 2 and tensor.dims[0] > 1]
-    assert kinds.count(onnx.TensorProto.INT8) > 10
-    assert exported.files.step_int8.stat().st_size < exported.files.step.stat().st_size
 
 
 def test_unrelated_videos_in_one_batch(exported):
@@ -161,7 +147,7 @@ def test_a_fixed_batch_is_written(exported, tmp_path):
 def test_what_the_files_say(exported):
     import onnx
 
-    for path in (exported.files.start, exported.files.step, exported.files.step_int8):
+    for path in (exported.files.start, exported.files.step):
         model = onnx.load(path)
         said = {entry.key: entry.value for entry in model.metadata_props}
         assert said["checkpoint_sha256"] == file_sha256(exported.checkpoint) and said["checkpoint"] == "weights.pth.tar"
@@ -207,7 +193,7 @@ def videos(tmp_path) -> Path:
 def test_the_runner_takes_either_backend(exported, videos, monkeypatch, tmp_path):
     words = ["--dataset_dir", videos, "--save_dir", exported.root, "--num_gpus", 0, "--threads", 1]
     results = exported.root / "test" / "tracking_results" / "mstgt"
-    assert run(monkeypatch, "test", *words, "--checkpoint", exported.checkpoint) == 0
+    assert run(monkeypatch, "test", *words, "--backend", "torch", "--checkpoint", exported.checkpoint) == 0
     assert run(monkeypatch, "test", *words, "--backend", "onnx", "--batch", 2, "--run", "onnx") == 0
     for name in ("a", "b"):
         one, other = (np.loadtxt(results / run_name / "mine" / f"{name}.txt", delimiter=",", ndmin=2)

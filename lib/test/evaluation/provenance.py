@@ -8,8 +8,8 @@ writes the folder's manifest and gives the videos that are left to track. One ma
     tracker, config, checkpoint   by what
     checkpoint_sha256, settings, precision, backend, compile, cuda_graph, exported
                                   what the numbers depend on: one of each for all videos
-    made_by                       a list: code, torch, device, batch (and onnxruntime, where it ran the network) of
-                                  every kind of run that took part
+    made_by                       a list: code, torch, device, batch (and onnxruntime or openvino, where that ran the
+                                  network) of every kind of run that took part
 
 An older manifest says nothing of some of these: that is the PyTorch backend, not compiled, without a CUDA graph.
 
@@ -49,11 +49,11 @@ class RunProvenance:
     precision   what the network computes in
     device      the name of the machine's device
     batch       videos in one batch of the network
-    backend     what ran the network: torch, onnx, onnx_int8
+    backend     what ran the network: torch, openvino, onnx
     compile     whether PyTorch's network was compiled
     cuda_graph  whether a frame was one CUDA graph
     exported    the files that the backend ran in place of the checkpoint, each with its SHA-256
-    onnxruntime  the version of what ran these; "" where nothing did
+    onnxruntime, openvino  the version of the runtime that ran the network; "" for the others
     """
 
     checkpoint: Path
@@ -67,6 +67,7 @@ class RunProvenance:
     cuda_graph: bool = False
     exported: Mapping[str, str] = field(default_factory=dict)
     onnxruntime: str = ""
+    openvino: str = ""
 
     @property
     def compatibility_key(self) -> dict[str, Any]:
@@ -76,7 +77,8 @@ class RunProvenance:
     @property
     def made_by(self) -> dict[str, Any]:
         made_by = {"code": code_version(), "torch": torch.__version__, "device": self.device, "batch": self.batch}
-        return made_by | ({"onnxruntime": self.onnxruntime} if self.onnxruntime else {})
+        runtimes = {"onnxruntime": self.onnxruntime, "openvino": self.openvino}
+        return made_by | {name: version for name, version in runtimes.items() if version}
 
 
 def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config: str, provenance: RunProvenance,

@@ -50,6 +50,7 @@ class TrackerEngine(ABC):
     """
 
     backend: str
+    runtime: dict[str, str] = {}  # the package that executes the network, and its version; nothing of PyTorch
 
     def __init__(self, cfg: Any, device: str = "cpu", precision: str = "fp32"):
         self.settings, self.device_name, self.precision = cfg.TEST, device, precision

@@ -1,28 +1,38 @@
-"""A tracker by the name of its experiment."""
+"""A tracker by the name of its experiment, on the device and runtime of choice.
+
+This module must not import torch at its top: on a CPU with OpenVINO and a converted network in the cache, a tracker is
+ready in a fraction of the time that ``import torch`` takes.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...config import SHIPPED, find_experiment, load_config, load_paths, script_name
+from ...config.arguments import BACKENDS
 from ...utils.checkpoint_paths import WEIGHTS_SUFFIX, checkpoint_path, list_checkpoints, run_folder
-from ...utils.errors import UserError
+from ...utils.errors import UserError, unknown_name
 from .engine import TrackerEngine, TrackerInputError
 from .tracker import Tracker
 
+_log = logging.getLogger(__name__)
+
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
-                 overrides: Sequence[str] = (), device: str | None = None, **speed: Any) -> Tracker:
+                 overrides: Sequence[str] = (), device: str | None = None, **options: Any) -> Tracker:
     """A tracker ready for ``init``.
 
     config      an experiment's name, such as "MSTGT-nano-128"
     checkpoint  a file (ours, or one of the published code); default: what :func:`find_checkpoint` finds
     overrides   settings such as "TEST.SEARCH_FACTOR=4.5"
-    device      "cpu", "cuda", "cuda:1", …; default: a GPU where there is one
-    speed       precision, compile, cuda_graph: those of :class:`TrackerEngine`
+    device      "cpu", "cuda", "cuda:1", "mps"; default: a CUDA GPU where there is one
+    options     backend, precision, threads, compile, cuda_graph: those of :func:`load_engine`
     """
     if not isinstance(config, str):
         raise TrackerInputError("load_tracker takes an experiment's name, such as 'MSTGT-nano-128', "
@@ -30,15 +40,48 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
         checkpoint = find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir)
-    return Tracker(load_engine(cfg, checkpoint, device, **speed))
+    return Tracker(load_engine(cfg, checkpoint, device, **options))
 
 
-def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **speed: Any) -> TrackerEngine:
+def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, backend: str = "auto",
+                precision: str = "fp32", threads: int | None = None, compile: bool = False,
+                cuda_graph: bool = False) -> TrackerEngine:
     """The engine that many trackers may share, with the weights of ``checkpoint``.
 
-    ``speed``: precision, compile, cuda_graph, as :class:`TrackerEngine` has them.
+    backend     what executes the network: "torch", "openvino", "onnx" (ONNX Runtime), or "auto": OpenVINO on an x86 CPU
+                where it is installed, else PyTorch
+    precision   "fp32", "bf16", "fp16" (PyTorch on a GPU)
+    threads     how many threads compute a frame on a CPU; default: chosen by the runtime's engine
+    compile, cuda_graph  as :class:`mstgt.test.tracker.torch_engine.TorchEngine` has them; PyTorch only
+
+    Raises :class:`UserError` where the device is not there or the runtime cannot do what is asked for.
     """
-    import torch  # imported here, as below: other runtimes must not wait for it
+    device = resolve_device(device)
+    chosen = resolve_backend(backend, device, precision, compile or cuda_graph)
+    engine = _build_engine(chosen, cfg, checkpoint, device, precision, threads, compile, cuda_graph,
+                           fall_back=backend == "auto")
+    engine.rebuild = partial(load_engine, cfg, checkpoint, device, engine.backend, precision, threads, compile,
+                             cuda_graph)
+    return engine
+
+
+def _build_engine(backend: str, cfg: Any, checkpoint: str | Path, device: str, precision: str, threads: int | None,
+                  compile: bool, cuda_graph: bool, fall_back: bool) -> TrackerEngine:
+    # The runtimes are imported where they are used: each takes its time, and none but PyTorch needs to be installed.
+    if backend == "openvino":
+        from ...export.openvino_engine import load_openvino_engine
+
+        try:
+            return load_openvino_engine(cfg, checkpoint, precision, threads)
+        except UserError as error:
+            if not fall_back:
+                raise
+            # Nobody asked for OpenVINO. A damaged checkpoint is reported by PyTorch's engine in the same words.
+            _log.warning("%s; using PyTorch", error)
+    if backend == "onnx":
+        from ...export.onnx_export import load_cached_onnx_engine
+
+        return load_cached_onnx_engine(cfg, checkpoint, device, threads)
 
     from ...models.mstgt import build_model
     from ...models.mstgt.checkpoint import load_network
@@ -46,9 +89,70 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, **s
 
     network = build_model(cfg)
     load_network(network, checkpoint)
-    engine = TorchEngine(network, cfg, device or ("cuda" if torch.cuda.is_available() else "cpu"), **speed)
-    engine.rebuild = partial(load_engine, cfg, checkpoint, device, **speed)
-    return engine
+    return TorchEngine(network, cfg, device, precision, compile, cuda_graph, threads)
+
+
+def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: bool = False) -> str:
+    """The runtime that ``backend`` stands for on ``device``; ``graph``: whether PyTorch is to compile or record.
+
+    Raises :class:`UserError` for an unknown name and for what the runtime cannot do.
+    """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    if backend == "torch":
+        return backend
+    from ...export.openvino_engine import PRECISION_HINTS, is_openvino_available
+
+    if backend == "auto":
+        suits = device == "cpu" and precision in PRECISION_HINTS and not graph
+        return "openvino" if suits and is_openvino_available() else "torch"
+    if graph:
+        raise UserError(f"only PyTorch compiles or records CUDA graphs, not the backend {backend}")
+    if backend == "openvino" and device != "cpu":
+        raise UserError(f"the backend openvino runs on the CPU, not on {device}")
+    if backend == "onnx" and (precision != "fp32" or device == "mps"):
+        raise UserError(f"the backend onnx computes in fp32 on a CPU or a CUDA GPU, not in {precision} on {device}")
+    return backend
+
+
+def resolve_device(name: str | None) -> str:
+    """The device called ``name``; None stands for a CUDA GPU where there is one, else the CPU.
+
+    Raises :class:`UserError` where there is no such device.
+    """
+    if name == "cpu":
+        return name
+    if name is None and not _may_have_gpu():
+        return "cpu"
+    kind, _, index = (name or "cuda").partition(":")
+    if kind not in ("cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal() and len(index) < 5)):
+        raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
+    import torch
+
+    if kind == "mps":
+        # Apple GPUs were not at hand: this path is guarded, and not tested.
+        if not torch.backends.mps.is_available():
+            raise UserError("no device mps: this machine has no Apple GPU that PyTorch can use; give cpu")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name is None:
+        return "cuda" if count else "cpu"
+    if int(index or 0) >= count:
+        raise UserError(f"no device {name}: PyTorch finds {count or 'no'} CUDA GPU{'s' * (count != 1)} on this "
+                        "machine; give cpu")
+    return name
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth asking PyTorch for a GPU, which takes as long as importing it."""
+    if "torch" in sys.modules:
+        return True
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or sys.platform == "darwin":
+        return False
+    if not sys.platform.startswith("linux"):
+        return True
+    # The device files of NVIDIA's driver, of AMD's, and of a GPU seen through WSL.
+    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:

@@ -23,12 +23,13 @@ class TorchEngine(TrackerEngine):
     precision   what it computes in: fp32, bf16 or fp16
     compile     compile a frame's step, which takes minutes for every size of batch (powers of two)
     cuda_graph  record a frame's step as a CUDA graph; needs a GPU
+    threads     sets how many threads PyTorch computes with on a CPU, in the whole process
     """
 
     backend = "torch"
 
     def __init__(self, network: MSTGT, cfg: Any, device: str | torch.device = "cpu", precision: str = "fp32",
-                 compile: bool = False, cuda_graph: bool = False):
+                 compile: bool = False, cuda_graph: bool = False, threads: int | None = None):
         super().__init__(cfg, str(device), precision)
         self.device = torch.device(device)
         sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
@@ -38,6 +39,8 @@ class TorchEngine(TrackerEngine):
         if cuda_graph and self.device.type != "cuda":
             raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
         set_up(self.device)
+        if threads:
+            torch.set_num_threads(threads)
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])

@@ -61,7 +61,7 @@ def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name
 def test_they_track(name, films, tmp_path):
     cfg = load_config("MSTGT", name)
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
-    exact = success_auc(load_engine(cfg, weights, "cpu"), films)
+    exact = success_auc(load_engine(cfg, weights, "cpu", "torch"), films)
     assert exact > success_auc(None, films) + 10
 
 
@@ -72,7 +72,7 @@ def test_bf16_tracks_as_well(name, tmp_path):
     video that goes another way moves the mean by a point."""
     cfg, films = load_config("MSTGT", name), render(count=40, seed=5, frames=40, difficulty=(0, 0.2))
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
-    exact, near = (success_auc(load_engine(cfg, weights, "cpu", precision=p), films) for p in ("fp32", "bf16"))
+    exact, near = (success_auc(load_engine(cfg, weights, "cpu", "torch", p), films) for p in ("fp32", "bf16"))
     assert abs(near - exact) <= 0.3
 
 
