@@ -34,7 +34,7 @@ from mstgt.test.evaluation.runner import Failure, WorkerSetup, frame_counts, run
 from mstgt.test.evaluation.shard import Shard, choose_shard
 from mstgt.test.tracker import TrackerEngine, find_checkpoint, load_engine
 from mstgt.test.tracker.load import resolve_backend
-from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.errors import UserError, one_line, run_command
 from mstgt.utils.files import file_sha256
 from mstgt.utils.machine import device_name
 from mstgt.utils.threads import given_threads
@@ -138,6 +138,8 @@ def main() -> int:
     open_benchmark = (partial(folder_benchmark, args.dataset_dir) if args.dataset_dir
                       else partial(load_benchmark, args.dataset, paths.dataset))
     benchmark = open_benchmark()
+    for note in benchmark.videos.notes:
+        _log.warning("%s", one_line(note))
     devices = choose_devices(args.workers, args.num_gpus, shard)
     build_engine, made_from = choose_backend(args, cfg, config, paths.save_dir, devices[0])
     missing = "" if args.sequence else missing_videos(benchmark)

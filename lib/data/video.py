@@ -97,6 +97,8 @@ class VideoSet:
     ``missing`` names the videos that the split should have and that are not on disk.
     ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
     ``class_of`` does the same for the class of its target.
+    ``fingerprint`` gives a value that changes when the files of a video change.
+    ``notes`` says what was passed over, one line each.
     """
 
     name: str
@@ -106,6 +108,7 @@ class VideoSet:
     difficulty_of: Callable[[str], float | None] | None = field(default=None, repr=False)
     class_of: Callable[[str], str | None] | None = field(default=None, repr=False)
     fingerprint: Callable[[str], Hashable] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name, "the dataset's name")

@@ -8,6 +8,7 @@ import pytest
 
 from mstgt.data.readers import TRAINING_SETS, read_training_set
 from mstgt.data.readers.folder import folder
+from mstgt.data.readers.frame_names import find_frames
 from mstgt.data.readers.got10k import got10k_folder, got10k_train
 from mstgt.data.readers.lasot import lasot_test
 from mstgt.data.readers.nfs import nfs
@@ -199,6 +200,50 @@ def test_folder_recognises_the_styles(tmp_path):
     put(tmp_path, {"bare/groundtruth.txt": boxes(2)})
     keys = folder(tmp_path).load("bare").frames.keys
     assert keys == ("bare/frame9.jpg", "bare/frame10.jpg")
+
+
+def test_folder_looks_into_classes(tmp_path):
+    put(tmp_path, {"bike/bike-1/groundtruth.txt": boxes(1), "bike/bike-1/img/1.jpg": None,
+                   "cup/cup-2/groundtruth.txt": boxes(1), "cup/cup-2/1.jpg": None,
+                   "a/one/groundtruth.txt": boxes(1), "b/one/groundtruth.txt": boxes(1), "a/bare/1.jpg": None,
+                   "notes/readme.md": "x", "empty/readme.txt": "x"})
+    videos = folder(tmp_path)
+    assert set(videos.video_names) == {"bike-1", "cup-2", "a_one", "b_one"} and videos.missing == ("a/bare",)
+    note, = videos.notes
+    assert "empty, notes (neither frames nor ground truth)" in note
+
+
+@pytest.mark.parametrize(("names", "order", "ignored"), [
+    (["10_camA.png", "9_camA.png", "preview.png"], ["9_camA.png", "10_camA.png"], ["preview.png"]),
+    (["2_cam1.jpg", "10_cam1.jpg"], ["2_cam1.jpg", "10_cam1.jpg"], []),
+    (["f9.jpg", "f10.jpg", "cover.jpg", "._f9.jpg", "x.txt"], ["f9.jpg", "f10.jpg"], ["cover.jpg"]),
+    (["1_rgb.png", "1_ir.png", "2_rgb.png", "2_ir.png"], ["1_ir.png", "2_ir.png"], ["1_rgb.png", "2_rgb.png"]),
+    (["s2_1.png", "s1_2.png", "s1_1.png"], ["s1_1.png", "s1_2.png", "s2_1.png"], []),
+    (["1.jpg", "2.jpg", "1.png"], ["1.jpg", "2.jpg"], ["1.png"]), ([], [], []), (["a.jpg"], [], ["a.jpg"])])
+def test_numbers_in_names_decide(names, order, ignored):
+    frames = find_frames(names)
+    assert (list(frames.names), list(frames.ignored)) == (order, ignored) and len(frames.numbers) == len(order)
+
+
+def test_folder_takes_ground_truth_as_people_write_it(tmp_path):
+    put(tmp_path, {"a/GroundTruth.TXT": "x;y;w;h\n1;2;3;4\n", "a/Img/1_left.jpg": None, "a/Img/poster.jpg": None,
+                   "b/groundtruth_RECT.csv": boxes(1), "b/IMG/0001.JPG": None})
+    a, b = folder(tmp_path)
+    assert a.boxes_xywh.tolist() == b.boxes_xywh.tolist() == [[1, 2, 3, 4]]
+    assert a.frames.keys == ("a/Img/1_left.jpg",) and b.frames.keys == ("b/IMG/0001.JPG",)
+    assert "GroundTruth.TXT is a header" in a.notes[0] and "1 images are passed over" in a.notes[1]
+
+
+def test_folder_reads_mot_challenge(tmp_path):
+    rows = ["1,4,10,10,5,5,1,1,1", "2,4,12,10,5,5,1,1,1", "2,7,50,50,9,9,1,1,1", "3,9,0,0,9,9,0,8,1",
+            "4,7,54,50,9,9,1,1,0.4"]
+    put(tmp_path, {"m/gt/gt.txt": "\n".join(rows), **images("m/img1/{:06d}.jpg", (1, 2, 3, 4, 5))})
+    videos = folder(tmp_path)
+    assert videos.video_names == ("m_4", "m_7")
+    one, two = videos
+    assert one.frames.keys == ("m/img1/000001.jpg", "m/img1/000002.jpg") and one.visible.all()
+    assert two.frames.keys[0] == "m/img1/000002.jpg" and two.visible.tolist() == [True, False, True]
+    assert two.boxes_xywh[2].tolist() == [54, 50, 9, 9]
 
 
 def test_folder_may_be_one_video(tmp_path):

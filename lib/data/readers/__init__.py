@@ -11,12 +11,13 @@ remember the videos they parsed last.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...utils.errors import unknown_name
+from ...utils.errors import one_line, unknown_name
 from ..index import indexed
 from ..store import FrameStore
 from ..video import VideoSet
@@ -27,6 +28,8 @@ from .got10k import got10k_folder, got10k_train
 from .imagenet_vid import imagenet_vid
 from .lasot import lasot_train
 from .trackingnet import trackingnet_train
+
+_log = logging.getLogger(__name__)
 
 FOLDER_PREFIX = "FOLDER:"
 PHOTO_SETS = {"PHOTOS": "train", "PHOTOS_val": "val"}  # name -> split; with ":<path>" any folder, else data/photos
@@ -67,5 +70,7 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
     else:
         known = [*TRAINING_SETS, *PHOTO_SETS, FOLDER_PREFIX + "<path>", "PHOTOS:<path>"]
         raise unknown_name("training set", name, known)
+    for note in videos.notes:
+        _log.warning("%s", one_line(note))
     videos = indexed(videos, root)
     return replace(videos, load=CachedLoad(videos.load))

@@ -11,7 +11,6 @@ invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, beco
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from glob import escape
@@ -26,9 +25,9 @@ from ..store import FolderStore, FrameStore, MtimeKey
 from ..stores import LmdbStore, ZipStore
 from ..video import StoredFrames, Video, VideoSet
 from .annotation import fit_rows
+from .frame_names import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .frame_names import find_frames
 
-_NUMBERED = re.compile(r"([0-9]+)\.[^.]+$")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write it down once with " \
              "tracking/create_default_local_file.py"
 
@@ -110,16 +109,8 @@ def join(*parts: str) -> str:
 
 
 def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
-    """The images directly in ``folder`` in the order of their numbers (``10.jpg`` after ``9.jpg``).
-
-    Only names that end in a number count, so a preview beside the frames is not a frame.
-    """
-    names = [n for n in store.list(folder) if n.lower().endswith(IMAGE_SUFFIXES) and _NUMBERED.search(n)]
-    return tuple(join(folder, name) for name in sorted(names, key=_by_number))
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    return int(_NUMBERED.search(name)[1]), name
+    """Return the frames directly in ``folder`` in the order of their numbers (see :mod:`.frame_names`)."""
+    return tuple(join(folder, name) for name in find_frames(store.list(folder)).names)
 
 
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:

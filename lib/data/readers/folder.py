@@ -1,17 +1,23 @@
-"""Any folder of videos. Each subfolder with a ground-truth file is a video, or the folder itself is one.
+"""Any folder of videos. Every folder with a ground-truth file is a video: the given folder itself, its subfolders, or
+theirs (``<class>/<video>/``, up to ``MAX_DEPTH`` levels down).
 
-Frames: images whose names end in a number, in the video's folder or in ``img/``, ``imgs/``, ``color/``, ``images/``,
-``frames/``, taken in the order of their numbers. Ground truth, one row a frame, told apart by the number of columns:
+Frames: images whose names differ in a number (:mod:`mstgt.data.readers.frame_names`), in the video's folder or in
+``img/``, ``img1/``, ``imgs/``, ``color/``, ``images/``, ``frames/``, in the order of their numbers. Ground truth, one
+row per frame, distinguished by the number of columns:
 
     groundtruth_rect.txt, groundtruth.txt     x,y,w,h               OTB, LaSOT, GOT-10k, TNL2K
                                               x1,y1,…,x4,y4         VOT polygons (smallest upright box around them)
                                               frame,x,y,w,h,lost    TLP (frame counts from 1; lost = not visible)
     groundtruth_rect.1.txt, ….2.txt           several targets: the videos ``<folder>_1`` and ``<folder>_2``
+    gt/gt.txt                                 frame,id,x,y,w,h,…    MOTChallenge: the videos ``<folder>_<id>``
 
-Without such files: videos with masks (``mask_videos``) and VOC annotations with track numbers (``voc_tracks``).
+The name may be in upper or lower case and end in ``.csv``; numbers may be separated by semicolons, and the first line
+may be a header. Flags beside the ground truth are read if they are there (GOT-10k's ``absence.label``, ``cover.label``
+and ``meta_info.ini``, LaSOT's ``full_occlusion.txt`` and ``out_of_view.txt``). Folders with frames but no ground truth
+are ``missing``; what else is passed over is named in ``VideoSet.notes`` and ``Video.notes``.
 
-Flags beside it are read where they are (GOT-10k's ``absence.label``, ``cover.label`` and ``meta_info.ini``, LaSOT's
-``full_occlusion.txt`` and ``out_of_view.txt``). Folders with frames but no ground truth are ``missing``.
+Two other layouts are read if there is no ground truth of these kinds: masks instead of boxes
+(:mod:`mstgt.data.readers.mask_videos`) and VOC annotations with track numbers (:mod:`mstgt.data.readers.voc_tracks`).
 """
 
 from __future__ import annotations
@@ -20,84 +26,172 @@ import os
 import re
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ...utils.errors import UserError
 from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
-from .annotation import boxes_from_rows, parse_flags, parse_rows
+from .annotation import boxes_from_rows, has_header, parse_flags, parse_rows
 from .common import OPENERS, fingerprint, frame_keys, image_keys, join, make_video, open_store
+from .frame_names import IMAGE_SUFFIXES, find_frames
 from .got10k import ANNOTATION, read_meta
 from .lasot import ABSENCE, read_absence
 from .mask_videos import mask_videos
+from .mot import mot_boxes, mot_tracks
 from .voc_tracks import voc_tracks
 
-FRAME_FOLDERS = ("img", "imgs", "color", "images", "frames", "")
-_TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.txt")
+FRAME_FOLDERS = ("img", "img1", "imgs", "color", "images", "frames", "")
+MAX_DEPTH = 3  # levels of folders below the given one in which videos are looked for
+MOT_TRUTH = "gt/gt.txt"
+_TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.(txt|csv)", re.IGNORECASE)
+_FILE_SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".csv", ".label", ".ini", ".json", ".xml", ".zip", ".mp4", ".avi")
+
+
+class Target(NamedTuple):
+    """Where the boxes of one target are: the video's folder, the file, and the track number (MOTChallenge only)."""
+
+    folder: str
+    truth_file: str
+    track: int | None = None
 
 
 def absolute(root: str | Path) -> Path:
-    """``root`` as an absolute path without ``..``; links stay as they are, for a set is named after its folder."""
+    """Return ``root`` as an absolute path without ``..``; links stay, because a set is named after its folder."""
     return Path(os.path.abspath(Path(root).expanduser()))
 
 
 def folder(root: str | Path) -> VideoSet:
-    """The videos under ``root``, a folder or an archive of one; the set is named after it."""
+    """Return the videos under ``root``, a folder or an archive of one; the set is named after it."""
     root = absolute(root)
     name = root.stem if root.suffix in OPENERS else root.name
     store = open_store(root, name)
-    found = _targets(store, "", name)
-    missing: list[str] = []
-    if not found:
-        for inner in (n for n in store.list() if not n.startswith(".")):
-            targets = _targets(store, inner, inner)
-            twice = found.keys() & targets.keys()
-            if twice:
-                raise UserError(f"{root}: two videos would be called {min(twice)}; rename the folder {inner}")
-            found |= targets
-            if not targets and _frame_folder(store, inner) is not None:
-                missing.append(inner)
+    found, missing, ignored = _find_videos(store, name)
     if not found:
         videos = mask_videos(name, store) or voc_tracks(name, store)
         if videos:
             return videos
         raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
+    notes = ()
+    if ignored:
+        others = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
+        notes = (f"passed over in {root}: {', '.join(ignored[:3])}{others} (neither frames nor ground truth)",)
     return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
-                    fingerprint=partial(_fingerprint, store, found))
+                    fingerprint=partial(_fingerprint, store, found), notes=notes)
 
 
-def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, tuple[str, str]]:
-    """The targets annotated in one folder: name -> (folder, ground-truth file)."""
-    files = [m for m in map(_TRUTH.fullmatch, store.list(video_folder)) if m]
-    numbered = {f"{name}_{m['target']}": (video_folder, m.string) for m in files if m["target"]}
+def _find_videos(store: FrameStore, name: str) -> tuple[dict[str, Target], list[str], list[str]]:
+    """Return the targets by name, the folders that have frames but no ground truth, and the other folders."""
+    targets = _targets(store, "", name)
+    if targets:
+        return targets, [], []
+    found: dict[str, list[tuple[str, Target]]] = {}
+    missing: list[str] = []
+    ignored: list[str] = []
+
+    def look_into(parent: str, depth: int) -> bool:
+        """Collect what is below ``parent``; return whether there is a video or a folder of frames."""
+        anything = False
+        for inner in store.list(parent):
+            place = join(parent, inner)
+            if inner.startswith(".") or inner.lower().endswith(_FILE_SUFFIXES) or not store.list(place):
+                continue
+            targets = _targets(store, place, inner)
+            for target_name, target in targets.items():
+                found.setdefault(target_name, []).append((place, target))
+            if targets:
+                anything = True
+            elif _frame_folder(store, place) is not None:
+                missing.append(place)
+                anything = True
+            elif depth < MAX_DEPTH and look_into(place, depth + 1):
+                anything = True
+            elif depth == 1:
+                ignored.append(inner)
+        return anything
+
+    look_into("", 1)
+    if not found:
+        return {}, missing, ignored
+    return _with_unique_names(store, found), missing, ignored
+
+
+def _with_unique_names(store: FrameStore, found: dict[str, list[tuple[str, Target]]]) -> dict[str, Target]:
+    """Name each target after its folder; folders of the same name are told apart by the folders above them."""
+    targets: dict[str, Target] = {}
+    for name, places in found.items():
+        for place, target in places:
+            above = place.rpartition("/")[0].replace("/", "_")
+            unique = f"{above}_{name}" if len(places) > 1 and above else name
+            if unique in targets:
+                raise UserError(f"{store.where('')}: two videos would be called {unique}; rename the folder {place}")
+            targets[unique] = target
+    return targets
+
+
+def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, Target]:
+    """Return the targets annotated in one folder by their names."""
+    names = store.list(video_folder)
+    files = [m for m in map(_TRUTH.fullmatch, names) if m]
+    numbered = {f"{name}_{m['target']}": Target(video_folder, m.string) for m in files if m["target"]}
     plain = [m.string for m in files if not m["target"]]
     if len(plain) > 1:
         raise UserError(f"{store.where(video_folder)} holds {' and '.join(plain)}: keep one")
-    return ({name: (video_folder, plain[0])} if plain else {}) | numbered
+    if plain:
+        return {name: Target(video_folder, plain[0])} | numbered
+    if numbered or not store.exists(join(video_folder, MOT_TRUTH)):
+        return numbered
+    tracks = mot_tracks(store, join(video_folder, MOT_TRUTH))
+    if len(tracks) == 1:
+        return {name: Target(video_folder, MOT_TRUTH, tracks[0])}
+    return {f"{name}_{track}": Target(video_folder, MOT_TRUTH, track) for track in tracks}
 
 
 def _frame_folder(store: FrameStore, video_folder: str) -> str | None:
-    candidates = (join(video_folder, inner) for inner in FRAME_FOLDERS)
-    return next((c for c in candidates if image_keys(store, c)), None)
+    """Return the folder that holds the frames of a video; None if there are no frames."""
+    inside = {name.lower(): name for name in store.list(video_folder)}
+    for candidate in FRAME_FOLDERS:
+        if candidate and candidate not in inside:
+            continue
+        place = join(video_folder, inside.get(candidate, ""))
+        if image_keys(store, place):
+            return place
+    return None
 
 
-def _fingerprint(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> tuple[MtimeKey | None, ...]:
-    video_folder, truth = found[name]
-    files = (truth, *FRAME_FOLDERS, *ANNOTATION[1:], *ABSENCE)
-    return fingerprint(store, *(join(video_folder, file) for file in files))
+def _fingerprint(store: FrameStore, found: dict[str, Target], name: str) -> tuple[MtimeKey | None, ...]:
+    target = found[name]
+    files = (target.truth_file, *FRAME_FOLDERS, *ANNOTATION[1:], *ABSENCE)
+    return fingerprint(store, *(join(target.folder, file) for file in files))
 
 
-def _read_target(store: FrameStore, found: dict[str, tuple[str, str]], name: str) -> Video:
-    return read_video_folder(store, *found[name], name)
+def _read_target(store: FrameStore, found: dict[str, Target], name: str) -> Video:
+    target = found[name]
+    if target.track is not None:
+        return _read_mot_target(store, target, target.track, name)
+    return read_video_folder(store, target.folder, target.truth_file, name)
+
+
+def _read_mot_target(store: FrameStore, target: Target, track: int, name: str) -> Video:
+    """Return the video of one track: from its first frame, where it is initialised, to its last one."""
+    boxes_xywh, first = mot_boxes(store, join(target.folder, target.truth_file), track)
+    frames_at = _frame_folder(store, target.folder) or join(target.folder, "img1")
+    listed = find_frames(store.list(frames_at))
+    keys = [join(frames_at, frame) for frame, number in zip(listed.names, listed.numbers, strict=True)
+            if first <= number < first + len(boxes_xywh)]
+    if not keys:
+        keys = [join(frames_at, f"{first + row:06d}.jpg") for row in range(len(boxes_xywh))]
+    return make_video(name, store, tuple(keys), boxes_xywh, absent=np.isnan(boxes_xywh).any(axis=1))
 
 
 def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, name: str) -> Video:
-    """One target of one video folder, in any of the layouts of this module."""
+    """Return one target of one video folder, in any of the layouts of this module but MOTChallenge's."""
     truth = join(video_folder, truth_file)
     where = store.where(truth)
-    rows = parse_rows(store.read(truth), where, columns=(4, 6, 8))
+    data = store.read(truth)
+    rows = parse_rows(data, where, columns=(4, 6, 8), header=True)
     absent = None
     if rows.shape[1] == 6:
         boxes_xywh, absent = _tlp_rows(rows, where)
@@ -105,10 +199,17 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
         boxes_xywh, absent = boxes_from_rows(rows), _absence(store, video_folder)
     frames_at = _frame_folder(store, video_folder)
     frames_at = join(video_folder, "img") if frames_at is None else frames_at
+    notes: tuple[str, ...] = ()
+    if has_header(data):
+        notes += (f"the first line of {truth_file} is a header",)
+    ignored = find_frames(store.list(frames_at)).ignored
+    if ignored:
+        shown = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
+        notes += (f"{len(ignored)} images are passed over, because their names do not fit the others: {shown}",)
     cover = join(video_folder, "cover.label")
     ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None
-    return make_video(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh,
-                         absent=absent, visible_ratio=ratio, **read_meta(store, video_folder))
+    return make_video(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh, absent=absent,
+                      visible_ratio=ratio, notes=notes, **read_meta(store, video_folder))
 
 
 def _absence(store: FrameStore, video_folder: str) -> np.ndarray | None:
