@@ -21,8 +21,8 @@ import yaml
 from easydict import EasyDict
 
 from ..utils.errors import UserError, one_line
-from .defaults import DEFAULTS, RENAMED_KEYS, UNUSED_KEYS
 from .experiments import EXPERIMENTS_DIR, find_experiment
+from .schema import RENAMED_KEYS, SCHEMA, UNUSED_KEYS
 from .validation import check_together, check_value
 from .yaml_text import parse_yaml, parse_yaml_mapping
 
@@ -82,7 +82,7 @@ def _merge(values: dict[str, Any], tree: dict[Any, Any], where: str) -> set[str]
     given: set[str] = set()
     for key, value in _leaves(tree, where):
         if key not in UNUSED_KEYS:
-            values[key] = check_value(key, value, values[key], where)
+            values[key] = check_value(key, value, where)
         given.add(key)
     new = sorted((given & UNUSED_KEYS) - _said)
     if new:
@@ -95,7 +95,7 @@ def _leaves(tree: dict[Any, Any], where: str, prefix: str = "") -> Iterator[tupl
     """Dotted keys and values. An unknown section is followed for a while, so that the error names a whole key."""
     for name, value in tree.items():
         key = RENAMED_KEYS.get(f"{prefix}{name}", f"{prefix}{name}")
-        if key in _FLAT or key in UNUSED_KEYS:
+        if key in SCHEMA or key in UNUSED_KEYS:
             yield key, value
         elif isinstance(value, dict) and value and key.count(".") < 4:
             yield from _leaves(value, where, f"{key}.")
@@ -106,7 +106,7 @@ def _leaves(tree: dict[Any, Any], where: str, prefix: str = "") -> Iterator[tupl
 
 
 def _unknown_key(key: str, where: str) -> UserError:
-    known = {k.casefold(): k for k in (*_FLAT, *sorted(UNUSED_KEYS))}
+    known = {k.casefold(): k for k in (*SCHEMA, *sorted(UNUSED_KEYS))}
     asked = key.casefold()
     near = difflib.get_close_matches(asked, known, n=1)
     near = near or [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]
@@ -115,7 +115,12 @@ def _unknown_key(key: str, where: str) -> UserError:
 
 
 def _defaults() -> dict[str, Any]:
-    return copy.deepcopy(_FLAT)
+    return {name: copy.deepcopy(key.default) for name, key in SCHEMA.items()}
+
+
+def default_config() -> EasyDict:
+    """A configuration in which every key has its default."""
+    return _nested(_defaults())
 
 
 def _nested(flat: dict[str, Any]) -> EasyDict:
@@ -157,15 +162,17 @@ def _walk(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _walk(value, f"{prefix}{name}.")
 
 
-def _sections(tree: dict[str, Any], prefix: str = "") -> dict[str, list[str]]:
+def _section_children() -> dict[str, list[str]]:
     """``{"TRAIN": ["TRAIN.LR", ...], ...}``: the dotted name of every section and what is directly in it."""
-    found: dict[str, list[str]] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found[prefix + name] = [f"{prefix}{name}.{child}" for child in value]
-            found.update(_sections(value, f"{prefix}{name}."))
-    return found
+    children: dict[str, list[str]] = {}
+    for name in SCHEMA:
+        while "." in name:
+            section = name.rpartition(".")[0]
+            entries = children.setdefault(section, [])
+            if name not in entries:
+                entries.append(name)
+            name = section
+    return children
 
 
-_FLAT = flatten(DEFAULTS)
-_SECTIONS = _sections(DEFAULTS)
+_SECTIONS = _section_children()

@@ -22,7 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from ..config.validation import MAX_COUNT
+from ..config.schema import MAX_COUNT
 from ..train.trainers.state import METRICS
 from ..utils.errors import UserError
 from ..utils.files import atomic_path

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
-from mstgt.config.defaults import DEFAULTS, UNUSED_KEYS
-from mstgt.config.validation import CHOICES, LENGTHS, RULES
+from mstgt.config.document import document
+from mstgt.config.load import default_config
+from mstgt.config.schema import SCHEMA, UNUSED_KEYS
 from mstgt.utils.errors import UserError
 
 TABLE = Path(__file__).parents[1] / "data" / "published_config.csv"
@@ -23,6 +24,8 @@ OWN_KEYS = {"MODEL.GUIDANCE.ATTENTION", "MODEL.HEAD.PRIOR_PROB", "TRAIN.FOCAL_WE
             "TRAIN.SEED", "DATA.CURRICULUM", "MODEL.INIT", "TRAIN.PRECISION", "TRAIN.TF32", "TRAIN.ACCUMULATE",
             "TRAIN.EMA_DECAY", "TRAIN.COMPILE", "TRAIN.CHECKPOINT_ACTIVATIONS", "TRAIN.KEEP_CHECKPOINTS",
             "TEST.WIDEN_BELOW", "TEST.WIDEN_BY", "MODEL.TEMPLATE_MASK", "DA.negative_prob", "TRAIN.STEM_MULTIPLIER"}
+DEFAULTS = default_config()
+DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 OWN_DEFAULTS = {"MODEL.BACKBONE.TYPE", "MODEL.PRETRAIN_FILE"}
 
 
@@ -83,9 +86,17 @@ def test_defaults_are_the_published_ones_except_for_our_own():
         k: v for k, v in wanted.items() if k in ours and k not in OWN_DEFAULTS}
 
 
-def test_defaults_obey_the_rules_and_rules_name_real_keys():
-    keys = set(flat(DEFAULTS))
-    assert set(RULES) | set(CHOICES) | set(LENGTHS) <= keys
+def test_the_document_of_the_keys_is_up_to_date():
+    assert DOCUMENT.read_text(encoding="utf-8") == document()
+
+
+def test_every_key_is_explained_in_one_line():
+    for name, key in SCHEMA.items():
+        assert key.help and "\n" not in key.help and "|" not in key.help, name
+
+
+def test_defaults_obey_the_rules():
+    assert set(flat(DEFAULTS)) == set(SCHEMA)
     assert flat(config_from_text(dump_config(DEFAULTS))) == flat(DEFAULTS)
 
 

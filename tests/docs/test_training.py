@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mstgt.config import flatten, load_config
-from mstgt.config.defaults import DEFAULTS
+from mstgt.config import load_config
+from mstgt.config.arguments import SHARED
 from mstgt.config.paths import DATASET_FOLDERS
+from mstgt.config.schema import SCHEMA
 from mstgt.data.index import indexed
 from mstgt.data.readers import TRAINING_SETS
 from mstgt.data.store import FolderStore
@@ -29,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 def test_its_keys_are_keys():
     named = set(re.findall(r"\b(?:DA|MODEL|TRAIN|DATA|TEST)(?:\.[A-Za-z]\w*)+", TEXT))
-    assert len(named) > 15 and not named - flatten(DEFAULTS).keys()
+    assert len(named) > 15 and not named - SCHEMA.keys()
     paragraph = re.search(r"Free to change.*?\n\n", TEXT, re.DOTALL)[0]
     assert set(re.findall(r"TRAIN\.\w+", paragraph)) == FREE
 
@@ -49,6 +50,7 @@ def commands() -> list[list[str]]:
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_its_flags_are_flags(words):
     known = re.findall(r'"(--[\w-]+)"', (ROOT / words[0]).read_text(encoding="utf-8"))
+    known += [spelling for spellings, _ in SHARED.values() for spelling in spellings]
     assert len(words) > 1 and {word for word in words if word.startswith("--")} <= set(known)
 
 

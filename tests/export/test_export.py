@@ -19,7 +19,7 @@ from mstgt.config import load_config
 from mstgt.export import onnx_export as export
 from mstgt.export.onnx_engine import OnnxEngine, OnnxFiles, OnnxPair, load_onnx_engine
 from mstgt.export.onnx_export import about, export_network
-from mstgt.models.mstgt import HIVIT, HiViTSpec, build_model
+from mstgt.models.mstgt import BACKBONES, HiViTSpec, build_model
 from mstgt.models.mstgt.checkpoint import load_network
 from mstgt.synthetic import synthetic_video
 from mstgt.test.evaluation.results import read_manifest
@@ -54,7 +54,7 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *words: object) -> int | Non
 def small():
     """The configuration's network in small: exporting takes long enough as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(HIVIT, "hivit_nano", HiViTSpec(32, (1, 1, 1), 2))
+        patch.setitem(BACKBONES, "hivit_nano", HiViTSpec(32, (1, 1, 1), 2))
         yield
 
 

@@ -109,9 +109,9 @@ def _serve() -> None:
     """Answer orders until there are no more. In a child it returns never: it runs the command."""
     for name in WANTED:
         importlib.import_module(name)
-    from mstgt.models.mstgt import HIVIT, HiViTSpec
+    from mstgt.models.mstgt import BACKBONES, HiViTSpec
 
-    HIVIT["hivit_nano"] = HiViTSpec(32, (1, 1, 2), 2)
+    BACKBONES["hivit_nano"] = HiViTSpec(32, (1, 1, 2), 2)
     gc.collect()
     gc.freeze()  # a child's collector is to leave these pages shared
     talk = os.fdopen(os.dup(1), "w")

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from mstgt.models.layers.inverted_residual import FrozenStatsBatchNorm2d, Lite0Features
-from mstgt.models.mstgt import HIVIT, MSTGT, LiteSpec
+from mstgt.models.mstgt import BACKBONES, MSTGT, LiteSpec
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.models.mstgt.lite import convert_lite0
 from mstgt.test.tracker.inference import fold_batch_norm
@@ -48,7 +48,7 @@ def test_every_published_name_of_the_stem_is_converted(model):
 
 @pytest.mark.parametrize("kind", ["lite_nano", "lite_mini"])
 def test_lite_variants_run(kind):
-    network = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
+    network = MSTGT(BACKBONES[kind], 64, 128, head_channels=16).eval()
     with torch.no_grad():
         state = network.init_state(torch.randn(1, 3, 64, 64))
         prediction, state = network.forward_frame(torch.randn(1, 3, 128, 128), state)

@@ -10,7 +10,7 @@ import torch
 from mstgt.config import load_config
 from mstgt.config.experiments import EXPERIMENTS_DIR
 from mstgt.models.layers.attention import Attention, GroupedAttention
-from mstgt.models.mstgt import HIVIT, MSTGT, HiViTSpec, build_model
+from mstgt.models.mstgt import BACKBONES, MSTGT, HiViTSpec, build_model
 from mstgt.models.mstgt.checkpoint import unused_published_parameters
 from mstgt.models.mstgt.reference import build_reference_model, read_reference, replay
 from mstgt.utils.errors import UserError
@@ -47,7 +47,7 @@ def test_a_reference_with_an_unknown_weight_is_refused():
 
 def test_full_size_parameters():
     with torch.device("meta"):
-        model = MSTGT(HIVIT["hivit_base"], 128, 256)
+        model = MSTGT(BACKBONES["hivit_base"], 128, 256)
     trained = sum(p.numel() for p in model.parameters())
     assert round((trained + unused_published_parameters(model)) / 1e6, 1) == 74.0
 
@@ -189,7 +189,7 @@ def test_every_experiment_builds(name):
 
 @pytest.mark.parametrize("kind", ["hivit_tiny", "hivit_small"])
 def test_the_other_variants_run(kind):
-    model = MSTGT(HIVIT[kind], 64, 128, head_channels=16).eval()
+    model = MSTGT(BACKBONES[kind], 64, 128, head_channels=16).eval()
     with torch.no_grad():
         state = model.init_state(torch.randn(1, 3, 64, 64))
         prediction, state = model.forward_frame(torch.randn(1, 3, 128, 128), state)

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...config.backbones import BACKBONES, HiViTSpec, LiteSpec
 from ...utils.errors import UserError, unknown_name
 from .head import Prediction
-from .hivit import HIVIT, HiViTSpec
-from .lite import LiteSpec
 from .mstgt import MSTGT, TrackState
 
-__all__ = ["HIVIT", "MSTGT", "HiViTSpec", "LiteSpec", "Prediction", "TrackState", "build_model"]
-
-# Backbones with a convolutional stem, in the table of the others.
-HIVIT["lite_nano"] = LiteSpec(192, (0, 0, 4), 4)
-HIVIT["lite_mini"] = LiteSpec(192, (0, 0, 8), 4)
+__all__ = ["BACKBONES", "MSTGT", "HiViTSpec", "LiteSpec", "Prediction", "TrackState", "build_model"]
 
 
 def build_model(cfg: Any) -> MSTGT:
     """The network that a configuration describes, with fresh weights."""
     kind = cfg.MODEL.BACKBONE.TYPE
-    if kind not in HIVIT:
-        raise unknown_name("MODEL.BACKBONE.TYPE", kind, HIVIT)
+    if kind not in BACKBONES:
+        raise unknown_name("MODEL.BACKBONE.TYPE", kind, BACKBONES)
     try:
         return MSTGT(
-            HIVIT[kind],
+            BACKBONES[kind],
             template_size=cfg.DATA.TEMPLATE.SIZE,
             search_size=cfg.DATA.SEARCH.SIZE,
             head_channels=cfg.MODEL.HEAD.NUM_CHANNELS,

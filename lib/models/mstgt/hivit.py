@@ -10,38 +10,16 @@ The names of the parameters are those of the pre-trained HiViT files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from ...config.backbones import HiViTSpec
 from ..layers.attention import ALL
 from ..layers.block import AttentionBlock, MlpBlock
 from ..layers.patch import PatchEmbed, PatchMerge
 
 STRIDE = 16
-
-
-@dataclass(frozen=True)
-class HiViTSpec:
-    """dim: channels C at stride 16 (C/2 and C/4 before); depths: of the two stem stages (each holds twice that many
-    MLP blocks) and the main stage; num_heads: in the main stage."""
-
-    dim: int
-    depths: tuple[int, int, int]
-    num_heads: int
-    stem_mlp_ratio: float = 3.0
-    main_mlp_ratio: float = 4.0
-
-
-HIVIT: dict[str, HiViTSpec] = {
-    "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # ours, for CPUs
-    "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),  # ours, too
-    "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),
-    "hivit_small": HiViTSpec(384, (2, 2, 20), 6),
-    "hivit_base": HiViTSpec(512, (2, 2, 20), 8),
-}
 
 
 class HiViT(nn.Module):

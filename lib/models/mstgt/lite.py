@@ -17,13 +17,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...config.backbones import HiViTSpec
 from ..layers.block import NORM_EPS, AttentionBlock
 from ..layers.inverted_residual import LITE0_STAGES, Lite0Features
-from .hivit import HiViT, HiViTSpec
-
-
-class LiteSpec(HiViTSpec):
-    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks)."""
+from .hivit import HiViT
 
 
 class LiteViT(HiViT):

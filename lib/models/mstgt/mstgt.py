@@ -1,7 +1,7 @@
 """The MSTGT network (Pan et al., *Multi-Scale Spatio-Temporal Guidance for Visual Tracking*, Neurocomputing 657,
 2025, doi 10.1016/j.neucom.2025.131583).
 
-    model = MSTGT(HIVIT["hivit_base"], template_size=128, search_size=256)
+    model = MSTGT(BACKBONES["hivit_base"], template_size=128, search_size=256)
     state = model.init_state(template)                    # once a sequence
     prediction, state = model.forward_frame(search, state)    # once a frame
     prediction = model(template, searches)           # training: the same steps over T frames, gradients through all
@@ -23,11 +23,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ...config.backbones import HiViTSpec, LiteSpec
 from ..layers.block import NORM_EPS
 from .guidance import GuidanceEncoder
 from .head import CenterHead, Prediction
-from .hivit import STRIDE, HiViT, HiViTSpec
-from .lite import LiteSpec, LiteViT
+from .hivit import STRIDE, HiViT
+from .lite import LiteViT
 from .mixing import MixPartner, mix
 from .visual_cue import VisualCueEncoder
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...config.backbones import HiViTSpec
 from ...utils.arrays import ArraysError, load_arrays
 from ...utils.errors import UserError
 from .checkpoint import convert_published, load_strict
 from .head import Prediction
-from .hivit import HiViTSpec
 from .mstgt import MSTGT
 
 MAX_META = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB

@@ -37,7 +37,7 @@ from typing import Any
 
 import torch
 
-from ...config.validation import MAX_COUNT
+from ...config.schema import MAX_COUNT
 from ...models.mstgt.checkpoint import load_file
 from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from ...utils.errors import UserError

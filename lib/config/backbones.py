@@ -1,0 +1,37 @@
+"""The backbones by name: what MODEL.BACKBONE.TYPE may be. This list stands here only, and needs no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HiViTSpec:
+    """Size of a HiViT backbone (Zhang et al., ICLR 2023).
+
+    dim        channels C at stride 16 (C/4 at stride 4, C/2 at stride 8)
+    depths     blocks of the three stages; the first two (the stem) hold twice that many MLP blocks, the third that
+               many attention blocks
+    num_heads  of the attention blocks
+    """
+
+    dim: int
+    depths: tuple[int, int, int]
+    num_heads: int
+    stem_mlp_ratio: float = 3.0
+    main_mlp_ratio: float = 4.0
+
+
+class LiteSpec(HiViTSpec):
+    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks)."""
+
+
+BACKBONES: dict[str, HiViTSpec] = {
+    "lite_nano": LiteSpec(192, (0, 0, 4), 4),
+    "lite_mini": LiteSpec(192, (0, 0, 8), 4),
+    "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # nano and mini are not among the published HiViT sizes
+    "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),
+    "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),
+    "hivit_small": HiViTSpec(384, (2, 2, 20), 6),
+    "hivit_base": HiViTSpec(512, (2, 2, 20), 8),
+}
