@@ -59,7 +59,7 @@ from mstgt.test.analysis.score import Score
 from mstgt.test.analysis.table import ranked, text_table
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.test.evaluation.results import has_result, read_boxes, read_scores, remove_results, write_result
-from mstgt.test.evaluation.runner import Failure, WorkerSetup, frame_counts, run_videos
+from mstgt.test.evaluation.runner import Failure, WorkerSetup, load_videos, run_videos
 from mstgt.test.tracker import find_checkpoint, load_engine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import atomic_path, file_sha256, locked, write_json, write_text
@@ -155,9 +155,9 @@ def mstgt(args: argparse.Namespace, benchmark: Benchmark) -> Contestant:
                  "precision": "fp32", "code": _code_digest(), "torch": torch.__version__, **machine(args.threads)}
 
     def track(place: Path, names: Sequence[str]) -> list[Failure]:
-        job = WorkerSetup(lambda: benchmark, partial(load_engine, cfg, checkpoint), place)
+        videos, failures = load_videos(benchmark.videos, names)
         with torch_threads(args.threads):
-            return run_videos(job, frame_counts(benchmark.videos, names), ["cpu"])
+            return failures + run_videos(WorkerSetup(partial(load_engine, cfg, checkpoint), place), videos, ["cpu"])
 
     return Contestant(name, name, made_from, track)
 
@@ -314,7 +314,7 @@ def table_rows(report: BenchmarkReport) -> list[list[str]]:
     rows = [["", *(score.label for score in scores)]]
     rows += [[title, *(_number(figure(score)) for score in scores)] for title, figure in FIGURES.items()]
     by_video = [{video.name: video.auc for video in score.video_scores} for score in scores]
-    rows += [[f"AUC of {name}", *(_number(found.get(name)) for found in by_video)] for name in report.sequences]
+    rows += [[f"AUC of {name}", *(_number(found.get(name)) for found in by_video)] for name in report.videos]
     return rows
 
 
@@ -342,7 +342,7 @@ def make_notes(report: BenchmarkReport, runs: Mapping[str, Sequence[Score]], con
               + ", ".join(f"{score.auc:.1f}" for score in found) for tracker, found in runs.items()]
     for label in [contestant.label for contestant in contestants[1:]]:
         place = folders[label]
-        scores = {name: read_scores(place, name) for name in report.sequences if has_result(place, name)}
+        scores = {name: read_scores(place, name) for name in report.videos if has_result(place, name)}
         lost = {name: int((given == 0).sum()) for name, given in scores.items() if (given == 0).any()}
         if lost:
             frames = sum(map(len, scores.values()))
@@ -363,7 +363,7 @@ def as_json(report: BenchmarkReport, runs: Mapping[str, Sequence[Score]], contes
         made_from = [contestant.made_from for contestant in contestants if contestant.tracker == score.tracker]
         if made_from:
             figures["made_from"] = made_from[0]
-    return value | {"frames": {name: len(video) for name, video in report.sequences.items()}, "notes": list(notes)}
+    return value | {"frames": {name: len(video) for name, video in report.videos.items()}, "notes": list(notes)}
 
 
 def write_sheet(path: Path, report: BenchmarkReport, folders: Mapping[str, Path]) -> None:
@@ -372,10 +372,10 @@ def write_sheet(path: Path, report: BenchmarkReport, folders: Mapping[str, Path]
     ``folders``: the results by tracker.
     """
     boxes = {name: {label: read_boxes(place, name) for label, place in folders.items() if has_result(place, name)}
-             for name in report.sequences}
+             for name in report.videos}
     colours = {score.tracker: tuple(bytes.fromhex(plot_styles(report.all_scores)[score.tracker].dark_colour[1:]))
                for score in reversed(report.scores)}
-    sheet = draw_strips(report.sequences.values(), boxes, colours)
+    sheet = draw_strips(report.videos.values(), boxes, colours)
     with atomic_path(path) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
             raise UserError(f"cannot write {path}: a picture of {sheet.shape[1]} x {sheet.shape[0]} px")
@@ -440,7 +440,7 @@ def show(args: argparse.Namespace, report: BenchmarkReport, contestants: Sequenc
     """Print the table and write the files that were asked for."""
     report, runs = merge_runs(report, contestants)
     rows, notes = table_rows(report), make_notes(report, runs, contestants, folders, args)
-    title = f"{report.benchmark}: {len(report.sequences)} videos, {sum(map(len, report.sequences.values()))} frames"
+    title = f"{report.benchmark}: {len(report.videos)} videos, {sum(map(len, report.videos.values()))} frames"
     print(text_table(title, rows) + "".join(f"\n{note}" for note in notes))
     if args.json:
         write_json(args.json, as_json(report, runs, contestants, notes))

@@ -54,7 +54,7 @@ def test_the_tour_leaves_results_scores_and_plots(tour):
     scored = run("analysis_results.py", "--data_dir", str(tour / "data"), "--save_dir", str(tour / "out"),
                  "--json", str(tour / "scores.json"))
     assert scored.returncode == 0, scored.stderr
-    assert CONFIG in scored.stdout and "first box kept" in scored.stdout
+    assert CONFIG in scored.stdout and "static-box baseline" in scored.stdout
     assert json.loads((tour / "scores.json").read_text())["benchmarks"][0]["benchmark"] == "synthetic"
     assert {p.suffix for p in (tour / "out" / "test" / "result_plots" / "synthetic").iterdir()} == {
         ".png", ".pdf", ".html"}

@@ -66,6 +66,8 @@ class Video:
     size_wh        width and height of the frames in pixels, where the annotation gives them
     annotated      how many leading frames the annotation covers; None = all of them
     notes          what a reader of scores should know about the annotation, one line each
+    missing_rows   rows of the annotation whose frame is not on disk, counted from 0; they are left out of all arrays
+    missing_names  the names that these frames would have
     """
 
     name: str
@@ -79,6 +81,8 @@ class Video:
     size_wh: tuple[int, int] | None = None
     annotated: int | None = None
     notes: tuple[str, ...] = ()
+    missing_rows: tuple[int, ...] = ()
+    missing_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -84,7 +84,7 @@ def _style() -> Iterator[None]:
 def _drawings(report: BenchmarkReport) -> dict[str, Callable[[], Figure] | None]:
     """How to draw each picture; None where there is nothing to draw."""
     everyone, styles = report.all_scores if report.scores else [], plot_styles(report.all_scores)
-    by_attribute = {s.tracker: score_by_attribute(s, report.sequences) for s in report.scores}
+    by_attribute = {s.tracker: score_by_attribute(s, report.videos) for s in report.scores}
     timed = [score for score in report.scores if score.fps is not None]
     name = report.benchmark
     curves = {key: partial(_draw_curves, kind, name, everyone, styles) if everyone else None

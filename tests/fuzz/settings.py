@@ -10,9 +10,8 @@ import yaml
 
 from mstgt.config import config_from_text, dump_config, load_config
 from mstgt.config.local_file import read_local_file
-from mstgt.config.yaml_text import parse_yaml_mapping
 from mstgt.test.analysis.attributes import read_attributes
-from mstgt.test.evaluation import provenance as origin
+from mstgt.test.evaluation import provenance
 from mstgt.test.evaluation.results import MANIFEST, read_manifest
 from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
 from mstgt.train.trainers.state import cut_metrics
@@ -28,7 +27,8 @@ MANIFEST_VALUE = {
 METRICS = b"".join(json.dumps(line).encode() + b"\n" for line in (
     {"epoch": 1, "step": 20, "at": 0.5, "global_step": 20, "lr": 1e-3, "total": 3.5, "iou": 0.2},
     {"epoch": 1, "at": 1.0, "global_step": 40, "lr": 1e-3, "train": {"total": 3.0, "iou": 0.3}, "val": {"iou": 0.4}}))
-_ORIGIN = origin.RunProvenance(Path("c"), "a", "MODEL: {INIT: xavier}\n", "fp32", "CPU", 1, exported={"a.onnx": "c"})
+_PROVENANCE = provenance.RunProvenance(Path("c"), "a", "MODEL: {INIT: xavier}\n", "fp32", "CPU", 1,
+                                       exported={"a.onnx": "c"})
 
 
 class _NamedBenchmark:
@@ -48,7 +48,7 @@ def _yaml(data: bytes, _folder: Path) -> None:
     text = data.decode("utf-8", "surrogateescape")
     cfg = config_from_text(text, "the file")
     assert config_from_text(dump_config(cfg)) == cfg
-    origin._that_matter(parse_yaml_mapping(text, "the file"))
+    provenance._relevant_settings(text)
 
 
 def _override(data: bytes, _folder: Path) -> None:
@@ -64,7 +64,7 @@ def _manifest(data: bytes, at: Path) -> None:
     (at / MANIFEST).write_bytes(data)
     found = read_manifest(at)
     assert not {"/", "\\"} & set(found["benchmark"]) and found["benchmark"] not in ("", ".", "..")
-    origin._differences(found, _ORIGIN, _NamedBenchmark)
+    provenance._differences(found, _PROVENANCE, _NamedBenchmark)
 
 
 def _metrics(data: bytes, at: Path) -> None:

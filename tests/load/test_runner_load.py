@@ -5,12 +5,11 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import threading
-from functools import partial
 
 import pytest
 
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.runner import WorkerSetup, run_videos
+from mstgt.test.evaluation.runner import WorkerSetup, load_videos, run_videos
 from tests.load.footprint import Footprint, assert_flat, shared_memory
 from tests.load.tiny import tiny_engine, write_videos
 from tests.processes import children, command_line
@@ -32,8 +31,9 @@ def test_one_process_after_many_videos(tmp_path, only_temporary):
     names = write_videos(tmp_path / "mine", 30)
     footprints = []
     for turn in range(5):
-        job = WorkerSetup(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / f"out{turn}")
-        assert run_videos(job, dict.fromkeys(names, 3), ["cpu"]) == []
+        videos, failures = load_videos(folder_benchmark(tmp_path / "mine").videos, names)
+        assert failures == []
+        assert run_videos(WorkerSetup(tiny_engine, tmp_path / f"out{turn}"), videos, ["cpu"]) == []
         footprints.append(Footprint.of(os.getpid()))
     print(assert_flat(footprints, "the process"))
 
@@ -47,7 +47,7 @@ def worker_processes() -> list[int]:
 @pytest.mark.nightly
 def test_a_thousand_videos_and_four_workers(tmp_path, only_temporary):
     names = write_videos(tmp_path / "mine", 1000)
-    job = WorkerSetup(partial(folder_benchmark, tmp_path / "mine"), tiny_engine, tmp_path / "out")
+    videos, _ = load_videos(folder_benchmark(tmp_path / "mine").videos, names)
     seen: dict[int, list[Footprint]] = {}
     ended = threading.Event()
 
@@ -63,7 +63,7 @@ def test_a_thousand_videos_and_four_workers(tmp_path, only_temporary):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        failures = run_videos(job, dict.fromkeys(names, 3), ["cpu"] * 4)
+        failures = run_videos(WorkerSetup(tiny_engine, tmp_path / "out"), videos, ["cpu"] * 4)
     finally:
         ended.set()
         watcher.join()

@@ -25,12 +25,12 @@ def embedded(path):
 def with_files(report, folders):
     """Result files under the videos' own names cannot be written for hostile ones: the plain videos only."""
     for folder in folders.values():
-        for n in range(1, len(report.sequences)):
+        for n in range(1, len(report.videos)):
             (folder / f"video {n}.txt").write_bytes((folder / f"{n}.txt").read_bytes())
-    plain = {name: s for name, s in report.sequences.items() if name.startswith("video")}
+    plain = {name: s for name, s in report.videos.items() if name.startswith("video")}
     scores = [dataclasses.replace(s, video_scores=tuple(v for v in s.video_scores if v.name in plain))
               for s in report.scores]
-    return dataclasses.replace(report, sequences=plain, scores=tuple(scores)), folders
+    return dataclasses.replace(report, videos=plain, scores=tuple(scores)), folders
 
 
 def test_the_page_holds_the_report_and_nothing_from_outside(make_small_report, tmp_path):
@@ -39,10 +39,10 @@ def test_the_page_holds_the_report_and_nothing_from_outside(make_small_report, t
     values, page = embedded(path)
     assert path == tmp_path / "report.html" and list(tmp_path.iterdir()) == [path]
     hostile = report.scores[1].tracker
-    assert [t["name"] for t in values["trackers"]] == ["alpha", hostile, "gamma", report.trivial.tracker]
+    assert [t["name"] for t in values["trackers"]] == ["alpha", hostile, "gamma", report.static_box.tracker]
     assert values["trackers"][0]["figures"]["auc"] == pytest.approx(report.scores[0].auc, abs=0.005)
     assert values["problems"] == [p.message for p in report.problems] and values["notes"] == list(report.notes)
-    assert [row["name"] for row in values["videos"]] == list(report.sequences)
+    assert [row["name"] for row in values["videos"]] == list(report.videos)
     assert {row["name"]: row["figures"][2]["auc"] for row in values["attributes"]}["blur"] == pytest.approx(
         report.scores[2].auc, abs=0.005)
     assert page.count("<script") == 2 and "$data" not in page.split('id="data"')[0]
@@ -53,7 +53,7 @@ def test_the_page_holds_the_report_and_nothing_from_outside(make_small_report, t
 
 def test_a_page_without_scores_shows_its_problems(make_small_report, tmp_path):
     report, _ = make_small_report(videos=1)
-    values, _ = embedded(write_report(dataclasses.replace(report, scores=(), trivial=None), tmp_path))
+    values, _ = embedded(write_report(dataclasses.replace(report, scores=(), static_box=None), tmp_path))
     assert values["trackers"] == values["videos"] == values["attributes"] == [] and len(values["problems"]) == 2
 
 

@@ -172,6 +172,6 @@ def test_a_report_without_scores_still_opens(browser, report_file, tmp_path):
     page = browser.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(write_report(dataclasses.replace(report_file[1], scores=(), trivial=None), tmp_path).as_uri())
+    page.goto(write_report(dataclasses.replace(report_file[1], scores=(), static_box=None), tmp_path).as_uri())
     assert page.locator("h2").all_inner_texts() == ["Problems", "Notes"] and errors == []
     page.close()

@@ -17,7 +17,7 @@ def drawn(paths):
 
 
 def test_everything_there_is_data_for_is_drawn_as_png_and_pdf(make_small_report, tmp_path):
-    report, _ = make_small_report([f"{'very_' * 20}long $_{{{i}" for i in range(12)], videos=1)
+    report, _ = make_small_report([f"{'very_' * 20}long $_{{{i}" for i in range(12)], videos=2)
     paths = draw_plots(report, tmp_path)
     assert drawn(paths) == CURVES | {"attributes", "attributes_radar", "speed"}
     assert sorted(paths) == sorted(tmp_path.iterdir()) and {p.suffix for p in paths} == set(SUFFIXES)
@@ -43,6 +43,6 @@ def test_no_two_trackers_look_the_same(make_small_report, count):
     report, _ = make_small_report(["a"], videos=1)
     videos = report.scores[0].video_scores
     scores = [average(f"t{i}", videos, 1) for i in range(count)]
-    found = plot_styles([report.trivial, *scores])
+    found = plot_styles([report.static_box, *scores])
     assert len({(style.colour, style.dash) for style in found.values()}) == count + 1
     assert found["t0"] == plot_styles(scores)["t0"] and STATIC_BOX in found

@@ -2,7 +2,9 @@
 
 The rule for an annotation that is not as long as its video: rows beyond the last frame are ignored, frames beyond the
 last row have NaN boxes and are invisible. Both are said in ``Video.notes``, and ``Video.annotated`` holds how
-many frames the annotation covers, so that an evaluation leaves the others out. A video without any image on disk (an
+many frames the annotation covers, so that an evaluation leaves the others out. Where the numbers in the frames' names
+show that a frame is missing in between (0004.jpg, 0006.jpg), every other frame keeps its own row, and
+``Video.missing_names`` names the missing one. A video without any image on disk (an
 annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
 
 The rule for boxes: NaN, sides of zero or below, and boxes outside the image are taken as they are; the first two are
@@ -11,6 +13,7 @@ invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, beco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from glob import escape
@@ -129,6 +132,43 @@ def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
     return _names_by_rule(-(-rows // 1000), digits, first)[:rows]
 
 
+def missing_frames(keys: tuple[str, ...], rows: int,
+                   first_only: bool = False) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the rows (from 0) and the names of frames that are missing among ``keys``, by the numbers in their names.
+
+    A frame is missing where the annotation has as many rows as the numbers span, from the first frame's number or
+    from 1, and fewer frames are there. With ``first_only`` there are no rows to compare with: then the numbers must be
+    consecutive except for gaps. Frames that are numbered in steps (every fifth) have no gaps.
+    """
+    if len(keys) < 2 or (rows <= len(keys) and not first_only):
+        return (), ()
+    folder, slash, _ = keys[0].rpartition("/")
+    names = tuple(key.rpartition("/")[2] for key in keys)
+    frames = find_frames(names)
+    if frames.names != names:
+        return (), ()
+    start, last = frames.numbers[0], frames.numbers[-1]
+    if first_only:
+        if last - start + 1 > 2 * len(keys):
+            return (), ()
+    elif last - start + 1 != rows:
+        # Perhaps the first frames are missing.
+        start = 1
+        if last != rows or frames.numbers[0] < 1:
+            return (), ()
+    missing = sorted(set(range(start, last + 1)) - set(frames.numbers))
+    return tuple(number - start for number in missing), tuple(
+        f"{folder}{slash}{_numbered_like(names[0], frames.numbers[0], number)}" for number in missing)
+
+
+def _numbered_like(name: str, own: int, number: int) -> str:
+    """Return ``name`` with ``number`` in place of its ``own`` number, with as many digits."""
+    match = re.search(rf"(?<![0-9])0*{own}(?![0-9])", name)
+    if match is None:
+        return f"frame {number}"
+    return f"{name[:match.start()]}{number:0{len(match[0])}d}{name[match.end():]}"
+
+
 def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
                   absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
                   notes: tuple[str, ...] = (), **known: Any) -> Video:
@@ -138,6 +178,13 @@ def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: 
     visible_ratio  (rows,) share of the target that is not occluded
     first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is no news
     """
+    missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only)
+    if missing_rows and len(boxes_xywh) > len(keys):
+        # The row of a missing frame goes, so that the frames behind the gap are not compared with their neighbours'.
+        absent, visible_ratio = (
+            flags if flags is None or len(flags) != len(boxes_xywh) else np.delete(flags, missing_rows)
+            for flags in (absent, visible_ratio))
+        boxes_xywh = np.delete(boxes_xywh, missing_rows, axis=0)
     frames, rows = len(keys), len(boxes_xywh)
     if rows > frames:
         notes += (f"the annotation has {rows} rows for {frames} frames: the last {rows - frames} are ignored",)
@@ -159,4 +206,5 @@ def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: 
     if visible_ratio is not None:
         visible_ratio = np.nan_to_num(fit_rows(visible_ratio, frames))
     return Video(name=name, frames=StoredFrames(store, keys), boxes_xywh=boxes, visible=visible,
-                    visible_ratio=visible_ratio, annotated=rows if rows < frames else None, notes=notes, **known)
+                    visible_ratio=visible_ratio, annotated=rows if rows < frames else None, notes=notes,
+                 missing_rows=missing_rows, missing_names=missing_names, **known)

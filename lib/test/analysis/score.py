@@ -1,16 +1,16 @@
 """From boxes to scores: one video, then a tracker on a benchmark.
 
-Curves are made a video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean
-overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos but each video's first.
+Curves are computed per video and then averaged over videos. AO, SR0.5 and SR0.75 follow the GOT-10k toolkit: the mean
+overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos except each video's first.
 What a frame without ground truth counts as is the benchmark's policy (``mstgt.test.evaluation.absent_frames``).
 
-A result that cannot be scored is no part of any mean (``mstgt.test.analysis.scoring``); the score's ``label`` then says
-how many videos it stands on.
+A result that cannot be scored is not part of any mean (``mstgt.test.analysis.scoring``). The score's ``label`` then
+says how many videos it is computed from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,12 +21,12 @@ from ..evaluation.absent_frames import AbsentFramePolicy, Treatment
 from ..evaluation.benchmarks import Benchmark
 from . import metrics
 
-STATIC_BOX = "first box kept (trivial)"
+STATIC_BOX = "static-box baseline"  # the tracker that returns the given box in every frame
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Three curves, as shares in [0, 1], and the figures they are summed up in, in %."""
+    """Three curves, as shares in [0, 1], and the metrics that summarize them, in %."""
 
     success: np.ndarray  # (21,)
     precision_curve: np.ndarray  # (51,)
@@ -55,13 +55,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class VideoScore(Curves):
-    """What one video adds to a score.
+    """The score of one video.
 
     frame_overlap   (frames,) float32, the IoU in every frame that the annotation covers; NaN where it is not usable
-    counted         how many frames count for AO: all that the policy keeps but the first
+    counted         how many frames count for AO: all that the policy keeps except the first
     overlap_totals  over these: the sum of overlaps, how many are above 0.5, how many above 0.75
     timed_frames    how many frames have a time, without the first; 0 where there are no times
-    seconds         what these took together
+    seconds         the time of these frames together
+    boxes_xywh      (frames, 4) float32, the boxes that were scored; None where the score comes from the cache
     """
 
     name: str
@@ -70,6 +71,7 @@ class VideoScore(Curves):
     overlap_totals: tuple[float, float, float]
     timed_frames: int = 0
     seconds: float = 0.0
+    boxes_xywh: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,52 +93,92 @@ class Score(Curves):
     @property
     def label(self) -> str:
         """The tracker's name; with the number of videos where it is not all of them."""
-        return self.tracker if self.videos == self.expected \
-            else f"{self.tracker} ({self.videos} of {self.expected} videos)"
+        if self.videos == self.expected:
+            return self.tracker
+        return f"{self.tracker} ({self.videos} of {self.expected} videos)"
 
 
-def score_video(boxes_xywh: np.ndarray, sequence: Video, policy: AbsentFramePolicy,
+def score_video(boxes_xywh: np.ndarray, video: Video, policy: AbsentFramePolicy,
                 seconds: np.ndarray | None = None) -> VideoScore:
-    """Score the boxes of one video, one a frame. Raises :class:`UserError` when no frame of it can be judged."""
-    count = len(sequence) if sequence.annotated is None else sequence.annotated
-    truth, usable = sequence.boxes_xywh[:count], _usable(sequence, policy)[:count]
-    if not usable.any():
-        raise UserError(f"{sequence.name}: no frame has a ground truth to score with")
+    """Score the boxes (N, 4) of one video, one per frame.
+
+    Raises :class:`UserError` where there is nothing to score: no frame has a ground truth, or only the first one,
+    whose box is given to the tracker.
+    """
+    count = len(video) if video.annotated is None else video.annotated
+    truth = video.boxes_xywh[:count]
+    usable = _usable(video, policy)[:count]
+    problem = nothing_to_score(video, policy)
+    if problem:
+        raise UserError(problem)
     predicted = np.array(boxes_xywh[:count], float)
     if not policy.as_got10k:
         _repeat_for_empty(predicted)
+    # The toolkits put the given box in place of the first prediction.
     if usable[0]:
         predicted[0] = truth[0]
-    overlap, centre, normalised = np.full((3, count), np.nan)
-    pair = predicted[usable], truth[usable]
-    with np.errstate(over="ignore"):  # of a tracker that has lost all bounds: infinitely far off, no overlap
-        centre[usable], normalised[usable] = metrics.centre_error(*pair), metrics.normalised_centre_error(*pair)
-        if policy.as_got10k and sequence.size_wh is not None:
-            pair = tuple(metrics.cut_to_image(boxes, sequence.size_wh) for boxes in pair)
-        overlap[usable] = metrics.iou(*pair)
+    overlap, centre, normalised = _frame_metrics(predicted, truth, usable, policy, video.size_wh)
     frame_overlap = overlap.astype(np.float32)
-    overlap = _treat(overlap, usable, policy.overlap, hit=np.inf, miss=-1.0)
-    centre = _treat(centre, usable, policy.centre, hit=-1.0, miss=np.inf)
-    normalised = _treat(normalised, usable, policy.normalised, hit=-1.0, miss=np.inf)
-    counted = np.clip(overlap[1:] if usable[0] or policy.overlap != "drop" else overlap, 0.0, 1.0)
+    # A hit is above every threshold of overlap and below every threshold of an error; a miss is the opposite.
+    overlap = _apply(policy.overlap, overlap, usable, hit=np.inf, miss=-1.0)
+    centre = _apply(policy.centre, centre, usable, hit=-1.0, miss=np.inf)
+    normalised = _apply(policy.normalised, normalised, usable, hit=-1.0, miss=np.inf)
+    # AO leaves out the first frame, unless the policy has dropped it already.
+    first_is_in = usable[0] or policy.overlap != "drop"
+    counted = np.clip(overlap[1:] if first_is_in else overlap, 0.0, 1.0)
+    totals = (float(counted.sum()), float((counted > 0.5).sum()), float((counted > 0.75).sum()))
     return VideoScore(
         success=metrics.success_curve(overlap),
         precision_curve=metrics.precision_curve(centre),
         normalised_curve=metrics.normalised_precision_curve(normalised),
-        name=sequence.name, frame_overlap=frame_overlap, counted=len(counted),
-        overlap_totals=(float(counted.sum()), float((counted > 0.5).sum()), float((counted > 0.75).sum())),
+        name=video.name,
+        frame_overlap=frame_overlap,
+        counted=len(counted),
+        overlap_totals=totals,
+        # The first frame's time is that of initialization, which FPS leaves out.
         timed_frames=0 if seconds is None else len(seconds) - 1,
-        seconds=0.0 if seconds is None else float(seconds[1:].sum()))
+        seconds=0.0 if seconds is None else float(seconds[1:].sum()),
+        boxes_xywh=np.asarray(boxes_xywh, np.float32))
 
 
-def _usable(sequence: Video, policy: AbsentFramePolicy) -> np.ndarray:
+def nothing_to_score(video: Video, policy: AbsentFramePolicy) -> str | None:
+    """Why no result on ``video`` can be scored, in one line; None where one can."""
+    usable = _usable(video, policy)[:video.annotated]
+    if not usable.any():
+        return f"{video.name}: no frame has a ground truth to score with"
+    # Where the policy counts absent frames as hits or misses, these frames can be scored, too.
+    only_given = len(usable) == 1 if policy.overlap != "drop" else not usable[1:].any()
+    if only_given:
+        return f"{video.name}: only the first frame has a ground truth, and its box is given: there is nothing to score"
+    return None
+
+
+def _frame_metrics(predicted: np.ndarray, truth: np.ndarray, usable: np.ndarray, policy: AbsentFramePolicy,
+                   size_wh: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Overlap, centre error and normalised centre error of every frame, each (N,); NaN where ``usable`` is false."""
+    overlap, centre, normalised = np.full((3, len(truth)), np.nan)
+    predicted = predicted[usable]
+    truth = truth[usable]
+    # A tracker that diverges may give boxes so large that products overflow: infinitely far off, no overlap.
+    with np.errstate(over="ignore"):
+        centre[usable] = metrics.centre_error(predicted, truth)
+        normalised[usable] = metrics.normalised_centre_error(predicted, truth)
+        if policy.as_got10k and size_wh is not None:
+            predicted = metrics.cut_to_image(predicted, size_wh)
+            truth = metrics.cut_to_image(truth, size_wh)
+        overlap[usable] = metrics.iou(predicted, truth)
+    return overlap, centre, normalised
+
+
+def _usable(video: Video, policy: AbsentFramePolicy) -> np.ndarray:
     """(N,) whether a frame has a ground truth to compare with."""
-    if sequence.visible_ratio is None:
-        return sequence.visible
+    if video.visible_ratio is None:
+        return video.visible
     if not policy.as_got10k:
-        return sequence.visible & (sequence.visible_ratio > 0)
+        return video.visible & (video.visible_ratio > 0)
+    # GOT-10k goes by its cover labels alone, whatever the absence labels say.
     with np.errstate(invalid="ignore"):
-        return (sequence.boxes_xywh[:, 2:] > 0).all(axis=1) & (sequence.visible_ratio > 0)
+        return (video.boxes_xywh[:, 2:] > 0).all(axis=1) & (video.visible_ratio > 0)
 
 
 def _repeat_for_empty(boxes_xywh: np.ndarray) -> None:
@@ -146,46 +188,60 @@ def _repeat_for_empty(boxes_xywh: np.ndarray) -> None:
             boxes_xywh[row] = boxes_xywh[row - 1]
 
 
-def _treat(values: np.ndarray, usable: np.ndarray, treatment: Treatment, hit: float, miss: float) -> np.ndarray:
+def _apply(treatment: Treatment, values: np.ndarray, usable: np.ndarray, hit: float, miss: float) -> np.ndarray:
+    """The values that count: those that are not usable are dropped or replaced."""
     if treatment == "drop":
         return values[usable]
-    return np.where(usable, values, {"hit": hit, "miss": miss}[treatment])
+    return np.where(usable, values, hit if treatment == "hit" else miss)
 
 
-def score_static_box(benchmark: Benchmark, sequences: Mapping[str, Video]) -> Score | None:
-    """The score of the tracker that keeps the first box for ever: what every other one has to beat."""
+def score_static_box(benchmark: Benchmark, videos: Mapping[str, Video]) -> Score | None:
+    """The score of the static-box baseline on ``videos``: what every tracker has to exceed."""
     scores = []
-    for sequence in sequences.values():
-        if sequence.visible.any():
-            first_box = np.repeat(sequence.boxes_xywh[:1], len(sequence), axis=0)
-            scores.append(score_video(first_box, sequence, benchmark.absent_policy))
+    for video in videos.values():
+        if nothing_to_score(video, benchmark.absent_policy) is None:
+            boxes = np.repeat(video.boxes_xywh[:1], len(video), axis=0)
+            scores.append(score_video(boxes, video, benchmark.absent_policy))
     return average(STATIC_BOX, scores, benchmark.expected)
 
 
 def average(tracker: str, videos: Iterable[VideoScore], expected: int) -> Score | None:
-    """The mean over videos; None of none. FPS only where every video has its times."""
+    """The mean over videos; None without any. FPS is given only where every video has its times."""
     videos = tuple(videos)
     if not videos:
         return None
-    counted = sum(v.counted for v in videos)
-    totals = np.sum([v.overlap_totals for v in videos], axis=0)
-    ao, sr50, sr75 = (100 * totals / counted).tolist() if counted else [float("nan")] * 3
-    seconds = sum(v.seconds for v in videos) if all(v.timed_frames for v in videos) else 0.0
+    counted = sum(video.counted for video in videos)
+    totals = np.sum([video.overlap_totals for video in videos], axis=0)
+    if counted:
+        ao, sr50, sr75 = (100 * totals / counted).tolist()
+    else:
+        ao = sr50 = sr75 = float("nan")
+    seconds = sum(video.seconds for video in videos)
+    frames = sum(video.timed_frames for video in videos)
+    all_timed = all(video.timed_frames for video in videos)
     return Score(
-        success=np.mean([v.success for v in videos], axis=0),
-        precision_curve=np.mean([v.precision_curve for v in videos], axis=0),
-        normalised_curve=np.mean([v.normalised_curve for v in videos], axis=0),
+        success=np.mean([video.success for video in videos], axis=0),
+        precision_curve=np.mean([video.precision_curve for video in videos], axis=0),
+        normalised_curve=np.mean([video.normalised_curve for video in videos], axis=0),
         tracker=tracker, expected=expected, ao=ao, sr50=sr50, sr75=sr75,
-        fps=sum(v.timed_frames for v in videos) / seconds if seconds > 0 else None, video_scores=videos)
+        fps=frames / seconds if all_timed and seconds > 0 else None, video_scores=videos)
 
 
-def score_by_attribute(score: Score, sequences: Mapping[str, Video]) -> dict[str, Score]:
-    """The score on the videos of each attribute that ``sequences`` (by name) have, as far as they are in ``score``."""
-    videos: dict[str, list[str]] = {}
-    for name, sequence in sequences.items():
-        for attribute in sequence.attributes:
-            videos.setdefault(attribute, []).append(name)
+def restricted(score: Score, names: Collection[str]) -> Score | None:
+    """The mean over those videos of ``score`` that are in ``names``; None without any."""
+    return average(score.tracker, [video for video in score.video_scores if video.name in names], len(names))
+
+
+def score_by_attribute(score: Score, videos: Mapping[str, Video]) -> dict[str, Score]:
+    """The mean over the videos of each attribute that ``videos`` (by name) have, as far as they are in ``score``."""
+    names: dict[str, list[str]] = {}
+    for name, video in videos.items():
+        for attribute in video.attributes:
+            names.setdefault(attribute, []).append(name)
     scored = {video.name: video for video in score.video_scores}
-    found = {attribute: average(score.tracker, [scored[n] for n in names if n in scored], len(names))
-             for attribute, names in videos.items()}
-    return {attribute: part for attribute, part in found.items() if part is not None}
+    found = {}
+    for attribute, members in names.items():
+        part = average(score.tracker, [scored[name] for name in members if name in scored], len(members))
+        if part is not None:
+            found[attribute] = part
+    return found

@@ -1,10 +1,10 @@
-"""Scoring the result files of several trackers: what can be scored, and what is wrong with the rest.
+"""Score the result files of several trackers: what can be scored, and what is wrong with the rest.
 
-    scores, problems = score_folders({"ATOM": folder}, benchmark, sequences, cache_folder=save_dir / ".cache/scores")
+    scores, problems = score_folders({"ATOM": folder}, benchmark, videos, cache_folder=save_dir / ".cache/scores")
 
-A result that is missing, unreadable or not as long as its video is a ``Problem`` and no part of any mean. What was
-scored before and has not changed since comes from the cache (``mstgt.test.analysis.cache``); the rest is spread over
-processes where there is much of it. Neither changes a figure.
+A result that is missing, unreadable or not as long as its video is a ``Problem`` and not part of any mean. What was
+scored before and has not changed comes from the cache (``mstgt.test.analysis.cache``). The rest is spread over several
+processes where there is much to read. Neither changes a number.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from ...data.video import Video
 from ...utils.errors import UserError
@@ -28,110 +31,164 @@ from ..evaluation.results import has_result, read_boxes, read_seconds
 from .cache import ScoreCache
 from .score import Score, VideoScore, average, score_video
 
-MUCH = 16_000_000  # bytes of result files from which on processes pay
+PARALLEL_FROM_BYTES = 16_000_000  # less is scored faster than processes start
+MAX_WORKERS = 16
+NAMES_SHOWN = 3  # in a line that stands for many
 
-_VideoResult = tuple[str, Path, str]  # tracker, its folder, video
+
+class _Result(NamedTuple):
+    """The result of one tracker on one video."""
+
+    tracker: str
+    folder: Path
+    video: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.video}.txt"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a video out of a mean. ``missing``: there is just no file for it."""
+    """Something that keeps a video out of a mean. ``missing``: the file is not there."""
 
     message: str
     missing: bool = False
 
 
-def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, sequences: Mapping[str, Video],
+def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, videos: Mapping[str, Video],
                   cache_folder: Path | None = None, workers: int | None = None) -> tuple[list[Score], list[Problem]]:
-    """Score the result files of each tracker (name -> folder); ``sequences`` are the benchmark's videos by name.
+    """Score the result files of each tracker (name -> folder) on ``videos``, the benchmark's videos by name.
 
-    A tracker of which not one video could be scored has no score. ``workers`` (default: one for each processor where
-    there is much to read) changes nothing but the time.
+    A tracker without a single usable result has no score. ``workers`` is the number of processes, by default one per
+    processor where there is much to read.
     """
-    cache = ScoreCache(cache_folder, benchmark.absent_policy, sequences)
-    jobs = [(tracker, folder, name) for tracker, folder in folders.items() for name in sequences
-            if has_result(folder, name)]
-    known = {tracker: cache.load(tracker, folder) for tracker, folder in folders.items()}
-    todo = [job for job in jobs if job[2] not in known[job[0]]]
-    found = {job[::2]: known[job[0]][job[2]] for job in jobs if job[2] in known[job[0]]}
-    found |= dict(_score_all(todo, sequences, benchmark.absent_policy, workers))
-    scores, problems = [], []
+    policy = benchmark.absent_policy
+    cache = ScoreCache(cache_folder, policy, videos)
+    outcomes: dict[tuple[str, str], VideoScore | str] = {}
+    to_score = []
     for tracker, folder in folders.items():
-        results = {name: found[tracker, name] for name in sequences if (tracker, name) in found}
-        videos = [v for v in results.values() if isinstance(v, VideoScore)]
-        if any(job[0] == tracker for job in todo):
-            cache.save(tracker, folder, videos)
-        problems += _problems(tracker, folder, benchmark, results)
-        score = average(tracker, videos, benchmark.expected)
-        scores += [score] if score is not None else []
+        cached = cache.load(tracker, folder)
+        for name in videos:
+            if name in cached:
+                outcomes[tracker, name] = cached[name]
+            elif has_result(folder, name):
+                to_score.append(_Result(tracker, folder, name))
+    for result, outcome in _score_all(to_score, videos, policy, workers):
+        outcomes[result.tracker, result.video] = outcome
+    scores = []
+    problems = []
+    rescored = {result.tracker for result in to_score}
+    for tracker, folder in folders.items():
+        found = {name: outcomes[tracker, name] for name in videos if (tracker, name) in outcomes}
+        video_scores = [outcome for outcome in found.values() if isinstance(outcome, VideoScore)]
+        if tracker in rescored:
+            cache.save(tracker, folder, video_scores)
+        problems += _problems(tracker, folder, benchmark, found)
+        score = average(tracker, video_scores, benchmark.expected)
+        if score is not None:
+            scores.append(score)
     return scores, problems
 
 
 def _problems(tracker: str, folder: Path, benchmark: Benchmark,
-              results: Mapping[str, VideoScore | str]) -> list[Problem]:
-    problems = []
+              outcomes: Mapping[str, VideoScore | str]) -> list[Problem]:
+    """What is wrong with the results of one tracker, in the order of the videos; all missing files are one line."""
+    problems: list[Problem] = []
+    missing = []
+    place = 0
     for name in benchmark.videos.video_names:
-        if isinstance(results.get(name), str):
-            problems.append(Problem(f"{tracker}: {results[name]}"))
-        elif name not in results and not has_result(folder, name):
-            problems.append(Problem(f"{tracker}: missing {folder / (name + '.txt')}", missing=True))
+        outcome = outcomes.get(name)
+        if isinstance(outcome, str):
+            problems.append(Problem(f"{tracker}: {outcome}"))
+        elif outcome is None and not has_result(folder, name):
+            if not missing:
+                place = len(problems)
+            missing.append(name)
+    if len(missing) == 1:
+        problems.insert(place, Problem(f"{tracker}: missing {folder / (missing[0] + '.txt')}", missing=True))
+    elif missing:
+        names = shortened([f"{name}.txt" for name in missing])
+        problems.insert(place, Problem(f"{tracker}: missing {len(missing)} of {len(benchmark.videos)} results in "
+                                       f"{folder}: {names}", missing=True))
     return problems
 
 
-def _score_all(jobs: list[_VideoResult], sequences: Mapping[str, Video], policy: AbsentFramePolicy,
-               workers: int | None) -> Iterator[tuple[tuple[str, str], VideoScore | str]]:
-    """The score of each job's video, or what is wrong with it, by tracker and video."""
-    workers = _worker_count(jobs) if workers is None else min(workers, len(jobs))
-    with progress(total=len(jobs), desc="scoring", unit="video", leave=False) as bar:
-        for job, result in zip(jobs, _results(jobs, sequences, policy, workers), strict=True):
-            bar.update()
-            yield job[::2], result
+def shortened(names: Sequence[str]) -> str:
+    """The first few of ``names``, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _results(jobs: list[_VideoResult], sequences: Mapping[str, Video], policy: AbsentFramePolicy,
-             workers: int) -> Iterator[VideoScore | str]:
-    if workers < 2:
-        yield from (_score_or_fault(folder, sequences[name], policy) for _, folder, name in jobs)
-        return
-    pool = ProcessPoolExecutor(workers, get_context("fork" if sys.platform == "linux" else "spawn"), _remember,
-                               (sequences, policy))
+def _score_all(results: list[_Result], videos: Mapping[str, Video], policy: AbsentFramePolicy,
+               workers: int | None) -> Iterator[tuple[_Result, VideoScore | str]]:
+    """The score of each result, or what is wrong with it."""
+    workers = _worker_count(results) if workers is None else min(workers, len(results))
+    with progress(total=len(results), desc="scoring", unit="video", leave=False) as bar:
+        if workers < 2:
+            for result in results:
+                yield result, _score_or_fault(result, videos[result.video], policy)
+                bar.update()
+            return
+        # The videos reach the workers by fork, without being pickled. Only Linux can fork safely here.
+        context = get_context("fork" if sys.platform == "linux" else "spawn")
+        pool = ProcessPoolExecutor(workers, context, _init_worker, (videos, policy))
+        try:
+            for result, outcome in zip(results, pool.map(_score_in_worker, results, chunksize=16), strict=True):
+                yield result, outcome
+                bar.update()
+        except BrokenProcessPool as error:
+            raise UserError("a process that scores was killed, perhaps for lack of memory: score with one process") \
+                from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _worker_count(results: list[_Result]) -> int:
+    """How many processes pay."""
+    size = sum(result.path.stat().st_size for result in results)
+    if size < PARALLEL_FROM_BYTES or sys.platform != "linux":
+        return 1
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+_in_worker: tuple[Mapping[str, Video], AbsentFramePolicy]  # set in each worker process
+
+
+def _init_worker(videos: Mapping[str, Video], policy: AbsentFramePolicy) -> None:
+    global _in_worker
+    # Keep the parent's objects out of this process's garbage collection: finalizers of objects that belong to the
+    # parent's threads must not run here.
+    gc.freeze()
+    _in_worker = videos, policy
+
+
+def _score_in_worker(result: _Result) -> VideoScore | str:
+    videos, policy = _in_worker
+    return _score_or_fault(result, videos[result.video], policy)
+
+
+def _score_or_fault(result: _Result, video: Video, policy: AbsentFramePolicy) -> VideoScore | str:
+    """The score of one result; the message where it cannot be scored."""
     try:
-        yield from pool.map(_score_remembered, jobs, chunksize=16)
-    except BrokenProcessPool as error:
-        raise UserError("a worker process was killed, perhaps for lack of memory: run again with --workers 1") \
-            from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _worker_count(jobs: list[_VideoResult]) -> int:
-    size = sum((folder / f"{name}.txt").stat().st_size for _, folder, name in jobs)
-    return 1 if size < MUCH else min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1, 16)
-
-
-_remembered: tuple[Mapping[str, Video], AbsentFramePolicy]  # of a worker process
-
-
-def _remember(sequences: Mapping[str, Video], policy: AbsentFramePolicy) -> None:
-    global _remembered
-    gc.freeze()  # what the parent left for its collector is not for a fork to end
-    _remembered = sequences, policy
-
-
-def _score_remembered(job: _VideoResult) -> VideoScore | str:
-    sequences, policy = _remembered
-    return _score_or_fault(job[1], sequences[job[2]], policy)
-
-
-def _score_or_fault(folder: Path, sequence: Video, policy: AbsentFramePolicy) -> VideoScore | str:
-    """The score of one result file; the message where it cannot be scored."""
-    try:
-        boxes_xywh, seconds = read_boxes(folder, sequence.name), read_seconds(folder, sequence.name)
+        boxes_xywh = read_boxes(result.folder, video.name)
+        seconds = read_seconds(result.folder, video.name)
+        boxes_xywh = _without_missing_frames(boxes_xywh, video)
+        if seconds is not None:
+            seconds = _without_missing_frames(seconds, video)
         for suffix, values in (("", boxes_xywh), ("_time", seconds)):
-            if values is not None and len(values) not in (len(sequence), sequence.annotated):
-                kind = "short" if len(values) < len(sequence) else "long"
-                return (f"{folder / (sequence.name + suffix + '.txt')}: too {kind}: {len(values)} rows for "
-                        f"{len(sequence)} frames")
-        return score_video(boxes_xywh, sequence, policy, seconds)
+            # A result may end where the annotation ends.
+            if values is not None and len(values) not in (len(video), video.annotated):
+                kind = "short" if len(values) < len(video) else "long"
+                return (f"{result.folder / (video.name + suffix + '.txt')}: too {kind}: {len(values)} rows for "
+                        f"{len(video)} frames")
+        return score_video(boxes_xywh, video, policy, seconds)
     except UserError as error:
         return str(error)
+
+
+def _without_missing_frames(rows: np.ndarray, video: Video) -> np.ndarray:
+    """The rows of the frames that are there, where a result also has rows for frames that are missing here."""
+    if video.missing_rows and len(rows) == len(video) + len(video.missing_rows):
+        return np.delete(rows, video.missing_rows, axis=0)
+    return rows

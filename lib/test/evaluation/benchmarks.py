@@ -23,7 +23,7 @@ from ...data.readers.trackingnet import trackingnet_test
 from ...data.readers.uav123 import uav123
 from ...data.readers.vot import vot
 from ...data.store import FrameStore
-from ...data.video import VideoSet
+from ...data.video import Video, VideoSet
 from ...utils.errors import unknown_name
 from . import absent_frames
 from .absent_frames import AbsentFramePolicy
@@ -87,6 +87,13 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
     videos = entry.read(open_store(dataset_dir(entry.dataset), name))
     expected = max(entry.videos or 0, len(videos) + len(videos.missing))
     return Benchmark(name, videos, expected, entry.absent_policy, entry.hidden_truth)
+
+
+def missing_frames(video: Video) -> str:
+    """One line on the frames of ``video`` that are missing between others."""
+    names = video.missing_names
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{video.name}: a frame is missing between the others: {names[0]}{more} (fetch the video again)"
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:

@@ -1,19 +1,19 @@
-"""Where results come from, and whether those in a folder may stand beside new ones.
+"""What made the results in a folder, and whether they may stand beside new ones.
 
     left = prepare_results_dir(folder, benchmark, "mstgt", "MSTGT-full-256", provenance, names, overwrite=False)
 
-writes the folder's manifest and gives the videos that are left to track. One manifest speaks for the whole folder:
+writes the folder's manifest and gives the videos that are left to track. There is one manifest per folder:
 
     benchmark, root               what was tracked
-    tracker, config, checkpoint   by what
+    tracker, config, checkpoint   by which tracker
     checkpoint_sha256, settings, precision, backend, compile, cuda_graph, exported
-                                  what the numbers depend on: one of each for all videos
+                                  what the numbers depend on: the same for all videos of the folder
     made_by                       a list: code, torch, device, batch (and onnxruntime or openvino, where that ran the
                                   network) of every kind of run that took part
 
-An older manifest says nothing of some of these: that is the PyTorch backend, not compiled, without a CUDA graph.
+Manifests of earlier versions lack some entries: these runs used the PyTorch backend, not compiled, without CUDA graphs.
 
-Several commands may prepare a folder at once (shards); they take turns.
+Several commands (shards) may prepare a folder at the same time; a lock lets them do so one after the other.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...config import flatten
 from ...config.yaml_text import parse_yaml_mapping
 from ...utils.errors import UserError
@@ -34,26 +32,33 @@ from ...utils.files import locked
 from ...utils.version import code_version
 from .benchmarks import Benchmark
 from .results import MANIFEST, has_result, read_manifest, remove_results, verify_checksums, write_manifest
+from .video_locks import is_locked
 
 _log = logging.getLogger(__name__)
 _LOCK = ".lock"
-_UNSAID = {"backend": "torch", "compile": False, "cuda_graph": False}  # what a manifest that does not say it means
+_DEFAULTS = {"backend": "torch", "compile": False, "cuda_graph": False}  # of entries that old manifests lack
+
+
+class ResultsConflictError(UserError):
+    """Results of another origin are in the way."""
 
 
 @dataclass(frozen=True)
 class RunProvenance:
     """What makes the results of a run.
 
-    checkpoint  the file, and its SHA-256; its name alone where only exported files are there
-    settings    the resolved configuration as YAML
-    precision   what the network computes in
-    device      the name of the machine's device
-    batch       videos in one batch of the network
-    backend     what ran the network: torch, openvino, onnx
-    compile     whether PyTorch's network was compiled
-    cuda_graph  whether a frame was one CUDA graph
-    exported    the files that the backend ran in place of the checkpoint, each with its SHA-256
-    onnxruntime, openvino  the version of the runtime that ran the network; "" for the others
+    checkpoint         the file; its name alone where only exported files are there
+    checkpoint_sha256  its SHA-256
+    settings           the resolved configuration as YAML
+    precision          number format of the network
+    device             the name of the machine's device
+    batch              videos in one batch of the network
+    backend            what ran the network: torch, openvino, onnx
+    compile            whether PyTorch's network was compiled
+    cuda_graph         whether a frame was one CUDA graph
+    exported           the files that the backend ran in place of the checkpoint, each with its SHA-256
+    onnxruntime, openvino
+                       the version of the runtime that ran the network; "" for the others
     """
 
     checkpoint: Path
@@ -71,41 +76,54 @@ class RunProvenance:
 
     @property
     def compatibility_key(self) -> dict[str, Any]:
-        """How the network was run, as far as all results of a folder must have been made in the same way."""
-        return {name: getattr(self, name) for name in ("precision", *_UNSAID)}
+        """How the network was run: must be the same for all results of a folder."""
+        return {name: getattr(self, name) for name in ("precision", *_DEFAULTS)}
 
     @property
     def made_by(self) -> dict[str, Any]:
+        """What may differ between the runs that fill a folder, and is written down for each of them."""
+        import torch  # here: reading manifests must not load PyTorch
+
         made_by = {"code": code_version(), "torch": torch.__version__, "device": self.device, "batch": self.batch}
-        runtimes = {"onnxruntime": self.onnxruntime, "openvino": self.openvino}
-        return made_by | {name: version for name, version in runtimes.items() if version}
+        for runtime, version in (("onnxruntime", self.onnxruntime), ("openvino", self.openvino)):
+            if version:
+                made_by[runtime] = version
+        return made_by
 
 
 def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config: str, provenance: RunProvenance,
                         names: Sequence[str], overwrite: bool) -> list[str]:
-    """Make ``folder`` ready for results of ``provenance``; gives those of ``names`` that are left to track.
+    """Make ``folder`` ready for the results of a run; gives those of ``names`` that are left to track.
 
-    ``overwrite`` removes what is to be tracked again, and everything where the rest has another origin.
-    Raises :class:`UserError` where results of another origin are in the way.
+    ``overwrite`` removes the results that are to be tracked again, and all results where they have another origin.
+    Raises :class:`ResultsConflictError` where results of another origin are there or are being written, and
+    :class:`UserError` where the folder cannot be written.
     """
-    with _alone(folder):
-        manifest = _read(folder, overwrite)
+    with _exclusive(folder):
+        manifest = _read_manifest(folder, overwrite)
         done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
-        others = _differences(manifest, provenance, benchmark) if done else []
-        if others and not overwrite:
-            raise UserError(f"{folder} holds {len(done)} results of another origin ({'; '.join(others)}); give "
-                            "--overwrite to replace them or --run NAME to keep both")
+        running = next((name for name in benchmark.videos.video_names if is_locked(folder, name)), None)
+        differences = _differences(manifest, provenance, benchmark) if done or running else []
+        if differences and running:
+            # Its results would be added to ours under the manifest of this run.
+            raise ResultsConflictError(f"another process is tracking {running} into {folder} with other settings "
+                                       f"({'; '.join(differences)})")
+        if differences and not overwrite:
+            raise ResultsConflictError(f"{folder} holds {len(done)} results of another origin "
+                                       f"({'; '.join(differences)})")
         if overwrite:
-            gone = done if others else done & set(names)
-            remove_results(folder, gone)
-            done -= gone
-        done -= _remove_damaged(folder, [name for name in names if name in done])
+            # One manifest speaks for the whole folder. With another origin, all of its results have to go.
+            to_remove = done if differences else done & set(names)
+            remove_results(folder, to_remove)
+            done -= to_remove
+        done -= _remove_corrupt(folder, [name for name in names if name in done])
         left = [name for name in names if name not in done]
         made_by = manifest["made_by"] if manifest and done else []
         if done:
-            _say_other_code(made_by)
+            _warn_of_other_code(made_by)
         if left:
-            made_by = made_by + [provenance.made_by] * (provenance.made_by not in made_by)
+            if provenance.made_by not in made_by:
+                made_by = [*made_by, provenance.made_by]
             checkpoint = provenance.checkpoint if provenance.exported else provenance.checkpoint.absolute()
             write_manifest(folder, benchmark, tracker, config, checkpoint=str(checkpoint),
                            checkpoint_sha256=provenance.checkpoint_sha256, settings=provenance.settings,
@@ -113,63 +131,75 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
         return left
 
 
-def _remove_damaged(folder: Path, names: Sequence[str]) -> set[str]:
-    """The videos whose result files are not as they were written; these files are removed, and that is said."""
-    damaged = {name: found for name in names if (found := verify_checksums(folder, name))}
-    for found in damaged.values():
-        _log.warning("%s; tracking it again", found.partition(": track the video again")[0])
-    remove_results(folder, damaged)
-    return set(damaged)
+def _remove_corrupt(folder: Path, names: Sequence[str]) -> set[str]:
+    """Remove the result files that differ from their checksums, with a warning each; gives their videos."""
+    corrupt = set()
+    for name in names:
+        problem = verify_checksums(folder, name)
+        if problem is not None:
+            _log.warning("%s; tracking it again", problem.partition(": track the video again")[0])
+            corrupt.add(name)
+    remove_results(folder, corrupt)
+    return corrupt
 
 
-def _read(folder: Path, overwrite: bool) -> dict[str, Any] | None:
+def _read_manifest(folder: Path, overwrite: bool) -> dict[str, Any] | None:
     try:
         return read_manifest(folder)
     except UserError:
         if not overwrite:
             raise
-        return None  # broken, and about to be replaced
+        # It is corrupt, and about to be replaced.
+        return None
 
 
-def _say_other_code(made_by: Sequence[dict[str, Any]]) -> None:
+def _warn_of_other_code(made_by: Sequence[dict[str, Any]]) -> None:
     codes = [str(entry.get("code")) for entry in made_by]
     if code_version() not in codes:
-        _log.warning("the results that are there were made by code %s, this is %s; --overwrite tracks them again",
+        _log.warning("the results that are there were made by code %s, this is %s",
                      " and ".join(sorted(set(codes))) or "unknown", code_version())
 
 
 def _differences(manifest: dict[str, Any] | None, provenance: RunProvenance, benchmark: Benchmark) -> list[str]:
-    """In what the origin of the results in a folder is another one; [] where it is the same."""
+    """How the origin of the results in a folder differs from ``provenance``; [] where it does not."""
     if manifest is None:
         return [f"there is no {MANIFEST}"]
-    found = []
+    differences = []
     root = None if benchmark.root is None else str(benchmark.root)
-    for what, now in {"root": root, **provenance.compatibility_key}.items():
-        there = manifest.get(what, _UNSAID.get(what))
+    for key, now in {"root": root, **provenance.compatibility_key}.items():
+        there = manifest.get(key, _DEFAULTS.get(key))
         if there != now:
-            found.append(f"{what}: {there} there, {now} now")
-    files = manifest["exported"]
-    found += [f"{name}: SHA-256 {str(files[name])[:12]}… there, {provenance.exported[name][:12]}… now"
-              for name in sorted(files.keys() & provenance.exported.keys()) if files[name] != provenance.exported[name]]
-    if manifest.get("checkpoint_sha256") != provenance.checkpoint_sha256:
-        found.append(f"checkpoint: {manifest.get('checkpoint')} with SHA-256 "
-                     f"{str(manifest.get('checkpoint_sha256'))[:12]}… there, {provenance.checkpoint_sha256[:12]}… now")
-    there, now = (_that_matter(parse_yaml_mapping(str(text), MANIFEST))
-                  for text in (manifest.get("settings", ""), provenance.settings))
-    found += [f"{key}: {there.get(key)} there, {now.get(key)} now"
-              for key in sorted(there.keys() | now.keys()) if there.get(key) != now.get(key)]
-    return found
+            differences.append(f"{key}: {there} there, {now} now")
+    there_files = manifest["exported"]
+    for name in sorted(there_files.keys() & provenance.exported.keys()):
+        if there_files[name] != provenance.exported[name]:
+            differences.append(f"{name}: SHA-256 {str(there_files[name])[:12]}… there, "
+                               f"{provenance.exported[name][:12]}… now")
+    there_sha256 = manifest.get("checkpoint_sha256")
+    if there_sha256 != provenance.checkpoint_sha256:
+        differences.append(f"checkpoint: {manifest.get('checkpoint')} with SHA-256 {str(there_sha256)[:12]}… there, "
+                           f"{provenance.checkpoint_sha256[:12]}… now")
+    there_settings = _relevant_settings(str(manifest.get("settings", "")))
+    settings = _relevant_settings(provenance.settings)
+    for key in sorted(there_settings.keys() | settings.keys()):
+        if there_settings.get(key) != settings.get(key):
+            differences.append(f"{key}: {there_settings.get(key)} there, {settings.get(key)} now")
+    return differences
 
 
-def _that_matter(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a tracker's boxes depend on, under dotted names. What trained the weights is their hash's."""
-    return {key: value for key, value in flatten(settings, where=MANIFEST).items()
+def _relevant_settings(yaml_text: str) -> dict[str, Any]:
+    """The settings that a tracker's boxes depend on, under dotted names.
+
+    Settings of training are left out: what they did to the weights is in the checkpoint's SHA-256.
+    """
+    settings = flatten(parse_yaml_mapping(yaml_text, MANIFEST), where=MANIFEST)
+    return {key: value for key, value in settings.items()
             if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")) and key != "TEST.EPOCH"}
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let only one command at a time look through ``folder``; without effect where files cannot be locked."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Let only one command at a time prepare ``folder``; without effect where files cannot be locked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

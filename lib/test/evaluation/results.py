@@ -1,17 +1,17 @@
-"""Result files: where they lie, how they are written, read and found again.
+"""Result files: where they are, and how they are written, read and found.
 
     <save_dir>/test/tracking_results/<tracker>/<config>/<dataset>/
-        benchmark.json        the manifest: which benchmark, its folder where it is a folder benchmark, and the
-                              origin of the results (mstgt.test.evaluation.provenance)
-        <video>.txt           one box a frame: x,y,w,h in pixels
-        <video>_time.txt      seconds a frame
-        <video>_score.txt     the tracker's confidence a frame, in [0, 1]
-        <video>.sha256        the digests of these three, as sha256sum writes and checks them
+        benchmark.json        the manifest: which benchmark, its folder where it is a folder benchmark, and what made
+                              the results (mstgt.test.evaluation.provenance)
+        <video>.txt           one box per frame: x,y,w,h in pixels
+        <video>_time.txt      seconds per frame
+        <video>_score.txt     the tracker's confidence per frame, in [0, 1]
+        <video>.sha256        checksums of these three files, in the format of sha256sum
 
-Every file is written whole or not at all, and the manifest holds a digest of itself. What is not as it was written is
-an error that names the file; files without a digest beside them (of other projects) are taken as they are. The readers
-take commas, tabs and spaces, so raw results of other projects can be read; a bad number or row is an error with file
-and line.
+Every file is written atomically, and the manifest holds a checksum of itself. A file that differs from its checksum is
+an error that names the file; files without a checksum (of other projects) are accepted as they are. Numbers may be
+separated by commas, tabs or spaces, so raw results of other projects can be read. A bad number or row is an error with
+file and line.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ from .benchmarks import Benchmark
 MANIFEST = "benchmark.json"
 _COMPANIONS = ("_time.txt", "_score.txt")
 _CHECKSUMS = ".sha256"
-_MAX_MANIFEST_BYTES = 16 << 20  # bytes
+_MAX_MANIFEST_BYTES = 16 << 20
+_AGAIN = "track its videos again"
 _ENTRIES = {"benchmark", "root", "tracker", "config", "checkpoint", "checkpoint_sha256", "settings", "precision",
             "backend", "compile", "cuda_graph", "exported", "made_by"}
+
+
+class ManifestError(UserError):
+    """A manifest is corrupt."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,11 @@ def results_root(save_dir: str | Path) -> Path:
 
 
 def run_name(config: str, run: str) -> str:
-    """The name of a run of ``config`` whose results are kept apart under ``run``; "" is the run of no name.
+    """The name of a run of ``config`` whose results are kept apart under ``run``; "" for a run without a name.
 
-    Raises :class:`UserError` for a name that could not be that of a folder.
+    Raises :class:`UserError` for a name that cannot be part of a folder's name.
     """
-    return f"{config}_{check_name(run, '--run')}" if run else config
+    return f"{config}_{check_name(run, 'the name of the run')}" if run else config
 
 
 def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: str) -> Path:
@@ -79,12 +84,12 @@ def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: st
 
 
 def write_manifest(folder: Path, benchmark: Benchmark, tracker: str, config: str, **more: Any) -> None:
-    """Write down which benchmark the results in ``folder`` belong to, so that they can be scored by themselves.
+    """Write the manifest of ``folder``: which benchmark its results belong to, so that they can be scored later.
 
     ``more`` is what else describes the run (checkpoint, hashes); it must be JSON.
     """
-    content = {"benchmark": benchmark.name, "root": None if benchmark.root is None else str(benchmark.root),
-               "tracker": tracker, "config": config, **more}
+    root = None if benchmark.root is None else str(benchmark.root)
+    content = {"benchmark": benchmark.name, "root": root, "tracker": tracker, "config": config, **more}
     write_json(folder / MANIFEST, {**content, "sha256": _digest(content)})
 
 
@@ -93,49 +98,65 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a result folder; None where it has none."""
+    """The manifest of a result folder; None where it has none. Raises :class:`ManifestError` for a corrupt one."""
     path = folder / MANIFEST
     if not os.path.lexists(path):
         return None
     try:
         refuse_size(path.stat().st_size, str(path), _MAX_MANIFEST_BYTES)
-        value = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read the manifest {path}: {error}; run the tracker again with --overwrite") from error
-    if not isinstance(value, dict) or not isinstance(value.get("benchmark"), str) \
-            or not isinstance(value.get("root"), str | None) or not isinstance(value.get("made_by"), list | None) \
-            or not all(isinstance(entry, dict) for entry in value.get("made_by") or ()) \
-            or not isinstance(value.get("exported"), dict | None):
-        raise UserError(f'{path}: not a manifest with "benchmark" and "root"; run the tracker again with --overwrite')
-    stated = value.pop("sha256", None)
-    unknown = sorted(value.keys() - _ENTRIES)
-    if unknown or (stated is not None and stated != _digest(value)):
-        why = f"it holds the unknown entry {unknown[0]!r}" if unknown else "its SHA-256 is another"
-        raise UserError(f"the manifest {path} is not as it was written ({why}); run the tracker again with --overwrite")
-    check_name(value["benchmark"], f"{path}: the benchmark")  # part of the names of folders that are written
-    if "\0" in (value.get("root") or ""):
-        raise UserError(f"{path}: the root is no path; run the tracker again with --overwrite")
-    return {"root": None, **value, "made_by": value.get("made_by") or [], "exported": value.get("exported") or {}}
+        raise ManifestError(f"cannot read the manifest {path}: {error}; {_AGAIN}") from error
+    if not _has_manifest_types(manifest):
+        raise ManifestError(f'{path}: not a manifest with "benchmark" and "root"; {_AGAIN}')
+    # Manifests of early versions have no checksum of themselves.
+    checksum = manifest.pop("sha256", None)
+    unknown = sorted(manifest.keys() - _ENTRIES)
+    if unknown:
+        raise ManifestError(f"the manifest {path} is not as it was written (unknown entry {unknown[0]!r}); {_AGAIN}")
+    if checksum is not None and checksum != _digest(manifest):
+        raise ManifestError(f"the manifest {path} is not as it was written (its SHA-256 differs); {_AGAIN}")
+    # The benchmark's name becomes part of the names of folders that are written.
+    check_name(manifest["benchmark"], f"{path}: the benchmark")
+    if "\0" in (manifest.get("root") or ""):
+        raise ManifestError(f"{path}: the root is not a path; {_AGAIN}")
+    manifest.setdefault("root", None)
+    manifest["made_by"] = manifest.get("made_by") or []
+    manifest["exported"] = manifest.get("exported") or {}
+    return manifest
+
+
+def _has_manifest_types(value: Any) -> bool:
+    """Whether ``value`` is a mapping whose entries have the types that the readers of a manifest rely on."""
+    if not isinstance(value, dict) or not isinstance(value.get("benchmark"), str):
+        return False
+    made_by = value.get("made_by")
+    if not isinstance(made_by, list | None) or not all(isinstance(entry, dict) for entry in made_by or ()):
+        return False
+    return isinstance(value.get("root"), str | None) and isinstance(value.get("exported"), dict | None)
 
 
 def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.ndarray, scores: np.ndarray) -> None:
-    """Write one video's boxes (N, 4), seconds (N,) and confidences (N,), and the digests of these files.
-
-    The boxes are written last: where they are, the others are, and the video is done.
-    """
+    """Write the boxes (N, 4), seconds (N,) and scores (N,) of one video, and the checksums of these files."""
     if not (len(boxes_xywh) == len(seconds) == len(scores)) or np.shape(boxes_xywh)[1:] != (4,):
         raise ValueError(f"{video}: boxes {np.shape(boxes_xywh)}, {len(seconds)} times, {len(scores)} scores")
-    files = {f"{video}_time.txt": "".join(f"{s:.6f}\n" for s in seconds),
-             f"{video}_score.txt": "".join(f"{s:.6f}\n" for s in scores),
-             f"{video}.txt": "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes_xywh)}
+    times_text = "".join(f"{value:.6f}\n" for value in seconds)
+    scores_text = "".join(f"{value:.6f}\n" for value in scores)
+    boxes_text = "".join(",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes_xywh)
+    files = {f"{video}_time.txt": times_text, f"{video}_score.txt": scores_text, f"{video}.txt": boxes_text}
     checksums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items())
-    boxes = files.popitem()
-    for name, text in (*files.items(), (f"{video}{_CHECKSUMS}", checksums), boxes):
-        write_text(folder / name, text)
+    write_text(folder / f"{video}_time.txt", times_text)
+    write_text(folder / f"{video}_score.txt", scores_text)
+    write_text(folder / f"{video}{_CHECKSUMS}", checksums)
+    # The boxes last: a video counts as done when its boxes are there, so the other files must be there before.
+    write_text(folder / f"{video}.txt", boxes_text)
 
 
 def verify_checksums(folder: Path, video: str) -> str | None:
-    """What is not as it was written of the result files of ``video``; None where all is, or where nobody knows."""
+    """Which of the result files of ``video`` differs from its checksum, in words.
+
+    None where all agree, or where there are no checksums.
+    """
     try:
         for name in _read_checksums(folder, video):
             read_result_file(folder / name, video)
@@ -145,22 +166,27 @@ def verify_checksums(folder: Path, video: str) -> str | None:
 
 
 def read_result_file(path: Path, video: str) -> bytes:
-    """The bytes of one of the result files of ``video``. Raises :class:`UserError` where they are not those that were
-    written; where there is no digest of them they are taken as they are."""
-    data, checksums = _bytes(path), _read_checksums(path.parent, video)
+    """The bytes of one of the result files of ``video``.
+
+    Raises :class:`UserError` where they differ from the file's checksum. Files without a checksum are accepted.
+    """
+    data = _read_bytes(path)
+    checksums = _read_checksums(path.parent, video)
     if path.name in checksums and checksums[path.name] != hashlib.sha256(data).hexdigest():
         raise UserError(f"{path} is not as it was written (its SHA-256 is not that in {video}{_CHECKSUMS}): track the "
-                        f"video again, or remove {video}{_CHECKSUMS} where the change was meant")
+                        f"video again, or remove {video}{_CHECKSUMS} if the change was intended")
     return data
 
 
 def _read_checksums(folder: Path, video: str) -> dict[str, str]:
-    """The digests of the result files of ``video`` by name; {} where none were written down."""
+    """The checksums of the result files of ``video`` by file name; {} where there are none."""
     path = folder / f"{video}{_CHECKSUMS}"
     if not os.path.lexists(path):
         return {}
-    lines = [line.partition("  ") for line in _bytes(path).decode(errors="replace").splitlines()]
-    checksums = {name: digest for digest, _, name in lines}
+    checksums = {}
+    for line in _read_bytes(path).decode(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        checksums[name] = digest
     if checksums.keys() != {f"{video}{ending}" for ending in (".txt", *_COMPANIONS)}:
         raise UserError(f"{path} is not as it was written: track the video again")
     return checksums
@@ -177,7 +203,7 @@ def read_boxes(folder: Path, video: str) -> np.ndarray:
 
 
 def read_seconds(folder: Path, video: str) -> np.ndarray | None:
-    """The seconds a frame of one video, (rows,); None where there is no such file."""
+    """The seconds per frame of one video, (rows,); None where there is no such file."""
     return _column(folder / f"{video}_time.txt", video)
 
 
@@ -187,13 +213,14 @@ def read_scores(folder: Path, video: str) -> np.ndarray | None:
 
 
 def remove_results(folder: Path, videos: Iterable[str]) -> None:
-    """Remove the files of ``videos``, the boxes first: without them a video is not done."""
+    """Remove the result files of ``videos``."""
     for video in videos:
+        # The boxes first: without them a video does not count as done.
         for ending in (".txt", *_COMPANIONS, _CHECKSUMS):
             path = folder / f"{video}{ending}"
             try:
                 path.unlink(missing_ok=True)
-            except OSError as error:  # a folder in its place
+            except OSError as error:  # a folder of that name, for instance
                 raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
@@ -205,14 +232,17 @@ def has_result(folder: Path, video: str) -> bool:
 def find_results(save_dir: str | Path) -> list[ResultSet]:
     """All result folders under ``save_dir``: those with a manifest or at least one file of boxes."""
     found = []
-    for folder in sorted(p for p in results_root(save_dir).glob("*/*/*") if p.is_dir()):
-        manifest = read_manifest(folder)
-        if manifest is None and not any(is_result_file(p) for p in folder.iterdir()):
+    for folder in sorted(results_root(save_dir).glob("*/*/*")):
+        if not folder.is_dir():
             continue
-        manifest = manifest or {"benchmark": folder.name, "root": None}
-        root = manifest.get("root")
-        found.append(ResultSet(folder.parts[-3], folder.parts[-2], manifest["benchmark"], folder,
-                               None if root is None else Path(root)))
+        manifest = read_manifest(folder)
+        if manifest is None:
+            if not any(is_result_file(path) for path in folder.iterdir()):
+                continue
+            # Results of other projects have no manifest. Their folder is named after the benchmark.
+            manifest = {"benchmark": folder.name, "root": None}
+        root = None if manifest["root"] is None else Path(manifest["root"])
+        found.append(ResultSet(folder.parts[-3], folder.parts[-2], manifest["benchmark"], folder, root))
     return found
 
 
@@ -227,7 +257,7 @@ def _column(path: Path, video: str) -> np.ndarray | None:
     return parse_rows(read_result_file(path, video), str(path), columns=(1,))[:, 0]
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         refuse_size(path.stat().st_size, str(path), MAX_BYTES)
         return path.read_bytes()

@@ -1,16 +1,21 @@
-"""Track every video of a benchmark and write each result as it is done.
+"""Track videos and write each result as soon as it is there.
 
-    setup = WorkerSetup(open_benchmark, build_engine, folder, batch=4)
-    failures = run_videos(setup, {"bear-2": 1200, …}, ["cuda:0", "cuda:1"])
+    videos, failures = load_videos(benchmark.videos, names)
+    setup = WorkerSetup(build_engine, folder, batch=4)
+    failures += run_videos(setup, videos, ["cuda:0", "cuda:1"])
 
-With one device the work is done in this process. With several there is a worker process for each, which keeps its
-network loaded; they take the longest videos first. A video that fails costs itself. A worker that dies costs the videos
-that it was at, and another takes its place, as long as there have been no more deaths than workers. All of this is in
-the list that :func:`run_videos` returns.
+With one device the videos are tracked in this process. With several, each device gets a worker process that loads the
+network once; the longest videos are tracked first. A failing video is recorded and skipped. If a worker crashes, its
+current videos are recorded as failed and a replacement is started, up to one replacement per device. Everything that
+went wrong is in the list that :func:`run_videos` returns.
+
+Every video is locked in the results folder while it is tracked (``mstgt.test.evaluation.video_locks``). Several
+commands can therefore work on the same folder: each takes the videos that no other is tracking.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing as mp
 import signal
 from collections import Counter, deque
@@ -20,73 +25,155 @@ from multiprocessing.connection import Connection, wait
 
 from tqdm import tqdm
 
-from ...data.video import VideoSet
+from ...data.video import Video, VideoSet
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from .worker import GRACE, WorkerSetup, track_and_save, worker_process
+from .results import has_result
+from .video_locks import VideoLocks
+from .worker import SHUTDOWN_GRACE_S, WorkerSetup, track_and_save, worker_process
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A video without a result, and why. A worker that died before it had a video stands in for one."""
+    """A video without a result, and why. A worker that crashed before it had a video is recorded as one, too."""
 
     video: str
     reason: str
 
 
-def frame_counts(videos: VideoSet, names: Sequence[str]) -> dict[str, int]:
-    """The frames of each of ``names``; 0 where the annotation cannot be read (tracking it will say why)."""
-    counts = {}
+def load_videos(videos: VideoSet, names: Sequence[str]) -> tuple[dict[str, Video], list[Failure]]:
+    """The videos ``names`` with their annotations, and those whose annotation cannot be read."""
+    loaded = {}
+    failures = []
     for name in progress(names, unit="video", desc="videos"):
         try:
-            counts[name] = len(videos.load(name))
-        except UserError:
-            counts[name] = 0
-    return counts
+            loaded[name] = videos.load(name)
+        except UserError as error:
+            failures.append(Failure(name, str(error)))
+    return loaded, failures
 
 
-def run_videos(setup: WorkerSetup, lengths: Mapping[str, int], devices: Sequence[str]) -> list[Failure]:
-    """Track the videos that are the keys of ``lengths`` (frames each) with one worker a device in ``devices``.
+def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequence[str]) -> list[Failure]:
+    """Track ``videos`` (by name) with one worker per entry of ``devices``, which may name a device several times.
 
-    A device may be named several times. Raises :class:`UserError` where no worker can begin at all.
+    Returns when every video has a result or a failure, including those that another process was tracking. Raises
+    :class:`UserError` where no worker can start at all.
     """
-    names = sorted(lengths, key=lambda name: (-lengths[name], name))
-    devices = devices[: len(names)]
-    if not names:
-        return []
-    setup = replace(setup, batch=min(setup.batch, -(-len(names) // len(devices))))  # leave some for every worker
-    with progress(total=sum(lengths.values()), unit="frame", desc="tracking") as bar:
-        progress_tracker = ProgressTracker(bar, lengths)
-        run = _run_here(setup, names, devices[0], progress_tracker) if len(devices) == 1 \
-            else WorkerPool(setup, names, devices, progress_tracker).run()
-        return list(run)
+    failures: list[Failure] = []
+    # Longest first: a long video that starts last would leave the other workers idle at the end.
+    names = sorted(videos, key=lambda name: (-len(videos[name]), name))
+    with progress(total=sum(map(len, videos.values())), unit="frame", desc="tracking") as bar:
+        tracker = ProgressTracker(bar, videos)
+        # A second round is needed only for videos that another process was tracking and then left without a result.
+        while names:
+            queue = VideoQueue(setup, names)
+            try:
+                failures += _run_round(setup, videos, devices[: len(names)], queue, tracker)
+                names = queue.wait_for_others()
+            finally:
+                queue.locks.release_all()
+            for name in queue.done_elsewhere:
+                tracker.close(name)
+            if queue.done_elsewhere:
+                _log.info("%d videos were tracked by another process", len(queue.done_elsewhere))
+    return failures
+
+
+def _run_round(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequence[str], queue: VideoQueue,
+               tracker: ProgressTracker) -> list[Failure]:
+    """Track what the queue gives out."""
+    # A batch takes several videos at once. It must not take so many that other workers get none.
+    share = -(-len(queue.waiting) // len(devices))
+    setup = replace(setup, batch=min(setup.batch, share))
+    if len(devices) == 1:
+        return list(_run_here(setup, videos, devices[0], queue, tracker))
+    return list(WorkerPool(setup, videos, devices, queue, tracker).run())
+
+
+class VideoQueue:
+    """The videos that are to be tracked, given out one at a time. What is given out is locked in the results folder.
+
+    done_elsewhere  videos for which another process wrote the result meanwhile
+    """
+
+    def __init__(self, setup: WorkerSetup, names: Sequence[str]):
+        self.folder = setup.folder
+        self.waiting = deque(names)
+        self.locks = VideoLocks(setup.folder)
+        self.locked_elsewhere: list[str] = []
+        self.done_elsewhere: list[str] = []
+
+    def take(self) -> str | None:
+        """The next video that no other process is tracking, locked; None when there is none."""
+        while self.waiting:
+            name = self.waiting.popleft()
+            if not self.locks.acquire(name):
+                self.locked_elsewhere.append(name)
+            elif has_result(self.folder, name):
+                # The list was made when this command began. Since then another process has tracked this video.
+                self.locks.release(name)
+                self.done_elsewhere.append(name)
+            else:
+                return name
+        return None
+
+    def put_back(self, name: str) -> None:
+        """Return a video that was taken and not tracked."""
+        self.locks.release(name)
+        self.waiting.appendleft(name)
+
+    def release(self, name: str) -> None:
+        """The video has a result or has failed."""
+        self.locks.release(name)
+
+    def wait_for_others(self) -> list[str]:
+        """Wait until the other processes have ended their videos; gives those that they left without a result."""
+        if self.locked_elsewhere:
+            _log.info("waiting for %d videos that another process is tracking", len(self.locked_elsewhere))
+        left = []
+        for name in self.locked_elsewhere:
+            self.locks.acquire(name, wait=True)
+            self.locks.release(name)
+            if has_result(self.folder, name):
+                self.done_elsewhere.append(name)
+            else:
+                left.append(name)
+        return left
 
 
 class ProgressTracker:
-    """What the bar shows: frames done of those to do. The rest of a video that fails is no longer to do."""
+    """Keeps the progress bar: frames done of the frames to do. The rest of a failed video is no longer to do."""
 
-    def __init__(self, bar: tqdm, lengths: Mapping[str, int]):
-        self.bar, self.lengths, self.done = bar, lengths, Counter()
+    def __init__(self, bar: tqdm, videos: Mapping[str, Video]):
+        self.bar = bar
+        self.videos = videos
+        self.done: Counter[str] = Counter()
 
     def add(self, name: str, frames: int = 1) -> None:
         self.done[name] += frames
         self.bar.update(frames)
 
     def close(self, name: str) -> None:
-        self.bar.total -= self.lengths[name] - self.done[name]
+        self.bar.total -= len(self.videos[name]) - self.done[name]
         self.bar.refresh()
 
 
-def _run_here(setup: WorkerSetup, names: Sequence[str], device: str, progress: ProgressTracker) -> Iterator[Failure]:
-    for name, reason in track_and_save(setup, device, names, progress.add):
-        progress.close(name)
+def _run_here(setup: WorkerSetup, videos: Mapping[str, Video], device: str, queue: VideoQueue,
+              tracker: ProgressTracker) -> Iterator[Failure]:
+    """Track in this process."""
+    names = iter(queue.take, None)
+    for name, reason in track_and_save(setup, device, (videos[name] for name in names), tracker.add):
+        queue.release(name)
+        tracker.close(name)
         if reason is not None:
             yield Failure(name, reason)
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A worker process and the videos that it is at."""
+    """A worker process and the videos that it is tracking."""
 
     device: str
     process: mp.process.BaseProcess
@@ -95,97 +182,123 @@ class _Worker:
 
 
 class WorkerPool:
-    """The worker processes, and what is left for them to do."""
+    """One worker process per device. It starts them, gives them videos and replaces those that crash."""
 
-    def __init__(self, setup: WorkerSetup, names: Sequence[str], devices: Sequence[str], bar: ProgressTracker):
-        self.setup, self.devices, self.progress = setup, devices, bar
-        self.waiting = deque(names)
+    def __init__(self, setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequence[str], queue: VideoQueue,
+                 tracker: ProgressTracker):
+        self.setup = setup
+        self.videos = videos
+        self.devices = devices
+        self.queue = queue
+        self.tracker = tracker
+        # A worker that crashes on every video would otherwise be replaced for ever.
         self.replacements = len(devices)
         self.workers: dict[Connection, _Worker] = {}
-        self.context = mp.get_context("forkserver")  # a clean process that has imported what all workers need, once
+        # Workers are forked from a server process that has imported what all of them need. A fork of this process
+        # would inherit its CUDA context and its threads' locks; a spawned process would import torch again.
+        self.context = mp.get_context("forkserver")
         self.context.set_forkserver_preload([worker_process.__module__])
 
     def run(self) -> Iterator[Failure]:
+        """Track the videos of the queue; gives the failures as they happen."""
         try:
             for device in self.devices:
                 self.start(device)
             while self.workers:
                 for connection in wait(list(self.workers)):
-                    yield from self._listen(self.workers[connection])
-            for name in self.waiting:
-                self.progress.close(name)
+                    assert isinstance(connection, Connection)
+                    yield from self._receive(self.workers[connection])
+            for name in self.queue.waiting:
+                self.tracker.close(name)
                 yield Failure(name, f"not tracked: {2 * len(self.devices)} workers died before its turn")
         finally:
+            # Also when the caller is interrupted or a worker is unfit: no process is left behind.
             self.shutdown()
 
     def start(self, device: str) -> None:
+        """Start a worker process on ``device``."""
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=worker_process, args=(self.setup, device, theirs), daemon=True)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C does not reach it while it loads
+        # The new process inherits that Ctrl-C is ignored, so that it is not interrupted while it is loading.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             process.start()
         finally:
             signal.signal(signal.SIGINT, before)
+        # Close our copy of its end. The pipe then reports the end of the worker.
         theirs.close()
         self.workers[ours] = _Worker(device, process, ours)
 
-    def _listen(self, worker: _Worker) -> list[Failure]:
-        """Take one message of a worker."""
+    def _receive(self, worker: _Worker) -> list[Failure]:
+        """Handle one message of a worker."""
         try:
             kind, value = worker.connection.recv()
         except (EOFError, ConnectionResetError):
             return self.on_exit(worker)
         if kind == "unfit":
+            # The same setup would fail in every other worker: give up at once.
             raise UserError(value)
         if kind == "next":
             self.assign(worker)
         elif kind == "frames":
             for name, frames in value.items():
-                self.progress.add(name, frames)
+                self.tracker.add(name, frames)
         else:
             name, reason = value
             worker.videos.remove(name)
-            self.progress.close(name)
-            return [] if reason is None else [Failure(name, reason)]
+            self.queue.release(name)
+            self.tracker.close(name)
+            if reason is not None:
+                return [Failure(name, reason)]
         return []
 
     def assign(self, worker: _Worker) -> None:
-        name = self.waiting.popleft() if self.waiting else ""
+        """Send a worker the next video with its annotation, or None when there is none."""
+        name = self.queue.take()
         try:
-            worker.connection.send(name)
-        except (BrokenPipeError, ConnectionResetError):  # it died meanwhile: its pipe will say so
-            if name:
-                self.waiting.appendleft(name)
-        else:
-            worker.videos |= {name} - {""}
+            worker.connection.send(None if name is None else self.videos[name])
+        except (BrokenPipeError, ConnectionResetError):
+            # The worker has crashed. Its pipe will say so; here the video only goes back to the queue.
+            if name is not None:
+                self.queue.put_back(name)
+            return
+        if name is not None:
+            worker.videos.add(name)
 
     def on_exit(self, worker: _Worker) -> list[Failure]:
-        """A worker has ended: in good order, or it died."""
+        """A worker has ended: normally, or it crashed."""
         del self.workers[worker.connection]
         worker.connection.close()
         worker.process.join()
         if not worker.process.exitcode and not worker.videos:
             return []
-        how = _how_it_ended(worker.process.exitcode)
+        cause = _describe_exit(worker.process.exitcode)
         for name in worker.videos:
-            self.progress.close(name)
-        if self.waiting and self.replacements:
+            self.queue.release(name)
+            self.tracker.close(name)
+        if self.queue.waiting and self.replacements:
             self.replacements -= 1
             self.start(worker.device)
-        return [Failure(name, f"its worker died: {how}") for name in sorted(worker.videos)] \
-            or [Failure(f"(worker on {worker.device})", f"died before it took a video: {how}")]
+        if worker.videos:
+            return [Failure(name, f"its worker died: {cause}") for name in sorted(worker.videos)]
+        return [Failure(f"(worker on {worker.device})", f"died before it took a video: {cause}")]
 
     def shutdown(self) -> None:
-        """End the workers that are left."""
+        """End the workers that are still running."""
         for worker in self.workers.values():
             worker.process.terminate()
+        # All get SIGTERM before the first join, so that they end side by side. A worker that does not end is killed.
         for worker in self.workers.values():
-            worker.process.join(GRACE)
+            worker.process.join(SHUTDOWN_GRACE_S)
             worker.process.kill()
 
 
-def _how_it_ended(exitcode: int) -> str:
-    number = exitcode - 128 if exitcode > 128 else -exitcode
+def _describe_exit(exitcode: int | None) -> str:
+    """Why a worker process ended, in words."""
+    code = exitcode or 0
+    # A process ended by signal n has exit code -n. One that handled the signal exits with 128 + n (worker.py).
+    number = code - 128 if code > 128 else -code
     if number > 0:
+        # The kernel's out-of-memory killer sends SIGKILL.
         return signal.Signals(number).name + (" (out of memory?)" if number == signal.SIGKILL else "")
-    return f"exit status {exitcode}; what it said is above"
+    return f"exit status {code}; its message is above"

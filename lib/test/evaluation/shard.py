@@ -1,9 +1,9 @@
-"""A share of the videos for each of several commands, on one machine or many, that write into the same folder.
+"""Split the videos over several commands, on one machine or many, that write into the same results folder.
 
-    shard = choose_shard("2/8")                   # the flag --shard; under torchrun without it, the process's rank
+    shard = choose_shard("2/8")                   # or None; under torchrun the shard of this process's rank
     names = shard.take({"bear-2": 1200, …})       # its videos
 
-The shares are balanced by frames and the same on every machine that has the same videos.
+Shards are balanced by frames. They are the same on every machine that has the same videos.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-import torch.distributed as dist
-
 from ...utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Share ``index`` (from 0) of ``count``; ``launched``: torchrun started a process for each of them."""
+    """Shard ``index`` (from 0) of ``count``; ``launched``: torchrun started one process for each of them."""
 
     index: int = 0
     count: int = 1
@@ -31,41 +29,55 @@ class Shard:
         return f"{self.index + 1}/{self.count}"
 
     def take(self, lengths: Mapping[str, int]) -> list[str]:
-        """The videos of this share: the longest first, each goes to the share that has fewest frames so far."""
-        frames, own = [0] * self.count, set()
+        """The videos of this shard, from the frames of every video.
+
+        Greedy balancing: the longest video first, each to the shard that has the fewest frames so far. Every shard
+        computes the whole split, so they need not talk to each other.
+        """
+        frames = [0] * self.count
+        own = set()
         for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
-            least = frames.index(min(frames))
-            frames[least] += max(1, lengths[name])
-            if least == self.index:
+            lightest = frames.index(min(frames))
+            frames[lightest] += max(1, lengths[name])
+            if lightest == self.index:
                 own.add(name)
         return [name for name in lengths if name in own]
 
-    def devices(self, threads: int, gpus: int) -> list[str]:
-        """The device of each of ``threads`` workers where ``gpus`` may be used; torchrun gives a process one GPU."""
+    def devices(self, workers: int, gpus: int) -> list[str]:
+        """The device of each of ``workers`` workers, where ``gpus`` may be used.
+
+        Under torchrun a process uses the one GPU of its local rank.
+        """
         if not gpus:
-            return ["cpu"] * threads
+            return ["cpu"] * workers
         if self.launched:
-            return [f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"] * threads
-        return [f"cuda:{i % gpus}" for i in range(threads)]
+            return [f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}"] * workers
+        return [f"cuda:{i % gpus}" for i in range(workers)]
 
     def wait_for_others(self) -> None:
-        """Under torchrun: return when all shares are done, for torchrun ends all when the first one fails."""
+        """Under torchrun, return when all shards are done: torchrun ends all processes when the first one fails."""
         if self.launched and self.count > 1:
+            import torch.distributed as dist  # here: a shard is chosen before PyTorch is loaded
+
+            # The default timeout of 30 minutes is shorter than the longest shard may take.
             dist.init_process_group("gloo", timeout=timedelta(days=30))
             dist.barrier()
             dist.destroy_process_group()
 
 
 def choose_shard(text: str | None) -> Shard:
-    """The share that ``text`` (``i/n``, from 1) or torchrun asks for; everything where neither does."""
+    """The shard that ``text`` (``i/n``, from 1) or torchrun asks for; all videos where neither does.
+
+    Raises :class:`UserError` for another text, and where both ask.
+    """
     launched = all(name in os.environ for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
     if launched and text:
-        raise UserError("--shard cannot be given under torchrun: there the rank is the shard")
+        raise UserError("a shard cannot be chosen under torchrun: there the rank is the shard")
     if launched:
         return Shard(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), launched=True)
     if text is None:
         return Shard()
     match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text, re.ASCII)
     if not match or int(match[1]) > int(match[2]):
-        raise UserError(f"--shard is i/n with i from 1 to n, such as 2/8, not {text!r}")
+        raise UserError(f"a shard is i/n with i from 1 to n, such as 2/8, not {text!r}")
     return Shard(int(match[1]) - 1, int(match[2]))

@@ -93,7 +93,7 @@ def worst_moments(report: BenchmarkReport, folders: Mapping[str, Path]) -> dict:
 
 def _show(report: BenchmarkReport, loss: Loss, folders: Mapping[str, Path]) -> dict:
     name = loss.video.name
-    sequence, styles = report.sequences[name], plot_styles(report.all_scores)
+    sequence, styles = report.videos[name], plot_styles(report.all_scores)
     boxes = [(read_boxes(folder, name), styles[tracker].colour) for tracker, folder in folders.items()
              if any(video.name == name for score in report.scores if score.tracker == tracker
                     for video in score.video_scores)]

@@ -27,7 +27,7 @@ def page_values(report: BenchmarkReport) -> dict[str, Any]:
     styles = plot_styles(scores)
     return {
         "benchmark": report.benchmark,
-        "expected": scores[0].expected if scores else len(report.sequences),
+        "expected": scores[0].expected if scores else len(report.videos),
         "problems": [problem.message for problem in report.problems],
         "notes": list(report.notes),
         "plots": [{"key": key, "figure": kind.figure, "title": kind.title, "x_label": kind.x_label,
@@ -54,7 +54,7 @@ def _metrics(score: Curves, names: tuple[str, ...]) -> dict[str, float | None]:
 
 def _attributes(report: BenchmarkReport, scores: list[Score]) -> list[dict[str, Any]]:
     """A row an attribute, with the figures of each tracker on its videos."""
-    by_tracker = [score_by_attribute(score, report.sequences) for score in scores]
+    by_tracker = [score_by_attribute(score, report.videos) for score in scores]
     counts = {name: part.expected for by in by_tracker for name, part in by.items()}
     return [{"name": name, "videos": count,
              "figures": [_metrics(by[name], SHORT_METRICS) | {"videos": by[name].videos} if name in by else None
@@ -66,7 +66,7 @@ def _videos(report: BenchmarkReport, scores: list[Score]) -> list[dict[str, Any]
     """A row a video that anybody has a score on, with figures and overlaps by tracker."""
     by_tracker = [{video.name: video for video in score.video_scores} for score in scores]
     rows = []
-    for name in report.sequences:
+    for name in report.videos:
         found = [by.get(name) for by in by_tracker]
         if not any(found):
             continue

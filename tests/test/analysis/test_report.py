@@ -6,7 +6,7 @@ import json
 import runpy
 import sys
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,6 +15,7 @@ import pytest
 
 from mstgt.config.paths import ENVIRONMENT
 from mstgt.data.video import Video
+from mstgt.test.analysis.report import BenchmarkReport
 from mstgt.test.analysis.score import average, score_video
 from mstgt.test.analysis.table import format_table
 from mstgt.test.evaluation.absent_frames import DROP
@@ -73,10 +74,10 @@ def test_everything_found_is_scored_with_no_choice_made(world):
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["mstgt/full", "95.24", *["100.00"] * 7, "20.0", "3"] in rows
-    assert "first box kept (trivial)" in done.stdout
+    assert "static-box baseline" in done.stdout
     plots = tmp_path / "out" / "test" / "result_plots" / "mine"
     assert {p.name for p in plots.iterdir()} >= {
-        f"{name}.{suffix}" for name in ("success", "precision", "norm_precision", "speed") for suffix in ("png", "pdf")}
+        f"{name}.{suffix}" for name in ("success", "precision", "norm_precision") for suffix in ("png", "pdf")}
     assert json.loads((tmp_path / "s.json").read_text())["benchmarks"][0]["trackers"]["mstgt/full"]["videos"] == 3
 
 
@@ -194,14 +195,64 @@ def test_a_label_says_how_many_videos_there_are():
     assert "(1 of 2 videos)" in format_table("b", scores)
 
 
-def test_single_frame_videos_have_no_ao_and_json_has_no_nan(tmp_path):
+@pytest.mark.parametrize("rows", [1, 3])
+def test_where_only_the_given_box_is_known_nothing_is_scored(tmp_path, rows):
     (tmp_path / "mine" / "a").mkdir(parents=True)
-    (tmp_path / "mine" / "a" / "groundtruth.txt").write_text("1,2,3,4\n")
-    write_result(tmp_path / "r", "a", np.array([[1, 2, 3, 4]]), np.ones(1), np.ones(1))
+    (tmp_path / "mine" / "a" / "groundtruth.txt").write_text("1,2,3,4\n" + "nan,nan,nan,nan\n" * (rows - 1))
+    write_result(tmp_path / "r", "a", np.array([[1, 2, 3, 4]] * rows), np.ones(rows), np.ones(rows))
     done = run("--dataset_dir", f"{tmp_path}/mine/../mine", "--results", f"X={tmp_path / 'r'}", "--save_dir", tmp_path,
                "--json", tmp_path / "s.json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "s.json").read_text())["trackers"]["X"]["ao"] is None
+    assert done.returncode == 1 and "problem: mine a: only the first frame has a ground truth" in done.stdout
+    assert "mine: no result could be scored" in done.stdout and "95.24" not in done.stdout
+    assert json.loads((tmp_path / "s.json").read_text())["trackers"] == {}
+
+
+def test_metrics_that_are_undefined_are_null_in_json():
+    boxes = np.array([[0, 0, 10, 10]] * 3, float)
+    video = score_video(boxes, Video("v", range(3), boxes, np.ones(3, bool)), DROP)
+    score = average("t", [replace(video, counted=0)], 1)
+    value = BenchmarkReport("b", (score,), None, (), ()).as_json()
+    assert value["trackers"]["t"]["ao"] is None and value["trackers"]["t"]["fps"] is None
+
+
+def test_many_missing_results_are_one_line_and_means_over_other_videos_are_not_compared(tmp_path):
+    boxes = np.array([[n, n, 20, 20] for n in range(0, 40, 10)], float)
+    names = [f"v{i:02d}" for i in range(30)]
+    for i, name in enumerate(names):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        (tmp_path / "mine" / name / "groundtruth.txt").write_text("\n".join(",".join(map(str, b)) for b in boxes))
+        write_result(tmp_path / "all", name, boxes, np.ones(4), np.ones(4))
+        if i < 5:
+            write_result(tmp_path / "few", name, boxes + [5, 0, 0, 0], np.ones(4), np.ones(4))
+    done = run("--dataset_dir", tmp_path / "mine", "--results", f"All={tmp_path / 'all'}", "--results",
+               f"Few={tmp_path / 'few'}", "--save_dir", tmp_path / "out")
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert line == (f"problem: Few: missing 25 of 30 results in {tmp_path / 'few'}: v05.txt, v06.txt, v07.txt and 22 "
+                    "more")
+    first, second = done.stdout.split("note: the means above")
+    assert "Few (5 of 30 videos)" in first and "the 5 videos that all trackers have" in second
+    assert "All " in second and "of 30 videos" not in second
+
+
+def test_a_missing_frame_is_a_problem_and_does_not_shift_the_truth(tmp_path):
+    """Frames 1 to 10 without 5, and a truth with a row for each of the ten."""
+    boxes = np.array([[10 * n, 20, 20, 20] for n in range(10)], float)
+    place = tmp_path / "mine" / "a"
+    (place / "img").mkdir(parents=True)
+    (place / "groundtruth.txt").write_text("\n".join(",".join(map(str, b)) for b in boxes))
+    for number in (1, 2, 3, 4, 6, 7, 8, 9, 10):
+        (place / "img" / f"{number:04d}.jpg").write_bytes(b"")
+    there = np.delete(boxes, 4, axis=0)
+    write_result(tmp_path / "nine", "a", there, np.ones(9), np.ones(9))
+    write_result(tmp_path / "ten", "a", boxes, np.ones(10), np.ones(10))
+    args = ["--dataset_dir", tmp_path / "mine", "--results", f"Nine={tmp_path / 'nine'}", "--results",
+            f"Ten={tmp_path / 'ten'}", "--save_dir", tmp_path / "out"]
+    done = run(*args)
+    assert done.returncode == 1 and "problem: mine a: a frame is missing between the others" in done.stdout
+    assert "0005.jpg" in done.stdout and run(*args, "--allow_missing").returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[1] for row in rows if row[:1] in (["Nine"], ["Ten"])] == ["95.24", "95.24"]
 
 
 def test_the_data_folder_may_be_the_dataset_itself(tmp_path):

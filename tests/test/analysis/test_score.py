@@ -51,6 +51,17 @@ def test_a_video_without_any_truth_cannot_be_scored():
         score_video(np.array([BOX]), sequence([NAN]), absent_frames.LASOT)
 
 
+@pytest.mark.parametrize("policy", [absent_frames.DROP, absent_frames.LASOT, absent_frames.GOT10K])
+def test_the_given_frame_alone_is_nothing_to_score(policy):
+    videos = [sequence([BOX]), sequence([BOX, NAN, NAN], annotated=1)]
+    if policy.overlap == "drop":
+        videos.append(sequence([BOX, NAN, NAN]))
+    for video in videos:
+        with pytest.raises(UserError, match="v: only the first frame has a ground truth"):
+            score_video(np.array([BOX] * len(video)), video, policy)
+        assert score_static_box(*benchmark(video, rule=policy)) is None
+
+
 def test_curves_are_averaged_by_video_and_ao_by_frame():
     long = score_video(np.array([BOX] * 11), sequence([BOX] * 11), absent_frames.DROP)
     lost = score_video(np.array([BOX, [90, 90, 5, 5]]), sequence([BOX] * 2), absent_frames.DROP)
@@ -59,7 +70,7 @@ def test_curves_are_averaged_by_video_and_ao_by_frame():
     assert score.ao == pytest.approx(1000 / 11) == score.sr50 and score.fps is None
 
 
-def test_the_trivial_tracker_keeps_the_first_box():
+def test_the_static_box_baseline_keeps_the_given_box():
     bench, videos = benchmark(sequence([BOX, BOX, [50, 50, 10, 10]]))
     score = score_static_box(bench, videos)
     assert score.tracker == STATIC_BOX and score.op50 == pytest.approx(200 / 3) and score.sr50 == 50

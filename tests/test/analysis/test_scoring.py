@@ -99,7 +99,7 @@ def test_processes_and_cache_change_no_figure(world, monkeypatch):
 def test_processes_start_by_themselves_where_there_is_much_to_read(world, monkeypatch):
     _, folders, bench, videos = world
     alone, _ = score_folders(folders, bench, videos, workers=1)
-    monkeypatch.setattr(module, "MUCH", 1)
+    monkeypatch.setattr(module, "PARALLEL_FROM_BYTES", 1)
     assert figures(score_folders(folders, bench, videos)[0]) == figures(alone)
 
 
@@ -166,8 +166,8 @@ def test_other_code_makes_other_scores(world, monkeypatch):
 
 def test_a_killed_worker_is_a_user_error(world, monkeypatch):
     _, folders, bench, videos = world
-    monkeypatch.setattr(module, "_score_remembered", _die)
-    with pytest.raises(UserError, match="--workers 1"):
+    monkeypatch.setattr(module, "_score_in_worker", _die)
+    with pytest.raises(UserError, match="score with one process"):
         score_folders(folders, bench, videos, workers=2)
 
 

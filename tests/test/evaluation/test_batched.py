@@ -58,8 +58,7 @@ def engine() -> CountingEngine:
 
 
 def outcomes(engine, videos, batch, on_frame=lambda name: None) -> dict[str, Track | UserError]:
-    table = {v.name: v for v in videos}
-    return dict(track_videos(engine, table.__getitem__, table, batch, on_frame))
+    return dict(track_videos(engine, videos, batch, on_frame))
 
 
 VIDEOS = [video("a", 7, 1), video("b", 3, 2), video("c", 1, 3), video("d", 5, 4, box=(9, 9, 60, 50)), video("e", 6, 5)]
@@ -94,17 +93,17 @@ def test_room_is_filled_again_and_every_frame_ticks_once(engine):
     assert {v.name: ticks.count(v.name) for v in VIDEOS} == {v.name: len(v) for v in VIDEOS}
 
 
-def test_names_are_asked_for_when_there_is_room():
+def test_a_video_is_requested_when_there_is_room():
     torch.manual_seed(0)
-    table, asked = {v.name: v for v in VIDEOS[:3]}, []
+    requested = []
 
-    def names():
-        for name in table:
-            asked.append(name)
-            yield name
+    def videos():
+        for video in VIDEOS[:3]:
+            requested.append(video.name)
+            yield video
 
-    run = track_videos(TorchEngine(build_model(CFG), CFG), table.__getitem__, names(), 2)
-    assert next(run)[0] == "b" and asked == ["a", "b"]
+    run = track_videos(TorchEngine(build_model(CFG), CFG), videos(), 2)
+    assert next(run)[0] == "b" and requested == ["a", "b"]
     assert [name for name, _ in run] == ["c", "a"]
 
 

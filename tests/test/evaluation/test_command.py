@@ -9,6 +9,7 @@ import pytest
 
 from mstgt.config import dump_config, load_config
 from mstgt.test.evaluation.results import read_boxes, read_scores, read_seconds
+from mstgt.test.evaluation.runner import Failure
 from mstgt.utils.errors import UserError
 from mstgt.utils.files import file_sha256
 
@@ -43,7 +44,7 @@ def test_every_benchmark_runs_on_what_is_there(name, command, put, tmp_path):
     lacking = f"{videos - 1} of the {videos} videos of {benchmark} are not on disk"
     assert command(*where, *threads) == 1
     assert "1 of 1 videos done" in command.said and command.said.count(lacking) == 2
-    assert "with --allow_missing" in command.said
+    assert "--allow_missing makes" in command.said
     folder = command.folder(benchmark)
     boxes = read_boxes(folder, video)
     assert boxes.shape == (3, 4) and boxes[0].tolist() == [40, 30, 24, 20]
@@ -98,8 +99,8 @@ def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, vid
 
 
 def test_failures_of_one_reason_are_one_line(command, capsys):
-    failures = [command.module.Failure(name, "gone") for name in "abcde"] + [command.module.Failure("f", "torn")]
-    command.module.say_how_it_went(dict.fromkeys("abcdefg", 2), failures, 0.5, command.folder())
+    failures = [Failure(name, "gone") for name in "abcde"] + [Failure("f", "torn")]
+    command.module.print_summary(dict.fromkeys("abcdefg", 2), failures, 0.5, command.folder())
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["FAILED a, b, c and 2 more: gone", "FAILED f: torn"]
     assert said[2].startswith("1 of 7 videos done, 4.0 frames/s")

@@ -12,8 +12,17 @@ import pytest
 from mstgt.config import dump_config, load_config
 from mstgt.test.evaluation import provenance as origin_module
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.provenance import RunProvenance, prepare_results_dir
-from mstgt.test.evaluation.results import has_result, read_boxes, read_manifest, read_scores, read_seconds, write_result
+from mstgt.test.evaluation.provenance import ResultsConflictError, RunProvenance, prepare_results_dir
+from mstgt.test.evaluation.results import (
+    ManifestError,
+    has_result,
+    read_boxes,
+    read_manifest,
+    read_scores,
+    read_seconds,
+    write_result,
+)
+from mstgt.test.evaluation.video_locks import VideoLocks
 from mstgt.utils.errors import UserError
 
 
@@ -64,7 +73,7 @@ def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, word
     take(origin)
     finish(tmp_path, "a", "b")
     before = (tmp_path / "results" / "benchmark.json").read_text()
-    with pytest.raises(UserError, match=f"{words}.*--overwrite .*--run") as error:
+    with pytest.raises(ResultsConflictError, match=words) as error:
         take(replace(origin, **change))
     assert "\n" not in str(error.value) and (tmp_path / "results" / "benchmark.json").read_text() == before
     assert take(replace(origin, **change), "a", overwrite=True) == ["a"]
@@ -126,7 +135,7 @@ def test_a_broken_manifest_can_be_overwritten(take, origin, tmp_path):
     take(origin)
     finish(tmp_path, "a")
     (tmp_path / "results" / "benchmark.json").write_text("{")
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(ManifestError, match="track its videos again"):
         take(origin)
     assert take(origin, overwrite=True) == ["a", "b", "c"]
     assert read_manifest(tmp_path / "results")["precision"] == "fp32"
@@ -154,7 +163,7 @@ def test_a_changed_manifest_is_refused(take, origin, tmp_path):
     for old, new in (('"nano"', '"mano"'), ('"sha256"', '"sha257"'), ("a machine", "a Machine")):
         assert whole.count(old) == 1
         path.write_text(whole.replace(old, new))
-        with pytest.raises(UserError, match=r"benchmark\.json is not as it was written.*--overwrite"):
+        with pytest.raises(ManifestError, match=r"benchmark\.json is not as it was written.*track its videos again"):
             take(origin)
 
 
@@ -171,3 +180,16 @@ def test_shards_that_replace_old_results_do_not_remove_each_others(take, origin,
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(shard, "abc")) == [["a"], ["b"], ["c"]]
     assert all(has_result(tmp_path / "results", name) for name in "abc")
+
+
+def test_a_folder_that_another_process_writes_into_is_not_taken_over(take, origin, tmp_path):
+    take(origin)
+    locks = VideoLocks(tmp_path / "results")
+    assert locks.acquire("b")
+    changed = replace(origin, precision="fp16")
+    for overwrite in (False, True):
+        with pytest.raises(ResultsConflictError, match="another process is tracking b .*precision: fp32 there"):
+            take(changed, overwrite=overwrite)
+    assert take(origin) == ["a", "b", "c"]  # the same origin may work beside it
+    locks.release("b")
+    assert take(changed) == ["a", "b", "c"]

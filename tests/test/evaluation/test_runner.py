@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mstgt.config import load_config
 from mstgt.test.evaluation import runner
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.runner import Failure, WorkerSetup, run_videos
+from mstgt.test.evaluation.runner import Failure, WorkerSetup, load_videos, run_videos
 from mstgt.test.tracker import load_engine
 from mstgt.utils.errors import UserError
 from tests.processes import children, command_line, environment, is_alive, until
@@ -35,6 +35,12 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(runner, "progress", progress)
     return made
+
+
+def loaded(root):
+    """The videos of a folder by name."""
+    videos = folder_benchmark(root).videos
+    return load_videos(videos, videos.video_names)[0]
 
 
 def test_workers_batches_and_shards_give_the_same_boxes(command, videos, bars):
@@ -54,16 +60,16 @@ def test_workers_batches_and_shards_give_the_same_boxes(command, videos, bars):
 def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bars):
     root = videos(long=1500, a=4, b=4, c=4)
 
-    crews = []
+    pools = []
     original = runner.WorkerPool.__init__
 
     def remember(self, *arguments):
         original(self, *arguments)
-        crews.append(self)
+        pools.append(self)
 
     def kill_the_one_at_the_long_video() -> None:
         until(lambda: (command.folder() / "c.txt").is_file())
-        [worker] = [w for w in crews[0].workers.values() if "long" in w.videos]
+        [worker] = [w for w in pools[0].workers.values() if "long" in w.videos]
         os.kill(worker.process.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_the_one_at_the_long_video)
@@ -80,8 +86,8 @@ def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bar
 
 
 def test_workers_that_keep_dying_are_given_up(videos, tmp_path, bars):
-    setup = WorkerSetup(partial(folder_benchmark, videos(a=2, b=2)), float, tmp_path)  # no float is called "cpu"
-    failures = run_videos(setup, {"a": 2, "b": 2}, ["cpu", "cpu"])
+    setup = WorkerSetup(float, tmp_path)  # no float is called "cpu"
+    failures = run_videos(setup, loaded(videos(a=2, b=2)), ["cpu", "cpu"])
     deaths, untouched = failures[:-2], failures[-2:]
     assert [f.video for f in deaths] == ["(worker on cpu)"] * 4 and all("exit status 1" in f.reason for f in deaths)
     assert untouched == [Failure(name, "not tracked: 4 workers died before its turn") for name in "ab"]
@@ -91,8 +97,7 @@ def test_workers_that_keep_dying_are_given_up(videos, tmp_path, bars):
 def test_a_worker_that_cannot_begin_is_one_line(videos, tmp_path):
     build = partial(load_engine, load_config("MSTGT", "MSTGT-demo-128"), tmp_path / "nowhere.pth.tar")
     with pytest.raises(UserError, match=r"nowhere\.pth\.tar"):
-        setup = WorkerSetup(partial(folder_benchmark, videos(a=2, b=2)), build, tmp_path)
-        run_videos(setup, {"a": 2, "b": 2}, ["cpu"] * 2)
+        run_videos(WorkerSetup(build, tmp_path), loaded(videos(a=2, b=2)), ["cpu"] * 2)
     assert not mp.active_children()
 
 

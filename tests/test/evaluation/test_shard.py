@@ -49,5 +49,5 @@ def test_flag_and_torchrun(monkeypatch):
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "1/0", "-1/2", "a/b", "1/2/3", "", "1/ 2"])
 def test_a_bad_shard_is_one_line(text, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UserError, match="--shard is i/n"):
+    with pytest.raises(UserError, match="shard is i/n"):
         choose_shard(text)
