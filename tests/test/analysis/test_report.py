@@ -152,10 +152,10 @@ def test_measured_attributes_are_said_to_be_measured(world):
 def test_a_broken_annotation_costs_its_video_only(world):
     tmp_path, _ = world
     truth = tmp_path / "mine" / "b" / "groundtruth.txt"
-    truth.write_text("x,y,w,h\n" + truth.read_text())
+    truth.write_text("0,y,20,20\n" + truth.read_text())
     done = run("--save_dir", tmp_path / "out")
     assert done.returncode == 1 and "mstgt/full (2 of 3 videos)" in done.stdout
-    assert done.stdout.index(f"problem: mine: {truth}, line 1: 'x' is not") < done.stdout.index("2 of 3 videos")
+    assert done.stdout.index(f"problem: mine: {truth}, line 1: 'y' is not") < done.stdout.index("2 of 3 videos")
 
 
 def test_holes_in_an_annotation_follow_the_rule(world):

@@ -73,7 +73,7 @@ BROKEN = {  # video: what is wrong, and the words of its line
     "nan": ("nan,nan,nan,nan", "initial box"),
     "flat": ("40,30,0,20", "w > 0"),
     "outside": ("400,30,20,20", "outside the picture"),
-    "words": ("x,y,w,h", "line 1"),
+    "words": ("40,thirty,24,20", "line 1"),
 }
 
 
