@@ -1,8 +1,9 @@
-// The score over time, as it comes; later the handle by which a frame is chosen.
+// The scores over time, as they come; later the handle by which a frame is chosen.
 //
 // const plot = new Plot(holder, {least, chosen(place), toggled()})
-// plot.begin(total)                    null: nobody knows how many frames there are
-// plot.add({frame, score, lost}, given)
+// plot.begin(total, colors, target)    total null: not known; colors: one for each target, [null]: the usual one
+// plot.add({frame, targets: [{target, score, lost}]}, given)       given: numbers of targets with a box drawn there
+// plot.select(place)                   the target whose losses are shown, as a place in colors
 // plot.open()                          from here on a place can be chosen: by pointer, by arrow keys
 // plot.mark(place)
 //
@@ -29,7 +30,8 @@ function ticks(low, high, count) {
 
 export class Plot {
   constructor(holder, { least, chosen, toggled }) {
-    Object.assign(this, { holder, least, chosen, toggled, points: [], given: [], place: -1, choosing: false, due: false });
+    Object.assign(this, { holder, least, chosen, toggled, points: [], given: [], colors: [null], target: 0, place: -1,
+      choosing: false, due: false });
     this.svg = drawing("svg", { height: HEIGHT, "aria-label": "Score by frame" });
     holder.replaceChildren(this.svg);
     new ResizeObserver(() => this.later()).observe(holder);
@@ -41,8 +43,8 @@ export class Plot {
     this.svg.addEventListener("keydown", (event) => this.key(event));
   }
 
-  begin(total) {
-    Object.assign(this, { total, points: [], given: [], place: -1, choosing: false });
+  begin(total, colors, target) {
+    Object.assign(this, { total, colors, target, points: [], given: [], place: -1, choosing: false });
     for (const name of ["role", "tabindex", "aria-valuemin", "aria-valuemax", "aria-valuenow", "aria-valuetext"]) {
       this.svg.removeAttribute(name);
     }
@@ -52,9 +54,20 @@ export class Plot {
 
   add(point, given) {
     this.points.push(point);
-    if (given) this.given.push(point);
+    for (const target of given) this.given.push({ frame: point.frame, ...point.targets.find((one) => one.target === target) });
     this.place = this.points.length - 1;
     this.later();
+  }
+
+  select(target) {
+    this.target = Math.min(target, this.colors.length - 1);
+    this.later();
+  }
+
+  // What is known of a target (a place in colors), frame by frame.
+  track(target) {
+    return this.points.flatMap(({ frame, targets }) => targets.filter((one) => one.target === target + 1)
+      .map((one) => ({ frame, ...one })));
   }
 
   open() {
@@ -67,13 +80,15 @@ export class Plot {
 
   mark(place) {
     this.place = place;
-    const { frame, score, lost } = this.points[place];
+    const { frame, targets } = this.points[place];
+    const words = targets.map(({ target, score, lost }) => [this.colors.length > 1 ? `target ${target} ` : "",
+      `score ${score.toFixed(2)}`, lost ? ", probably lost" : ""].join(""));
     this.svg.setAttribute("aria-valuenow", frame);
-    this.svg.setAttribute("aria-valuetext", `frame ${frame}, score ${score.toFixed(2)}${lost ? ", probably lost" : ""}`);
+    this.svg.setAttribute("aria-valuetext", [`frame ${frame}`, ...words].join(", "));
     this.later();
   }
 
-  later() { // drawn at most once for each picture of the screen
+  later() { // drawn at most once for each refresh of the screen
     if (this.due) return;
     this.due = true;
     requestAnimationFrame(() => { this.due = false; this.paint(); });
@@ -119,11 +134,11 @@ export class Plot {
         "score")];
   }
 
-  // Where the target is probably lost.
+  // Where the selected target is probably lost.
   spans(bottom, across) {
     const spans = [];
     let last = null;
-    for (const { frame, lost } of this.points) {
+    for (const { frame, lost } of this.track(this.target)) {
       if (lost && last) last[1] = frame;
       else if (lost) spans.push(last = [frame, frame]);
       else last = null;
@@ -134,18 +149,32 @@ export class Plot {
 
   curve(across, up) {
     const place = ({ frame, score }) => `${across(frame).toFixed(1)} ${up(score).toFixed(1)}`;
-    const given = this.given.map((point) => drawing("circle", { class: "given", r: 4, cx: across(point.frame),
-      cy: up(point.score) }, drawing("title", {}, `box given at frame ${point.frame}`)));
-    const line = this.points.length > 1 ? [drawing("path", { class: "line", d: `M${this.points.map(place).join("L")}` })] : [];
-    return [...line, ...given];
+    const lines = this.colors.flatMap((color, target) => {
+      const points = this.track(target);
+      return points.length > 1 ? [this.inColor(color, drawing("path", { class: "line", d: `M${points.map(place).join("L")}` }))]
+        : [];
+    });
+    const given = this.given.map(({ frame, score, target }) => this.inColor(this.colors[target - 1], drawing("circle",
+      { class: "given", r: 4, cx: across(frame), cy: up(score) }, drawing("title", {}, `box given at frame ${frame}`))));
+    return [...lines, ...given];
   }
 
   cursor(bottom, across, up) {
     const point = this.points[this.place];
     if (!point) return [];
     const x = across(point.frame);
-    return [drawing("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: bottom }),
-      drawing("circle", { class: point.lost ? "dot is-lost" : "dot", cx: x, cy: up(point.score) })];
+    const dots = point.targets.map(({ target, score, lost }) => this.inColor(this.colors[target - 1],
+      drawing("circle", { class: lost ? "dot is-lost" : "dot", cx: x, cy: up(score) })));
+    return [drawing("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: bottom }), ...dots];
+  }
+
+  // null: the color of a single target, which the style sheet gives.
+  inColor(color, node) {
+    if (color) {
+      node.style.setProperty("--tracker-colour", color);
+      node.style.setProperty("--given", color);
+    }
+    return node;
   }
 
   choose(place) {

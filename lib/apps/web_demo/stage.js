@@ -1,10 +1,11 @@
-// The picture with what is drawn on it: the tracker's box, or the box that a person draws.
+// The image with what is drawn on it: the tracker's boxes, or the boxes that a person draws.
 //
-// const stage = new Stage(canvas, {changed(box), accepted()})
-// stage.show(image, {width, height}, {box, search, score, lost})     a picture, in the video's own pixels
-// stage.edit(true); stage.box = [x, y, w, h]                         the box being drawn; null: none
+// const stage = new Stage(canvas, {changed(box), accepted(), picked(place)})
+// stage.show(image, {width, height}, {targets: [{target, box, search, score, lost}], colors})     in the video's pixels
+// stage.edit(true); stage.box = [x, y, w, h]           the box being drawn; null: none
+// stage.ink = "#ff961e"; stage.others = [{at, box, color}]    its color, and boxes drawn around other targets
 //
-// Boxes are [x, y, w, h] in pixels of the video, whatever size the picture has here.
+// Boxes are [x, y, w, h] in pixels of the video, whatever size the image has here.
 
 const HANDLE = 11; // px on the screen within which a corner is caught
 const BESIDES = 410; // px of the screen for the title and the plot
@@ -13,11 +14,17 @@ const INK = { tracked: "#ff961e", lost: "#ff3c46", drawn: "#4ba6ff", search: "#f
 const CORNERS = [[0, 0], [1, 0], [0, 1], [1, 1]]; // right?, below?
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+// Luma of ITU-R BT.601 of "#rrggbb", as in lib/visualize/draw.py.
+function isDark(color) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  return 0.299 * red + 0.587 * green + 0.114 * blue <= 140;
+}
+
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 export class Stage {
-  constructor(canvas, { changed, accepted }) {
-    Object.assign(this, { canvas, changed, accepted, image: null, size: null, seen: null, drag: null });
+  constructor(canvas, { changed, accepted, picked }) {
+    Object.assign(this, { canvas, changed, accepted, picked, ink: null, marked: [], image: null, size: null, seen: null, drag: null });
     this.place = canvas.closest(".stage"); // the room that there is
     this.drawn = null;
     this.editing = false;
@@ -43,7 +50,14 @@ export class Stage {
 
   get box() { return this.drawn; }
 
-  // The box, kept within the picture.
+  get others() { return this.marked; }
+
+  set others(others) {
+    this.marked = others;
+    this.paint();
+  }
+
+  // The box, kept within the image.
   set box(box) {
     this.drawn = box && this.inside(box);
     this.changed(this.drawn);
@@ -80,6 +94,10 @@ export class Stage {
     if (this.image) this.pen.drawImage(this.image, 0, 0, width, height);
     if (this.drawn) this.paintDrawn(width, height);
     else if (this.seen) this.paintSeen();
+    for (const { at, box, color } of this.marked) {
+      this.outline(box, color, 2);
+      this.tag(box, String(at + 1), color);
+    }
   }
 
   outline(box, colour, thick, dash = []) {
@@ -93,21 +111,27 @@ export class Stage {
   }
 
   paintSeen() {
-    const { box, search, score, lost } = this.seen;
-    const colour = lost ? INK.lost : INK.tracked;
-    if (search) this.outline(search, INK.search, 1, [4, 5]);
-    this.outline(box, colour, 3, lost ? [9, 6] : []);
-    const text = score.toFixed(2);
+    const { targets, colors } = this.seen; // colors: null where there is one target
+    for (const { search } of targets) if (search) this.outline(search, INK.search, 1, [4, 5]);
+    for (const { target, box, score, lost } of targets) {
+      const color = colors ? colors[target - 1] : lost ? INK.lost : INK.tracked;
+      this.outline(box, color, 3, lost ? [9, 6] : []);
+      this.tag(box, colors ? `${target}: ${score.toFixed(2)}` : score.toFixed(2), color);
+    }
+  }
+
+  // Writes above a box, or below it where there is no room.
+  tag(box, text, color) {
     this.pen.font = "650 13px system-ui, sans-serif";
     const wide = this.pen.measureText(text).width + 14;
     const [x, y] = [box[0] * this.scale - 1.5, box[1] * this.scale - 25];
     const left = clamp(x, 2, Math.max(2, this.canvas.clientWidth - wide - 2));
     const top = y < 2 ? clamp((box[1] + box[3]) * this.scale + 5, 2, this.canvas.clientHeight - 24) : y;
-    Object.assign(this.pen, { fillStyle: colour });
+    Object.assign(this.pen, { fillStyle: color });
     this.pen.beginPath();
     this.pen.roundRect(left, top, wide, 20, 5);
     this.pen.fill();
-    Object.assign(this.pen, { fillStyle: lost ? "#ffffff" : "#000000", textBaseline: "middle" });
+    Object.assign(this.pen, { fillStyle: isDark(color) ? "#ffffff" : "#000000", textBaseline: "middle" });
     this.pen.fillText(text, left + 7, top + 11);
   }
 
@@ -118,11 +142,12 @@ export class Stage {
     this.pen.rect(0, 0, width, height);
     this.pen.rect(x, y, w, h);
     this.pen.fill("evenodd");
-    this.outline(this.drawn, INK.drawn, 2);
+    const ink = this.ink ?? INK.drawn;
+    this.outline(this.drawn, ink, 2);
     for (const [right, below] of CORNERS) {
       this.pen.beginPath();
       this.pen.arc(x + right * w, y + below * h, 5, 0, 2 * Math.PI);
-      Object.assign(this.pen, { fillStyle: "#ffffff", strokeStyle: INK.drawn, lineWidth: 2 });
+      Object.assign(this.pen, { fillStyle: "#ffffff", strokeStyle: ink, lineWidth: 2 });
       this.pen.fill();
       this.pen.stroke();
     }
@@ -134,10 +159,21 @@ export class Stage {
       clamp((event.clientY - top) / this.scale, 0, this.size.height)];
   }
 
+  // Whether a point is in a box, or near enough to a corner to catch it.
+  holds(box, [x, y]) {
+    if (!box) return false;
+    const reach = HANDLE / this.scale;
+    return x > box[0] - reach && x < box[0] + box[2] + reach && y > box[1] - reach && y < box[1] + box[3] + reach;
+  }
+
   // What a drag from this point does: pull a corner, move the box, or draw a new one.
   grab(event) {
     if (!this.editing || !this.image || this.drag || event.button !== 0) return;
     const point = this.at(event);
+    if (!this.holds(this.drawn, point)) {
+      const other = this.marked.find(({ box }) => this.holds(box, point));
+      if (other) this.picked(other.at); // from here on its box is the one that is drawn
+    }
     this.canvas.setPointerCapture(event.pointerId);
     this.drag = { pointer: event.pointerId, anchor: point, before: this.drawn, moves: null };
     if (this.drawn) {

@@ -1,7 +1,7 @@
 // Talking with the server: one video brought there, one job at a time.
 //
 // const sending = send(file, share => …); sending.done -> facts; sending.cancel()
-// const job = track(id, boxes, event => …); job.stop(); job.drop()
+// const job = track(id, targets, bothWays, event => …); job.stop(); job.drop()
 // frames(id, size) -> (frame) -> image, of which only the newest that was asked for arrives
 
 async function problem(response) {
@@ -32,8 +32,19 @@ export function send(file, heard) {
 // Tells the server that a video is no longer wanted, even from a page that is being closed.
 export const forget = (id) => fetch(`/videos/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
 
+const LET_GO = "the server has let go of this video; is it still running? Choose the video again";
+
+// Why a websocket is refused, which the browser does not tell: the answer to the same address without one; null where
+// the video is gone, or the server.
+async function refusal(id) {
+  const response = await fetch(`/videos/${id}/track`).catch(() => null);
+  return !response || response.status === 404 ? null : (await problem(response)).message;
+}
+
 // Runs a job; the last event it hears is "done" or "error" (`gone`: nothing is left there), unless it was dropped.
-export function track(id, boxes, heard) {
+//
+// targets  a list: of each target frame -> box
+export function track(id, targets, bothWays, heard) {
   const socket = new WebSocket(`ws://${location.host}/videos/${id}/track`);
   let over = false;
   const last = (event) => {
@@ -41,14 +52,16 @@ export function track(id, boxes, heard) {
     over = true;
     heard(event);
   };
-  socket.addEventListener("open", () => socket.send(JSON.stringify({ targets: [boxes] })));
+  socket.addEventListener("open", () => socket.send(JSON.stringify({ targets, both_ways: bothWays })));
   socket.addEventListener("message", ({ data }) => {
     const event = JSON.parse(data);
     if (event.kind === "done" || event.kind === "error") last(event);
-    else if (!over) heard({ ...event, ...event.targets?.[0] });
+    else if (!over) heard(event);
   });
-  socket.addEventListener("close", () => last({ kind: "error", gone: true,
-    message: "the server has let go of this video; is it still running? Choose the video again" }));
+  socket.addEventListener("close", async () => {
+    if (over) return;
+    last({ kind: "error", gone: true, message: await refusal(id) ?? LET_GO });
+  });
   return {
     stop() { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ stop: true })); },
     drop() { over = true; socket.close(); },

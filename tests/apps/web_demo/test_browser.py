@@ -211,7 +211,7 @@ def test_a_lost_target_is_told(open_page, gate, tmp_path):
 def test_what_cannot_be_is_said_in_the_page(open_page, server, gate, film_file, tmp_path):
     page = open_page()
     problem = page.get_by_role("alert")
-    for name, data, words in (("garbage.mp4", b"garbage" * 99, "it is no video"), ("empty.mp4", b"", "empty"),
+    for name, data, words in (("garbage.mp4", b"garbage" * 99, "it is not a video"), ("empty.mp4", b"", "empty"),
                               ("big.mp4", b"\0" * 100_001, "too large"),
                               ("long.mp4", make_film(tmp_path / "long.mp4", 21), "21 frames, 20 are the most")):
         (tmp_path / name).write_bytes(data)
@@ -278,3 +278,81 @@ def test_it_fits_a_narrow_screen_in_both_schemes(open_page, film_file):
         page.emulate_media(color_scheme=scheme)
         ink = page.evaluate("getComputedStyle(document.body).color").strip("rgb()").split(",")
         assert (int(ink[0]) > 128) == (scheme == "dark")
+
+
+def test_two_targets_with_colors_score_lines_and_corrections_of_their_own(open_page, server, gate, film_file, tmp_path):
+    page = open_page()
+    choose(page, film_file)
+    step(page, "draw")
+    assert page.locator("#add-target").is_disabled(), "the first target comes first"
+    draw(page, true_box(0))
+    page.locator("#add-target").click()
+    assert page.locator("#hint").inner_text() == "Draw a box around target 2."
+    draw(page, [100, 80, 30, 20])
+    chips = page.locator("#target-list button")
+    assert chips.count() == 2 and chips.nth(1).get_attribute("aria-pressed") == "true"
+    draw(page, [20, 50, 4, 4])  # from within the first one's box: it is taken up and moved
+    assert chips.nth(0).get_attribute("aria-pressed") == "true"
+    assert np.abs(np.subtract(drawn(page), np.add(true_box(0), [4, 4, 0, 0]))).max() <= 1
+    chips.nth(1).click()
+    assert np.abs(np.subtract(drawn(page), [100, 80, 30, 20])).max() <= 1
+    gate.open(9)
+    page.locator("#track").click()
+    step(page, "done")
+    page.locator("#frame", has_text="frame 9").wait_for()
+    colors = page.evaluate("""() => [...document.querySelectorAll("#plot path.line")].map((p) => getComputedStyle(p).stroke)""")
+    assert colors == ["rgb(255, 150, 30)", "rgb(70, 165, 255)"]
+    assert "target 2 probably lost" in page.locator("#summary").inner_text()
+    assert page.locator("#plot .gap").count() == 1, "of the selected target"
+    page.get_by_role("slider").press("Home")
+    for _ in range(5):
+        page.get_by_role("slider").press("ArrowRight")
+    page.locator("#frame", has_text="frame 5").wait_for()
+    draw(page, [120, 90, 30, 20])
+    assert page.locator("#hint").inner_text() == "The box will hold from frame 5 on."
+    gate.open(9)
+    page.locator("#track").click()
+    step(page, "track")
+    step(page, "done")
+    assert page.locator("#plot .given").count() == 3
+    with page.expect_download() as download:
+        page.locator("#boxes").click()
+    download.value.save_as(tmp_path / "boxes.csv")
+    rows = list(csv.DictReader((tmp_path / "boxes.csv").open()))
+    assert [(int(row["frame"]), row["target"]) for row in rows] == [(frame, t) for frame in range(10) for t in "12"]
+    second = [float(row["x"]) for row in rows if row["target"] == "2"]
+    assert np.abs(np.subtract(second[:5], 100)).max() <= 1 and np.abs(np.subtract(second[5:], 120)).max() <= 1
+    page.locator("#add-target").click()  # a third one, from a later frame on
+    assert page.locator("#track").is_disabled() and page.locator("#hint").inner_text() == "Draw a box around target 3."
+
+
+def test_a_box_drawn_in_the_middle_is_tracked_both_ways(open_page, gate, film_file):
+    page = open_page()
+    choose(page, film_file)
+    step(page, "draw")
+    assert page.locator("#both-ways-row").is_hidden()
+    page.locator("#scrub-frame").fill("6")
+    page.locator("#scrub-number", has_text="frame 6").wait_for()
+    x, y, w, h = true_box(6)
+    page.wait_for_function(f"""() => {{
+      const canvas = document.getElementById("picture");
+      const at = [({x} + {w} - 4) / 160 * canvas.width, {y + 4} / 120 * canvas.height].map(Math.round);
+      return canvas.getContext("2d").getImageData(...at, 1, 1).data[0] > 180; }}""")
+    draw(page, true_box(6))
+    assert page.locator("#both-ways-text").inner_text() == "also track backwards from frame 6"
+    gate.open(6)
+    page.locator("#track").click()
+    gate.open(3)
+    step(page, "done")
+    assert page.locator("#summary").inner_text().startswith("10 frames in")
+    assert page.get_by_role("slider").get_attribute("aria-valuemin") == "0"
+    page.locator("#other").click()
+    choose(page, film_file)
+    step(page, "draw")
+    page.locator("#scrub-frame").fill("6")
+    draw(page, true_box(6))
+    page.locator("#both-ways").uncheck()
+    gate.open(9)
+    page.locator("#track").click()
+    step(page, "done")
+    assert page.locator("#summary").inner_text().startswith("4 frames in")
