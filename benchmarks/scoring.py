@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from mstgt.config.paths import load_paths
+from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
 from mstgt.test.analysis.report import make_report
-from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, external_folder, load_near
+from mstgt.test.analysis.result_folders import chosen_benchmark, external_folder, load_near
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.machine import device_name
@@ -58,7 +59,9 @@ def processor_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, one_benchmark=False)
+    add_benchmark_arguments(parser, required=False)
+    add_results_argument(parser)
+    add_scoring_arguments(parser)
     parser.add_argument("--trackers", type=int, default=8, help="%(default)s by default")
     args = parser.parse_args()
     if bool(args.dataset or args.dataset_dir) != bool(args.results):
@@ -67,7 +70,8 @@ def main() -> None:
         root = Path(name)
         if args.results:
             paths = load_paths(args.data_dir, args.save_dir, mode="test")
-            benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
+            load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
+            benchmark = chosen_benchmark(args.dataset, args.dataset_dir, load_named)
             folders = [external_folder(folder, benchmark.name) for folder in args.results.values()]
         else:
             benchmark, folders = made_up(root)

@@ -1,4 +1,4 @@
-"""Is tracker A better than tracker B, or is the difference chance? The paired bootstrap over a benchmark's videos.
+"""Compare two trackers with a paired bootstrap over a benchmark's videos: is A better than B, or is it chance?
 
     python tracking/compare.py MSTGT-full-256 MSTGT-got-256 --dataset lasot
     python tracking/compare.py ATOM SiamRPNpp --dataset lasot --data_dir <annotations> \\
@@ -7,8 +7,8 @@
 A and B are results under the output folder (config or tracker/config) or names given with --results. Prints both
 trackers' AUC, precision and normalised precision on the videos that both have, the difference A − B with its 95 %
 interval, the share of resamples in which A is better, what that means, and the videos with the greatest gains and
-losses. Result files that are missing or broken are listed first and make the exit status 1 (--allow_missing forgives
-the missing ones).
+losses. Result files that are missing or corrupt are listed first and make the exit status 1, unless --allow_missing is
+given and nothing else is wrong.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mstgt.config.paths import load_paths
-from mstgt.test.analysis.bootstrap import RESAMPLES
-from mstgt.test.analysis.comparison import compare
-from mstgt.test.analysis.report import BenchmarkReport, make_report
-from mstgt.test.analysis.result_folders import add_arguments, chosen_benchmark, load_near, results_on, score_cache
-from mstgt.test.analysis.score import Score
+from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.files import write_json
+
+# What takes long to import is imported inside main, after the arguments have been checked.
+if TYPE_CHECKING:
+    from mstgt.test.analysis.report import BenchmarkReport
+    from mstgt.test.analysis.score import Score
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", metavar="A", help="a tracker")
     parser.add_argument("b", metavar="B", help="another one")
-    add_arguments(parser, one_benchmark=True)
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, metavar="N", help="%(default)s by default")
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling")
-    parser.add_argument("--limit", "--most", type=int, default=5, metavar="N", help="how many gains and losses to name")
+    add_benchmark_arguments(parser, required=True)
+    add_results_argument(parser)
+    add_scoring_arguments(parser)
+    parser.add_argument("--resamples", type=int, default=10_000, metavar="N",
+                        help="samples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: %(default)s)")
+    parser.add_argument("--limit", "--most", type=int, default=5, metavar="N",
+                        help="how many gains and losses to name (default: %(default)s)")
     args = parser.parse_args()
     if args.resamples < 1:
         parser.error(f"--resamples {args.resamples}: give 1 or more")
@@ -61,14 +65,23 @@ def score_of(tracker: str, report: BenchmarkReport) -> Score:
 
 def main() -> int:
     args = parse_args()
+
+    from mstgt.config.paths import load_paths
+    from mstgt.test.analysis.comparison import compare
+    from mstgt.test.analysis.report import make_report
+    from mstgt.test.analysis.result_folders import chosen_benchmark, load_near, results_on, score_cache
+    from mstgt.utils.files import write_json
+
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
-    benchmark = chosen_benchmark(args, partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir))
-    job = results_on(benchmark, paths.save_dir, args.results, [args.a, args.b])
-    names = [folder_of(name, job.folders) for name in (args.a, args.b)]
+    load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
+    benchmark = chosen_benchmark(args.dataset, args.dataset_dir, load_named)
+    results = results_on(benchmark, paths.save_dir, args.results, [args.a, args.b])
+    names = [folder_of(name, results.folders) for name in (args.a, args.b)]
     if names[0] == names[1]:
-        raise UserError(f"{args.a} and {args.b} are one tracker: name two of {', '.join(job.folders)}")
+        raise UserError(f"{args.a} and {args.b} are one tracker: name two of {', '.join(results.folders)}")
     cache = None if args.no_cache else score_cache(paths.save_dir)
-    report = make_report(benchmark, {name: job.folders[name] for name in names}, False, cache, args.workers)
+    folders = {name: results.folders[name] for name in names}
+    report = make_report(benchmark, folders, with_static_box=False, cache_folder=cache, workers=args.workers)
     for line in report.problem_lines():
         print(line)
     a, b = (score_of(name, report) for name in names)
@@ -79,7 +92,7 @@ def main() -> int:
     if args.json:
         write_json(args.json, {"benchmark": benchmark.name} | comparison.as_json())
     if report.failed(args.allow_missing):
-        raise UserError("the problems above stand against this comparison (--allow_missing forgives missing videos)")
+        raise UserError("the problems above make this comparison incomplete (--allow_missing accepts missing videos)")
     return 0
 
 

@@ -1,66 +1,121 @@
-"""Draw a tracker's results on their videos: an MP4 and a sheet of frames a video.
+"""Draw results on their videos: an MP4 and a sheet of frames per video.
 
     python tracking/draw_results.py                              # three videos of every result found
     python tracking/draw_results.py --dataset synthetic --sequence SYN_Test_000003
+    python tracking/draw_results.py --dataset_dir /my/videos --results ATOM=/results/ATOM --results KCF=/results/KCF
 
-Green is the true box, orange the tracker's. Files go to <save_dir>/test/films/<tracker>/<config>/<dataset>/.
+Green is the ground truth. Results under the output folder are drawn one tracker at a time, into
+<save_dir>/test/films/<tracker>/<config>/<dataset>/. With --results all trackers are drawn into the same video, each in
+its own color with a legend, into <save_dir>/test/films/<dataset>/.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mstgt.config import load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.data.video import Video
-from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
-from mstgt.test.evaluation.results import ResultSet, find_results, has_result, read_boxes, read_scores, results_root
-from mstgt.utils.errors import UserError, run_command
-from mstgt.visualize.result_video import write_film, write_sheet
+from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, require_benchmark
+from mstgt.utils.errors import UserError, one_line, run_command
+
+# What takes long to import is imported inside functions, after the arguments have been checked.
+if TYPE_CHECKING:
+    from mstgt.config import Paths
+    from mstgt.test.evaluation.benchmarks import Benchmark
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_benchmark_arguments(parser, required=False)
+    add_shared_arguments(parser, "config", defaults={"config": None})
+    add_results_argument(parser)
+    parser.add_argument("--trackers", nargs="+", default=[], metavar="NAME",
+                        help="with --results: only these (tracker, config or tracker/config)")
+    parser.add_argument("--sequence", action="append", metavar="VIDEO", help="only this video (may be repeated)")
+    parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
+                        help="videos per set of results, unless --sequence is given (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go")
+    args = parser.parse_args()
+    require_benchmark(parser, args, "results", "trackers")
+    if args.limit < 1:
+        parser.error(f"--limit {args.limit}: give 1 or more")
+    return args
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", help="only this benchmark's results")
-    parser.add_argument("--sequence", action="append", help="only this video (may be given several times)")
-    parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
-                        help="videos per set of results, unless --sequence is given (default: %(default)s)")
-    add_shared_arguments(parser, "config", "data_dir", "save_dir", defaults={"config": None})
-    args = parser.parse_args()
+    args = parse_args()
+
+    from mstgt.config import load_paths
+
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
-    found = [r for r in find_results(paths.save_dir)
-             if args.dataset in (None, r.benchmark) and args.config in (None, r.config)]
+    if args.results:
+        draw_together(args, paths)
+    else:
+        draw_one_by_one(args, paths)
+
+
+def draw_together(args: argparse.Namespace, paths: Paths) -> None:
+    """All trackers on one benchmark in the same videos."""
+    from mstgt.test.analysis.result_folders import load_near, results_on
+    from mstgt.test.evaluation.benchmarks import folder_benchmark
+
+    load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
+    benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_named(args.dataset)
+    results = results_on(benchmark, paths.save_dir, args.results, args.trackers)
+    out = args.out or paths.save_dir / "test" / "films" / benchmark.name
+    draw(args, benchmark, results.folders, out)
+
+
+def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
+    """Every set of results under the output folder by itself."""
+    from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
+    from mstgt.test.evaluation.results import find_results, results_root
+
+    root = folder_benchmark(args.dataset_dir).root if args.dataset_dir else None
+    found = [results for results in find_results(paths.save_dir)
+             if args.dataset in (None, results.benchmark) and args.config in (None, results.config)
+             and root in (None, results.root)]
     if not found:
         raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with `python tracking/test.py`")
+    films = args.out or paths.save_dir / "test" / "films"
     for results in found:
         benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)
-        names = [n for n in benchmark.videos.video_names if has_result(results.folder, n)]
-        chosen = [n for n in names if n in args.sequence] if args.sequence else spread(names, args.limit)
-        if not chosen:
-            raise UserError(f"{results.folder} holds no result of {', '.join(args.sequence or ['any video'])}")
-        out = paths.save_dir / "test" / "films" / results.tracker / results.config / results.benchmark
-        for name in chosen:
-            draw(results, benchmark.videos.load(name), out)
+        draw(args, benchmark, {results.name: results.folder}, films / results.tracker / results.config / benchmark.name)
 
 
-def spread(names: list[str], most: int) -> list[str]:
-    """At most ``most`` of ``names``, evenly from the first to the last."""
-    places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
-    return [names[i] for i in places]
+def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, Path], out: Path) -> None:
+    """Draw the videos that are asked for, with the results of every tracker that has one."""
+    from mstgt.test.evaluation.results import has_result, read_boxes, read_scores
+    from mstgt.visualize.result_video import TrackerBoxes, write_result_sheet, write_result_video
+
+    names = [name for name in benchmark.videos.video_names
+             if any(has_result(folder, name) for folder in folders.values())]
+    chosen = [name for name in names if name in args.sequence] if args.sequence else spread(names, args.limit)
+    if not chosen:
+        places = ", ".join(str(folder) for folder in folders.values())
+        raise UserError(f"{places}: no result of {', '.join(args.sequence or ['any video of ' + benchmark.name])}")
+    for name in chosen:
+        video = benchmark.videos.load(name)
+        trackers = [TrackerBoxes(tracker, read_boxes(folder, name), read_scores(folder, name))
+                    for tracker, folder in folders.items() if has_result(folder, name)]
+        write_result_video(out / f"{name}.mp4", video, trackers)
+        write_result_sheet(out / f"{name}.png", video, trackers)
+        print(one_line(out / f"{name}.mp4"))
+        print(one_line(out / f"{name}.png"))
 
 
-def draw(results: ResultSet, video: Video, out: Path) -> None:
-    """One video's film and sheet."""
-    boxes = read_boxes(results.folder, video.name)
-    write_film(out / f"{video.name}.mp4", video, boxes, read_scores(results.folder, video.name))
-    write_sheet(out / f"{video.name}.png", video, boxes)
-    print(out / f"{video.name}.mp4")
-    print(out / f"{video.name}.png")
+def spread(names: list[str], limit: int) -> list[str]:
+    """At most ``limit`` of ``names``, evenly from the first to the last."""
+    if len(names) <= limit:
+        return names
+    if limit == 1:
+        return names[:1]
+    return [names[round(i * (len(names) - 1) / (limit - 1))] for i in range(limit)]
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
 """Pack the results of a benchmark with hidden ground truth as its server takes them.
 
-    python tracking/pack_submission.py --dataset got10k --tracker_param MSTGT-full-256
-    python tracking/pack_submission.py --dataset trackingnet --results /results/MyTracker/trackingnet --out mine.zip
+    python tracking/pack_submission.py --dataset got10k --config MSTGT-full-256
+    python tracking/pack_submission.py --dataset trackingnet --results Mine=/results/mine/trackingnet
 
-Checks every file against the benchmark on disk (every video there, a row for every frame, finite numbers, no side below
-zero, the first box as given; for GOT-10k the times too) and lists all problems with file and line. With a problem
-nothing is written and the exit status is 1. Result files are only read. The zip goes to
-<save_dir>/test/submissions/<benchmark>/<tracker>_<config>.zip, over one that is there; the same results give the same
-bytes.
+Checks every file against the benchmark on disk (every video is there, a row for every frame, finite numbers, no
+negative side, the first box as given; for GOT-10k the times too) and lists all problems with file and line. With a
+problem nothing is written and the exit status is 1. Result files are only read. The zip goes to
+<save_dir>/test/submissions/<benchmark>/<tracker>_<config>.zip and replaces one that is there; the same results give the
+same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mstgt.config import find_experiment, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.test.analysis.result_folders import external_folder
-from mstgt.test.evaluation.benchmarks import ALIASES, Benchmark, load_benchmark
-from mstgt.test.evaluation.results import read_manifest, result_folder, run_name
-from mstgt.test.evaluation.submission import absent_videos, collect, server_of, unexpected_files, write_zip
-from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.errors import UserError, one_line, run_command
+
+# What takes long to import is imported inside functions, after the arguments have been checked.
+if TYPE_CHECKING:
+    from mstgt.test.evaluation.benchmarks import Benchmark
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(parser, "script", "data_dir", "save_dir")
     which = parser.add_mutually_exclusive_group(required=True)
     add_shared_arguments(which, "config", defaults={"config": None})
-    which.add_argument("--results", type=Path, metavar="DIR", help="pack the result files in DIR, made anywhere")
+    which.add_argument("--results", type=_name_and_folder, metavar="NAME=DIR",
+                       help="pack the result files in DIR, of any tracker (NAME= may be left out)")
     parser.add_argument("--run", default="", help="the run's name, as given to tracking/test.py")
     parser.add_argument("--out", type=Path, metavar="FILE.zip", help="the file to write")
     parser.add_argument("--allow_missing", action="store_true",
@@ -41,27 +42,48 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def _name_and_folder(text: str) -> tuple[str, Path]:
+    """NAME=DIR, or a folder by itself, which then gives the name."""
+    name, separator, folder = text.partition("=")
+    if separator and name and folder and not Path(text).expanduser().exists():
+        return name, Path(folder).expanduser()
+    return Path(text).expanduser().resolve().name, Path(text).expanduser()
+
+
 def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) -> tuple[Path, str]:
     """The folder of result files, and a name for them."""
+    from mstgt.config import find_experiment, script_name
+    from mstgt.test.analysis.result_folders import external_folder
+    from mstgt.test.evaluation.results import result_folder, run_name
+
     if args.results:
-        source = external_folder(args.results.expanduser(), benchmark.name)
-        return source, args.results.resolve().name
-    script, config = script_name(args.script), find_experiment(args.script, args.config).stem
+        name, folder = args.results
+        return external_folder(folder, benchmark.name), name
+    script = script_name(args.script)
+    config = find_experiment(args.script, args.config).stem
     run = run_name(config, args.run)
     source = result_folder(save_dir, script, run, benchmark.name)
     if not source.is_dir():
         raise UserError(f"no results: there is no folder {source}; make them with: python tracking/test.py "
-                        f"--tracker_param {config} --dataset {benchmark.name}")
+                        f"--config {config} --dataset {benchmark.name}")
     return source, f"{script}_{run}"
 
 
 def main() -> int:
     args = parse_args()
+
+    from mstgt.config import load_paths
+    from mstgt.test.analysis.scoring import shortened
+    from mstgt.test.evaluation.benchmarks import ALIASES, load_benchmark
+    from mstgt.test.evaluation.results import read_manifest
+    from mstgt.test.evaluation.submission import absent_videos, collect, server_of, unexpected_files, write_zip
+
     server = server_of(args.dataset)
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
     benchmark = load_benchmark(args.dataset, paths.dataset)
     source, name = find_source(args, benchmark, paths.save_dir)
-    made_on = (read_manifest(source) or {"benchmark": benchmark.name})["benchmark"]
+    manifest = read_manifest(source)
+    made_on = benchmark.name if manifest is None else manifest["benchmark"]
     if ALIASES.get(made_on, made_on) != benchmark.name:
         raise UserError(f"{source} holds results on {made_on}, not on {benchmark.name}")
     members, problems = collect(benchmark, source, server)
@@ -69,16 +91,18 @@ def main() -> int:
     if absent and not args.allow_missing:
         problems.insert(0, f"{absent}; the server wants all (--allow_missing packs what is there)")
     for problem in problems:
-        print(f"problem: {problem}")
+        print(one_line(f"problem: {problem}"))
     if problems:
         raise UserError(f"{len(problems)} problem(s) with the results in {source}: nothing was written")
-    if left_out := unexpected_files(benchmark, source):
-        print(f"note: {len(left_out)} file(s) in {source} belong to none of the videos and are left out: "
-              f"{', '.join(left_out[:3])}{', …' if len(left_out) > 3 else ''}")
+    unexpected = unexpected_files(benchmark, source)
+    if unexpected:
+        print(one_line(f"note: {len(unexpected)} file(s) in {source} belong to none of the videos and are left out: "
+                       f"{shortened(unexpected)}"))
     out = args.out or paths.save_dir / "test" / "submissions" / benchmark.name / f"{name}.zip"
     write_zip(out, members)
-    print(f"{out}: {len(members)} files of {len(benchmark.videos)} videos, {out.stat().st_size / 1e6:.2f} MB"
-          + (f"; NOT COMPLETE, {absent}" if absent else ""))
+    incomplete = f"; NOT COMPLETE, {absent}" if absent else ""
+    print(one_line(f"{out}: {len(members)} files of {len(benchmark.videos)} videos, "
+                   f"{out.stat().st_size / 1e6:.2f} MB{incomplete}"))
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Enter MSTGT into a workspace of the VOT toolkit, so that the toolkit can run it.
+"""Register MSTGT in a workspace of the VOT toolkit, so that the toolkit can run it.
 
     python tracking/vot_workspace.py W --config MSTGT-full-256
     vot initialize --workspace W vot2022/shorttermbox       # once: the experiments, and the download of the videos
     vot evaluate --workspace W MSTGT
 
-Writes one section of W/trackers.ini and leaves the others alone. Checkpoint and Python are entered as they are found
-now. docs/vot.md is the manual.
+Writes one section of W/trackers.ini and leaves the others as they are. The section names the checkpoint and the Python
+interpreter that are found now. docs/vot.md is the manual.
 """
 
 from __future__ import annotations
@@ -14,12 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import PROJECT_ROOT
-from mstgt.test.evaluation.vot_run import import_trax
-from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
-from mstgt.test.tracker import find_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 
@@ -35,21 +30,37 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+
+    from mstgt.config import find_experiment, load_config, load_paths
+    from mstgt.config.paths import PROJECT_ROOT
+    from mstgt.test.evaluation.vot_run import import_trax
+    from mstgt.test.evaluation.vot_workspace import TrackerExistsError, add_tracker, tracker_entry
+    from mstgt.test.tracker import find_checkpoint
+
     import_trax()
     cfg = load_config(args.script, args.config, args.overrides)
     config = find_experiment(args.script, args.config).stem
-    checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg,
-                                                    load_paths(None, args.save_dir, mode="test").save_dir)
+    checkpoint = args.checkpoint
+    if checkpoint is None:
+        save_dir = load_paths(None, args.save_dir, mode="test").save_dir
+        checkpoint = find_checkpoint(args.script, config, cfg, save_dir)
     checkpoint = checkpoint.expanduser().absolute()
     if not checkpoint.is_file():
         raise UserError(f"no such checkpoint: {checkpoint}")
     command = [sys.executable, str(PROJECT_ROOT / "tracking" / "vot_tracker.py"), "--script", args.script,
                "--config", config, "--checkpoint", str(checkpoint)]
-    command += ["--device", args.device] if args.device else []
-    command += [word for pair in args.overrides for word in ("--set", pair)]
+    if args.device:
+        command += ["--device", args.device]
+    for override in args.overrides:
+        command += ["--set", override]
     path = args.workspace / "trackers.ini"
-    new = add_tracker(path, args.name, tracker_entry(args.name, config, command), args.overwrite)
-    print(f"{'wrote' if new else 'nothing to change in'} {path}: tracker {args.name} is {config} with {checkpoint}")
+    entry = tracker_entry(args.name, config, command)
+    try:
+        changed = add_tracker(path, args.name, entry, args.overwrite)
+    except TrackerExistsError as error:
+        raise UserError(f"{error}; give --overwrite to replace it, or --name") from error
+    print(f"{'wrote' if changed else 'nothing to change in'} {path}: tracker {args.name} is {config} with "
+          f"{checkpoint}")
     if not (args.workspace / "config.yaml").is_file():
         print(f"next: vot initialize --workspace {args.workspace} vot2022/shorttermbox")
     print(f"then: vot evaluate --workspace {args.workspace} {args.name}")

@@ -1,12 +1,11 @@
-"""What there is to score: result folders grouped by the benchmark they belong to.
+"""The results there are to score: result folders, grouped by the benchmark they belong to.
 
-    jobs = all_results(save_dir, load_named)        # everything under the output folder
-    jobs[0].benchmark, jobs[0].folders             # tracker -> folder of result files
+    found = all_results(save_dir, load_named)        # everything under the output folder
+    found[0].benchmark, found[0].folders             # tracker -> folder of result files
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,28 +14,20 @@ from ...utils.errors import UserError, unknown_name
 from ..evaluation.benchmarks import ALIASES, Benchmark, folder_benchmark, load_benchmark
 from ..evaluation.results import ResultSet, find_results, is_result_file, results_root
 
-HOW_TO_MAKE_RESULTS = "make some with: python tracking/test.py --tracker_param <config> --dataset <benchmark>"
+HOW_TO_MAKE_RESULTS = "make some with tracking/test.py"
 
 
-def add_arguments(parser: argparse.ArgumentParser, one_benchmark: bool) -> None:
-    """The arguments of every command that scores; ``one_benchmark``: it must be chosen."""
-    which = parser.add_mutually_exclusive_group(required=one_benchmark)
-    which.add_argument("--dataset", help="one benchmark by its name")
-    which.add_argument("--dataset_dir", type=Path, metavar="DIR", help="one benchmark that is a folder of videos")
-    parser.add_argument("--results", action=_AddResults, type=_name_and_folder, default={}, metavar="NAME=DIR",
-                        help="also score the <video>.txt files in DIR; may be repeated")
-    parser.add_argument("--data_dir", help="the folder that holds the datasets, or the dataset's own root")
-    parser.add_argument("--save_dir", help="the output folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--allow_missing", action="store_true", help="missing videos do not make the status 1")
-    parser.add_argument("--no_cache", action="store_true",
-                        help="neither use nor keep the scores of earlier runs (<save_dir>/.cache/scores)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes to score with (default: as many as pay)")
+def chosen_benchmark(dataset: str | None, dataset_dir: Path | None,
+                     load_named: Callable[[str], Benchmark]) -> Benchmark:
+    """The benchmark called ``dataset``, or the one in the folder ``dataset_dir``.
 
-
-def chosen_benchmark(args: argparse.Namespace, load_named: Callable[[str], Benchmark]) -> Benchmark:
-    """The benchmark that ``--dataset`` or ``--dataset_dir`` names; it must have a ground truth to score with."""
-    benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_named(args.dataset)
+    Raises :class:`UserError` where its ground truth is hidden, so that nothing can be scored.
+    """
+    if dataset_dir is not None:
+        benchmark = folder_benchmark(dataset_dir)
+    else:
+        assert dataset is not None
+        benchmark = load_named(dataset)
     if benchmark.hidden_truth:
         raise UserError(f"{benchmark.name} has hidden ground truth: its server scores the results, not this command")
     return benchmark
@@ -45,24 +36,6 @@ def chosen_benchmark(args: argparse.Namespace, load_named: Callable[[str], Bench
 def score_cache(save_dir: Path) -> Path:
     """Where the scores of earlier runs are kept."""
     return save_dir / ".cache" / "scores"
-
-
-class _AddResults(argparse.Action):
-    """Collects NAME=DIR pairs in a dict; a name can be given once."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        name, folder = values
-        given = getattr(namespace, self.dest)
-        if name in given:
-            parser.error(f"{option_string} {name}=… is given twice: a table can show each name once")
-        setattr(namespace, self.dest, given | {name: folder})
-
-
-def _name_and_folder(text: str) -> tuple[str, Path]:
-    name, separator, folder = text.partition("=")
-    if not (name and separator and folder):
-        raise argparse.ArgumentTypeError(f"expected NAME=DIR, not {text!r}")
-    return name, Path(folder).expanduser()
 
 
 @dataclass
@@ -78,9 +51,10 @@ class BenchmarkResults:
 def results_on(benchmark: Benchmark, save_dir: Path, external: dict[str, Path],
                trackers: Sequence[str]) -> BenchmarkResults:
     """The results on one chosen benchmark: those under ``save_dir`` that belong to it, and ``external`` ones."""
-    own = [r for r in find_results(save_dir) if belongs(r, benchmark)]
-    folders = {r.name: r.folder for r in choose(own, trackers, external)}
-    folders |= {name: external_folder(folder, benchmark.name) for name, folder in external.items()}
+    own = [results for results in find_results(save_dir) if belongs(results, benchmark)]
+    folders = {results.name: results.folder for results in choose(own, trackers, external)}
+    for name, folder in external.items():
+        folders[name] = external_folder(folder, benchmark.name)
     if not folders:
         raise UserError(f"nothing to score on {benchmark.name}: no results under {results_root(save_dir)}; "
                         f"{HOW_TO_MAKE_RESULTS}")
@@ -89,16 +63,20 @@ def results_on(benchmark: Benchmark, save_dir: Path, external: dict[str, Path],
 
 def all_results(save_dir: Path, load_named: Callable[[str], Benchmark],
                 trackers: Sequence[str]) -> list[BenchmarkResults]:
-    """A job for each benchmark that has results under ``save_dir``."""
-    jobs: dict[tuple[str, Path | None], BenchmarkResults] = {}
-    for result in choose(find_results(save_dir), trackers, {}):
-        key = ALIASES.get(result.benchmark, result.benchmark) if result.root is None else result.benchmark, result.root
-        if key not in jobs:
-            jobs[key] = _load(key[0], result, load_named)
-        jobs[key].folders[result.name] = result.folder
-    if not jobs:
+    """The results on every benchmark that has some under ``save_dir``."""
+    by_benchmark: dict[tuple[str, Path | None], BenchmarkResults] = {}
+    for results in choose(find_results(save_dir), trackers, {}):
+        name = results.benchmark
+        if results.root is None:
+            name = ALIASES.get(name, name)
+        # Two folder benchmarks may have the same name.
+        key = (name, results.root)
+        if key not in by_benchmark:
+            by_benchmark[key] = _load(name, results, load_named)
+        by_benchmark[key].folders[results.name] = results.folder
+    if not by_benchmark:
         raise UserError(f"nothing to score: no results under {results_root(save_dir)}; {HOW_TO_MAKE_RESULTS}")
-    return list(jobs.values())
+    return list(by_benchmark.values())
 
 
 def _load(name: str, result: ResultSet, load_named: Callable[[str], Benchmark]) -> BenchmarkResults:
@@ -128,12 +106,16 @@ def belongs(result: ResultSet, benchmark: Benchmark) -> bool:
 
 def choose(results: Sequence[ResultSet], trackers: Sequence[str], external: dict[str, Path]) -> list[ResultSet]:
     """The results of ``trackers``, each named as tracker, config or tracker/config; all of them when none is named."""
-    known = {name for r in results for name in (r.tracker, r.config, r.name)}
+    known = {name for result in results for name in (result.tracker, result.config, result.name)}
     for name in trackers:
-        if name not in known and name not in external:
-            raise unknown_name("tracker", name, known) if known else UserError(
-                f"no results of tracker {name!r}; {HOW_TO_MAKE_RESULTS}")
-    return [r for r in results if not trackers or {r.tracker, r.config, r.name} & set(trackers)]
+        if name in known or name in external:
+            continue
+        if known:
+            raise unknown_name("tracker", name, known)
+        raise UserError(f"no results of tracker {name!r}; {HOW_TO_MAKE_RESULTS}")
+    if not trackers:
+        return list(results)
+    return [result for result in results if {result.tracker, result.config, result.name} & set(trackers)]
 
 
 def external_folder(folder: Path, benchmark: str) -> Path:

@@ -1,11 +1,12 @@
-"""The tracker as the VOT toolkit drives it: a box in, then a box and a confidence a frame, over the TraX protocol.
+"""Serve a tracker to the VOT toolkit over the TraX protocol: a box in, then a box and a confidence per frame.
 
     with Connection("MSTGT-full-256") as connection:    # greets the toolkit on standard output
         connection.serve(tracker)                       # until the toolkit says quit
 
 The toolkit sends the names of the frames' files and turns polygons and masks into upright boxes. Boxes keep the
-coordinates that the toolkit uses. It may begin anew as often as it likes in one process, which is how the experiments
-with restarts and with several starting points work. The reason of an error is sent with the farewell.
+coordinates that the toolkit uses. The toolkit may initialize the tracker as often as it likes in one process, which is
+how the experiments with restarts and with several starting points work. The reason of an error is sent before the
+connection is closed.
 
 TraX comes as the package ``vot-trax``, an optional part of this project: ``pip install -e '.[vot]'``.
 """
@@ -27,7 +28,7 @@ CHANNEL = "color"
 
 
 class SingleTracker(Protocol):
-    """What is driven; ``mstgt.test.tracker.Tracker`` is one."""
+    """What can be served; ``mstgt.test.tracker.Tracker`` is one."""
 
     def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None: ...
 
@@ -51,19 +52,22 @@ class Connection:
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None,
                  _trace: TracebackType | None) -> None:
         reason = None if error is None else str(error).replace("\n", " ")
-        with contextlib.suppress(self.trax.TraxException):  # nobody is there any more to say goodbye to
+        # Where the connection is lost there is nobody to send the reason to.
+        with contextlib.suppress(self.trax.TraxException):
             self.server.quit(reason)
         if isinstance(error, self.trax.TraxException):
-            raise UserError("the talk on the TraX protocol broke off; this command is started by the VOT toolkit, as "
+            raise UserError("TraX connection lost; this command is started by the VOT toolkit, as "
                             f"docs/vot.md says ({reason})") from error
 
     def serve(self, tracker: SingleTracker) -> int:
         """Answer the toolkit's requests until it quits; the number of frames tracked."""
-        status, frames = self.trax.TraxStatus, 0
+        status = self.trax.TraxStatus
+        frames = 0
         while (request := self.server.wait()).type != status.QUIT:
             image = _read(request.image[CHANNEL].path())
             if request.type == status.INITIALIZE:
-                box_xywh, score = _one_box(request.objects), 1.0
+                box_xywh = _one_box(request.objects)
+                score = 1.0
                 tracker.init(image, box_xywh)
             else:
                 box_xywh, score = tracker.update(image)
@@ -84,9 +88,9 @@ def import_trax() -> ModuleType:
 
 
 def _one_box(objects: list[tuple[Any, dict[str, str]]]) -> np.ndarray:
-    """The given box x, y, w, h; one target is all that this tracker follows."""
+    """The given box x, y, w, h. Raises :class:`UserError` for several targets."""
     if len(objects) != 1:
-        raise UserError(f"the VOT toolkit gave {len(objects)} targets; this tracker follows one: evaluate it in "
+        raise UserError(f"the VOT toolkit gave {len(objects)} targets; this tracker tracks one: evaluate it in "
                         "bounding-box short-term experiments")
     return np.array(objects[0][0].bounds(), dtype=np.float64)
 

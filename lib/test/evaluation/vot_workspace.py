@@ -3,7 +3,7 @@
     entry = tracker_entry("MSTGT", "MSTGT-full-256", [sys.executable, "tracking/vot_tracker.py", …])
     add_tracker(Path("W/trackers.ini"), "MSTGT", entry)
 
-The toolkit starts the command in a folder of its own, so every path in it must be absolute.
+The toolkit starts the command in a folder of its own. Every path in the command must therefore be absolute.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from pathlib import Path
 from ...utils.errors import UserError
 from ...utils.files import write_text
 
-ANSWER_WITHIN_S = 300  # the toolkit's own 30 s may be short for loading a network from a cold disk
+TIMEOUT_S = 300  # the toolkit's default of 30 s may be too short for loading a network from a cold disk
 _NAME = re.compile(r"[A-Za-z0-9_-]+")  # the toolkit skips other names with a warning
+
+
+class TrackerExistsError(UserError):
+    """The list has another tracker of this name."""
 
 
 def tracker_entry(name: str, label: str, command: Sequence[str]) -> str:
@@ -28,21 +32,22 @@ def tracker_entry(name: str, label: str, command: Sequence[str]) -> str:
     words = shlex.join(command)
     if "\n" in words or "\n" in label:
         raise UserError(f"a line break in {words!r}: {name} cannot be written to a trackers.ini")
-    values = {"label": label, "protocol": "trax", "timeout": str(ANSWER_WITHIN_S), "command": words}
+    values = {"label": label, "protocol": "trax", "timeout": str(TIMEOUT_S), "command": words}
     return f"[{name}]\n" + "".join(f"{key} = {value.replace('%', '%%')}\n" for key, value in values.items())
 
 
 def add_tracker(path: Path, name: str, entry: str, overwrite: bool = False) -> bool:
-    """Put ``entry`` into the ini file ``path`` beside what is there; False where it stands there already.
+    """Add ``entry`` to the ini file ``path`` beside what is there; False where it is there already.
 
-    Raises :class:`UserError` for a broken file, and for another entry of that name unless ``overwrite``.
+    Raises :class:`UserError` for a corrupt file, and :class:`TrackerExistsError` for another entry of that name unless
+    ``overwrite``.
     """
     text = _read(path)
     old = re.search(rf"^\[{re.escape(name)}\].*?(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
     if old and old[0].strip() == entry.strip():
         return False
     if old and not overwrite:
-        raise UserError(f"{path} has another tracker {name} already; give --overwrite to replace it, or --name")
+        raise TrackerExistsError(f"{path} has another tracker {name} already")
     rest = text[: old.start()] + text[old.end():] if old else text
     write_text(path, (rest.rstrip() + "\n\n" if rest.strip() else "") + entry)
     return True

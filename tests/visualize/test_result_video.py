@@ -1,0 +1,77 @@
+"""Results of any trackers on the images of any folder, each tracker in its color."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mstgt.data.video import Video
+from mstgt.test.evaluation.results import write_result
+from mstgt.visualize.draw import GROUND_TRUTH, target_color
+from mstgt.visualize.result_video import TrackerBoxes, draw_frame
+
+DRAW = Path(__file__).resolve().parents[2] / "tracking" / "draw_results.py"
+
+
+class Gray:
+    def __len__(self) -> int:
+        return 2
+
+    def read(self, index: int, reduce: int = 1) -> np.ndarray:
+        return np.full((480, 640, 3), 128, np.uint8)
+
+    def where(self, index: int) -> str:
+        return f"frame {index}"
+
+
+def has_color(image: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((np.abs(image.astype(int) - color).max(axis=2) <= 2).any())
+
+
+def test_every_tracker_has_its_color_and_a_line_in_the_legend():
+    truth = np.array([[100.0, 100, 80, 60]] * 2)
+    video = Video("v", Gray(), truth, np.ones(2, bool))
+    trackers = [TrackerBoxes(f"tracker {n}", truth + [40 * n, 0, 0, 0], np.array([1, 0.5])) for n in (1, 2)]
+    image = draw_frame(video, trackers, 1)
+    right, legend = image[:300], image[300:, :300]
+    for color in (GROUND_TRUTH, target_color(1), target_color(2)):
+        assert has_color(right, color) and has_color(legend, color)
+    shorter = [trackers[0], TrackerBoxes("short", truth[:1] + 200)]
+    assert not has_color(draw_frame(video, shorter, 1)[:300], target_color(2))
+
+
+def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypatch, capsys):
+    boxes = np.array([[20.0 + n, 40, 32, 32] for n in range(3)])
+    for name in ("a", "b"):
+        place = tmp_path / "set" / name / "img"
+        place.mkdir(parents=True)
+        for n in range(3):
+            cv2.imwrite(str(place / f"{n + 1:04d}.png"), np.full((120, 160, 3), 90, np.uint8))
+        rows = "\n".join(",".join(map(str, box)) for box in boxes)
+        (place.parent / "groundtruth.txt").write_text(rows)
+    write_result(tmp_path / "one", "a", boxes, np.ones(3), np.ones(3))
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "a.txt").write_text(rows)  # of another project: boxes alone
+    monkeypatch.setattr(sys, "argv", ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results",
+                                      f"One={tmp_path / 'one'}", "--results", f"Two={tmp_path / 'two'}", "--save_dir",
+                                      str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(DRAW), run_name="__main__")
+    assert stop.value.code == 0
+    films = tmp_path / "out" / "test" / "films" / "set"
+    assert capsys.readouterr().out.splitlines() == [str(films / "a.mp4"), str(films / "a.png")]
+    assert (films / "a.mp4").stat().st_size > 1000
+    sheet = cv2.cvtColor(cv2.imread(str(films / "a.png")), cv2.COLOR_BGR2RGB)
+    assert has_color(sheet, target_color(1)) and has_color(sheet, target_color(2))
+
+
+def test_results_without_a_benchmark_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["draw_results.py", "--results", f"One={tmp_path}"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(DRAW), run_name="__main__")
+    assert stop.value.code == 2 and "--results needs --dataset or --dataset_dir" in capsys.readouterr().err
