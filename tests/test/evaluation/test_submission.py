@@ -229,7 +229,7 @@ def test_command_writes_nothing_when_something_is_wrong(data, tmp_path):
 
 
 def test_command_says_what_is_not_there(data, tmp_path, pack):
-    with pytest.raises(UserError, match=r"tracking/test\.py --tracker_param MSTGT-demo-128 --dataset trackingnet"):
+    with pytest.raises(UserError, match=r"tracking/test\.py --config MSTGT-demo-128 --dataset trackingnet"):
         pack("--dataset", "trackingnet", "--tracker_param", "MSTGT-demo-128")
     with pytest.raises(UserError, match=f"{tmp_path}/nowhere"):
         pack("--dataset", "trackingnet", "--results", tmp_path / "nowhere")
