@@ -23,7 +23,7 @@ from mstgt.config import load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.synthetic.set_spec import SPLITS, STYLES, SetSpec
 from mstgt.synthetic.writer import write_set
-from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 DEFAULT_FRAMES = {"train": 36, "val": 60, "test": 60}
 
@@ -67,7 +67,10 @@ def main() -> None:
         difficulty={split: tuple(args.difficulty if split == "train" else args.test_difficulty) for split in SPLITS},
         style=args.style)
     out = args.out or load_paths(args.data_dir).dataset("synthetic")
-    report = write_set(out, spec, args.workers, args.overwrite)
+    try:
+        report = write_set(out, spec, args.workers, args.overwrite)
+    except WouldOverwriteError as error:
+        raise UserError(f"{error}, or --overwrite to replace it") from error
     print(f"{out}: {report.written} videos written, {report.skipped} already there")
     if report.frames:
         print(f"{report.frames} frames in {report.wall_s:.1f} s: {report.frames / report.wall_s:.0f} frames/s, "

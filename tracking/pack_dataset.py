@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from mstgt.data.packing import pack
-from mstgt.utils.errors import run_command
+from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,7 +28,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
-    report = pack(args.source, args.out, args.include, args.overwrite)
+    try:
+        report = pack(args.source, args.out, args.include, args.overwrite)
+    except WouldOverwriteError as error:
+        raise UserError(f"{error}, or --overwrite where it is a file") from error
     print(f"{args.out}: {report.files} files, {report.source_bytes / 1e6:.1f} MB in "
           f"{report.packed_bytes / 1e6:.1f} MB, {report.wall_s:.1f} s")
 

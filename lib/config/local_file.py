@@ -55,8 +55,9 @@ def write_local_file(path: Path, values: Mapping[str, str]) -> Path | None:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if old == text.encode():
         return None
-    backup = path.with_name(path.name + ".bak") if old is not None else None
-    if backup is not None:
+    backup = None
+    if old is not None:
+        backup = path.with_name(path.name + ".bak")
         write_bytes(backup, old)
     write_text(path, text)
     return backup

@@ -109,7 +109,7 @@ def local_values(workspace_dir: str | Path, data_dir: str | Path, save_dir: str 
 
 def _stronger(flags: Mapping[str, str | Path | None]) -> dict[str, Path]:
     """The folders that flags or, weaker, environment variables give. Empty ones count as not given."""
-    given = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
+    given: dict[str, str | Path | None] = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
     given |= {name: flag for name, flag in flags.items() if flag}
     return {name: _absolute(str(value), Path.cwd()) for name, value in given.items() if value}
 

@@ -108,8 +108,9 @@ def _decode_top(data: bytes, reduce: int, rows: int) -> np.ndarray | None:
     stop = -(-rows // layout.block) * layout.block
     height = min(stop, layout.height)
     if height < layout.height:
-        data = bytearray(data)
-        data[layout.height_at:layout.height_at + 2] = height.to_bytes(2, "big")
+        shortened = bytearray(data)
+        shortened[layout.height_at:layout.height_at + 2] = height.to_bytes(2, "big")
+        data = bytes(shortened)
     least = {} if reduce == 1 else {"min_height": -(-height // reduce), "min_width": -(-layout.width // reduce)}
     try:
         # strict would mind the rows left over

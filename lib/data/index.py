@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,13 +75,13 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
     read = partial(_newest, files, fingerprints, {"states": "u1", **kinds}, fits)
     old = read(say=True)
-    if _is_of(old, fingerprints):
+    if old is not None and _is_of(old, fingerprints):
         return old
     folder = next((f.parent for f in files if _can_write(f.parent)), None)
     with _only_builder(folder):
         if folder is not None:  # another process may have built it while this one waited
             old = read(say=False)
-            if _is_of(old, fingerprints):
+            if old is not None and _is_of(old, fingerprints):
                 return old
         arrays = build(old) | {"states": fingerprints, "format": np.array(FORMAT)}
         if folder is None:
@@ -94,7 +95,7 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
 def _collect(videos: VideoSet, fingerprints: np.ndarray, old: Arrays | None) -> Arrays:
     """The facts of each video, parsed where ``old`` does not have them."""
     rows = {} if old is None else {state: i for i, state in enumerate(old["states"].tolist())}
-    kept = None if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS), strict=True))
+    kept = [] if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS), strict=True))
     found = []
     missing = sum(state not in rows for state in fingerprints.tolist())
     with progress(total=missing, unit="video", desc=f"index of {videos.name}") as bar:
@@ -183,6 +184,7 @@ def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], 
 def _write(file: Path, arrays: Arrays) -> None:
     try:
         with atomic_path(file) as temporary:
-            np.savez_compressed(temporary, **arrays)
+            values: dict[str, Any] = dict(arrays)
+            np.savez_compressed(temporary, **values)
     except UserError as error:
         _log.warning("the index is not kept: %s", error)

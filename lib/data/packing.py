@@ -23,7 +23,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
-from ..utils.errors import UserError
+from ..utils.errors import UserError, WouldOverwriteError
 from ..utils.files import atomic_path
 from ..utils.progress import progress
 from .store import FolderStore
@@ -58,7 +58,7 @@ def pack(source: Path, target: Path, include: Sequence[str] = (), overwrite: boo
     if not source.is_dir():
         raise UserError(f"there is no folder {source} to pack")
     if target.is_dir() or (target.exists() and not overwrite):
-        raise UserError(f"{target} is there already; give another name, or --overwrite where it is a file")
+        raise WouldOverwriteError(f"{target} is there already; give another name")
     if target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} is inside {source}: put it beside the folder")
     sizes = {key: size for key, size in _files(source)
@@ -143,7 +143,7 @@ def _write_lmdb(source: FolderStore, keys: list[str], sizes: dict[str, int], pat
                 transaction.put(DIRECTORY_KEY, write_directory(directory, checksums[order]))
             environment.sync(True)
             with environment.begin() as transaction:
-                listed, _ = read_directory(transaction.get(DIRECTORY_KEY), path)
+                listed, _ = read_directory(transaction.get(DIRECTORY_KEY) or b"", path)
             return min(len(listed), environment.stat()["entries"] - 1)
     except lmdb.Error as error:
         raise OSError(errno.EIO, f"{error}; is the disk full?") from error

@@ -27,6 +27,8 @@ class FrameStore(Protocol):
 
     root: Path  # the folder, or the archive
 
+    def __hash__(self) -> int: ...
+
     def read(self, key: str) -> bytes:
         """The bytes under ``key``. Raises :class:`UserError` naming the key when it cannot be read."""
 

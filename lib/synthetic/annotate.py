@@ -80,7 +80,7 @@ def _frame(scene: Scene, frame: int) -> tuple[list[int], list[float], float, flo
     x, y, w, h = silhouette_extent(inside)
     seen = inside.copy()
     for actor in scene.front:
-        other = actor.thing.silhouette(actor.poses[frame], frame, scene.size_wh)
+        other = actor.thing.silhouette_near(actor.poses[frame], frame, scene.size_wh)
         if other is not None:
             _cover(seen, x0, y0, other.alpha > 127, other.x0, other.y0)
     visible = int(seen.sum())

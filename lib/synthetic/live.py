@@ -60,7 +60,8 @@ class SyntheticFrames:
 def synthetic_video(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
                        index: int = 0, name: str | None = None) -> Video:
     """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is out of the image."""
-    images = SyntheticFrames((seed, LIVE_SPLIT, index), frames, tuple(size_wh), difficulty, (seed, LIVE_SPLIT))
+    width, height = size_wh
+    images = SyntheticFrames((seed, LIVE_SPLIT, index), frames, (width, height), difficulty, (seed, LIVE_SPLIT))
     world = images.world
     found = world.annotation
     return Video(name or f"SYN_Live_{index + 1:06d}", images, found.boxes_xywh.copy(), ~found.absent,

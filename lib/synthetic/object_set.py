@@ -124,7 +124,9 @@ class ObjectSet:
         image = self.look.apply(image, index * LIGHT_STEP, self.noise)
         if plan.quality < 95:
             code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, plan.quality])[1]
-            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            assert decoded is not None  # it was encoded in the line above
+            return decoded
         return image
 
     @functools.cached_property
@@ -140,7 +142,7 @@ class ObjectSet:
             total = int((patch.alpha > 127).sum())
             cut[index] = int(whole.sum()) < total
             for who in self.order[self.order.index(0) + 1:]:
-                other = self.things[who].silhouette(plan.poses[who], plan.moment, self.size_wh)
+                other = self.things[who].silhouette_near(plan.poses[who], plan.moment, self.size_wh)
                 if other is not None:
                     _stamp(whole, other, 0)
             shares[index] = int(whole.sum()) / total if total else 0.0
@@ -277,11 +279,15 @@ def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: flo
     speed = rng.exponential(0.25 * difficulty, count) * sizes * (rng.random(count) < 0.4)
     heading = rng.uniform(0, 6.28, count)
     velocity = np.minimum(speed, FASTEST)[:, None] * np.stack([np.cos(heading), np.sin(heading)], 1)
-    return tuple(
-        Pose(*places[k], sizes[k], rest[k].aspect + rng.normal(0, 0.15) * difficulty,
-             rest[k].angle + rng.normal(0, 0.05 + 0.4 * free * difficulty), rng.normal(0, 0.12) * difficulty,
-             tuple(rng.normal(0, 0.08, 2) * difficulty), tuple(velocity[k].tolist()))
-        for k in range(count))
+    poses = []
+    for k in range(count):  # the order of the draws decides the bytes of a set
+        aspect = rest[k].aspect + rng.normal(0, 0.15) * difficulty
+        angle = rest[k].angle + rng.normal(0, 0.05 + 0.4 * free * difficulty)
+        shear = rng.normal(0, 0.12) * difficulty
+        roll = rng.normal(0, 0.08, 2) * difficulty
+        x, y = places[k]
+        poses.append(Pose(x, y, sizes[k], aspect, angle, shear, (roll[0], roll[1]), tuple(velocity[k].tolist())))
+    return tuple(poses)
 
 
 def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], store: Stock) -> ObjectSet:
@@ -294,7 +300,8 @@ def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int
     for _ in range(frames):
         view = middle + np.array([[0, 0, 1], [0, 0, 1]]) * rng.uniform(-0.3, 0.3, (2, 1)) * short
         places = _places(rng, sizes, size_wh, 1.2)
-        images.append(ImagePlan(view, tuple(Pose(*place, size) for place, size in zip(places, sizes, strict=True))))
+        poses = tuple(Pose(x, y, size) for (x, y), size in zip(places, sizes, strict=True))
+        images.append(ImagePlan(view, poses))
     ground = _blurred(rng, 16, 30.0, 2 * max(size_wh))
     look = make_look(rng, frames * LIGHT_STEP, 0.0, short / 240, seed_key)
     return ObjectSet(size_wh, things, "block", ground, tuple(images), (*range(1, count), 0), look, store.noise)

@@ -20,6 +20,7 @@ from .textures import POOL_SIZE, TexturePool, recolour_matrix
 
 Rng = np.random.Generator
 SPRITE = 128  # pixels a side of a part's texture
+NO_COLOUR = np.empty((0, 0, 3), np.uint8)
 MARGIN = 1.35  # the sprite covers this much more than the resting outline, for the wobble
 
 
@@ -49,7 +50,7 @@ class Patch(NamedTuple):
     x0: int
     y0: int
     alpha: np.ndarray  # (h, w) uint8
-    colour: np.ndarray | None = None  # (h, w, 3) uint8 RGB
+    colour: np.ndarray = NO_COLOUR  # (h, w, 3) uint8 RGB; a silhouette has none
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Thing:
             return None
         size = (x1 - x0, y1 - y0)
         alpha = np.zeros((size[1], size[0]), np.uint8)
-        image = None
+        image: np.ndarray | None = None
         for (points, matrix), sprite in zip(outlines, self.sprites, strict=True):
             mask = np.zeros_like(alpha)
             cv2.fillPoly(mask, [np.round((points - (x0, y0)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
@@ -138,10 +139,16 @@ class Thing:
                 continue
             texture = sprite.warp(matrix - [[0, 0, x0], [0, 0, y0]], size, pose.roll)
             image = texture if image is None else blend(image, texture, mask)
-        return Patch(x0, y0, alpha, image)
+        return Patch(x0, y0, alpha, NO_COLOUR if image is None else image)
 
-    def silhouette(self, pose: Pose, frame: float, clip_wh: tuple[int, int] | None = None) -> Patch | None:
-        """The unblurred coverage: whole, in the image or not, or (``clip_wh``) only what is near the image."""
+    def silhouette(self, pose: Pose, frame: float) -> Patch:
+        """Return the whole unblurred coverage, inside the image or not."""
+        patch = self._draw(pose, frame, 2, None, colour=False)
+        assert patch is not None  # only what is clipped can be empty
+        return patch
+
+    def silhouette_near(self, pose: Pose, frame: float, clip_wh: tuple[int, int]) -> Patch | None:
+        """Return the unblurred coverage near an image of size ``clip_wh``; None if there is none."""
         return self._draw(pose, frame, 2, clip_wh, colour=False)
 
     def draw(self, pose: Pose, frame: float, clip_wh: tuple[int, int]) -> Patch | None:
@@ -150,12 +157,14 @@ class Thing:
         patch = self._draw(pose, frame, 2 + int(length / 2 + 3 * self.soft), clip_wh, colour=True)
         if patch is None:
             return None
-        alpha, colour = patch.alpha, patch.colour
+        alpha: np.ndarray = patch.alpha
+        colour: np.ndarray = patch.colour
         if self.soft:
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.soft)
         if length > 1.3:
             kernel = line_kernel(round(pose.velocity[0] * 2) / 2, round(pose.velocity[1] * 2) / 2)
-            alpha, colour = cv2.filter2D(alpha, -1, kernel), cv2.filter2D(colour, -1, kernel)
+            alpha = cv2.filter2D(alpha, -1, kernel)
+            colour = cv2.filter2D(colour, -1, kernel)
         return Patch(patch.x0, patch.y0, alpha, colour)
 
 

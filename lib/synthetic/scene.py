@@ -78,7 +78,8 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
     count = int(rng.integers(3, 26) * difficulty**1.5) if clutter is None else int(rng.integers(*clutter))
     for _ in range(count):
         size = min(size_wh) * np.exp(rng.normal(np.log(0.16), 0.5))
-        pose = Pose(*rng.uniform((0, 0), (width, height)), size, rng.normal(0, 0.4), rng.uniform(0, 6.28))
+        x, y = rng.uniform((0, 0), (width, height))
+        pose = Pose(x, y, size, rng.normal(0, 0.4), rng.uniform(0, 6.28))
         patch = stock[rng.integers(len(stock))].draw(pose, 0, (width, height))
         if patch is not None:
             compose(canvas, patch)
@@ -136,8 +137,10 @@ def _poses(rng: Rng, path: np.ndarray, size: np.ndarray, difficulty: float, upri
     speed = np.hypot(*velocity.T)[:, None]
     velocity = velocity * np.minimum(1, 0.6 * size[:, None] / np.maximum(speed, 1e-6))
     rows = np.column_stack([path, size, aspect, angle, shear]).tolist()
-    return [Pose(*row, tuple(shift), tuple(step))
-            for row, shift, step in zip(rows, roll.tolist(), velocity.tolist(), strict=True)]
+    poses = []
+    for (x, y, side, log_aspect, turn, slant), shift, step in zip(rows, roll.tolist(), velocity.tolist(), strict=True):
+        poses.append(Pose(x, y, side, log_aspect, turn, slant, tuple(shift), tuple(step)))
+    return poses
 
 
 def _excursion(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int]) -> np.ndarray:
@@ -292,20 +295,25 @@ def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int],
     offset = np.array([dx, dy]) + camera.shake
     zoom = shrink * camera.zoom / camera.zoom[0]
     target = Actor(thing, _shifted(poses, offset, zoom, camera.angle - camera.angle[0], look.shutter))
-    behind, front = [], []
+    behind: list[Actor] = []
+    front: list[Actor] = []
     alike = min(3, int(3.99 * difficulty * rng.random() ** 0.7))
     others = int(rng.uniform(0, 3) * min(1.0, 1.5 * difficulty))
     for number in range(alike + others):
         actor = _extra(rng, pool, thing if number < alike else None, path, size, size_wh, difficulty, look.shutter,
                        camera)
         above = rng.random() < (0.5 if number < alike else 0.3) * difficulty
-        (front if above and not _hides(actor, target, size_wh) else behind).append(actor)
+        if above and not _hides(actor, target, size_wh):
+            front.append(actor)
+        else:
+            behind.append(actor)
     for chance, full in ((0.65 * difficulty, False), (0.4 * difficulty, True)):
         if rng.random() < chance:
             actor = _occluder(rng, pool, path, size * camera.zoom, size_wh, full, look.shutter, camera)
             if not _hides(actor, target, size_wh):
                 front.append(actor)
     patch = thing.draw(target.poses[0], 0, size_wh)
+    assert patch is not None  # the target is wholly inside the image in frame 0
     colour = patch.colour[patch.alpha > 127].mean(0)
     canvas = make_canvas(rng, pool, size_wh, difficulty, ground, colour)
     return Scene(size_wh, frames, difficulty, pool, canvas, camera, tuple(behind), target, tuple(front), look, body,

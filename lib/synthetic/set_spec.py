@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..utils.errors import UserError, unknown_name
+from ..utils.errors import UserError, WouldOverwriteError, unknown_name
 from ..utils.files import write_json
 from .object_set import ObjectSet, make_object_set
 from .world import World, make_world
@@ -94,16 +94,16 @@ def prepare_root(root: Path, spec: SetSpec, overwrite: bool) -> bool:
     path = root / SPEC_FILE
     if not path.exists():
         if root.is_dir() and any(root.iterdir()):
-            raise UserError(f"{root} is not empty and holds no {SPEC_FILE}: give another folder to --out")
+            raise UserError(f"{root} is not empty and holds no {SPEC_FILE}: give another folder")
         if root.exists() and not root.is_dir():
-            raise UserError(f"{root} is a file: give a folder to --out")
+            raise UserError(f"{root} is a file: give a folder")
         write_json(path, spec.as_json())
         return False
     if read_spec_json(path) == spec.as_json():
         return False
     if not overwrite:
-        raise UserError(f"{root} holds a synthetic set made with other arguments (see {SPEC_FILE}): "
-                        "give another --out, or --overwrite to replace it")
+        raise WouldOverwriteError(f"{root} holds a synthetic set made with other arguments (see {SPEC_FILE}): give "
+                                  "another folder")
     return True
 
 

@@ -195,8 +195,8 @@ class TexturePool:
         rng = np.random.default_rng([*self.key, POOL_SIZE])
         noise = rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 3), np.float32)
         noise += rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 1), np.float32)
-        noise = cv2.GaussianBlur(noise, (3, 3), 0.6)
-        return noise / noise.std()
+        blurred = cv2.GaussianBlur(noise, (3, 3), 0.6)
+        return blurred / blurred.std()
 
 
 @functools.lru_cache(maxsize=6)

@@ -117,7 +117,7 @@ def _only_writer(root: Path) -> Iterator[None]:
     """Keep a second run out of ``root`` while this one writes."""
     with locked(root, wait_s=0) as alone:
         if not alone:
-            raise UserError(f"another run is writing to {root}: wait for it, or give another --out")
+            raise UserError(f"another run is writing to {root}: wait for it, or give another folder")
         yield
 
 
@@ -166,7 +166,7 @@ def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -
             return busy
         except BrokenProcessPool as error:
             raise UserError("a worker process was killed, perhaps for lack of memory: run again with fewer "
-                            "--workers (finished videos are kept)") from error
+                            "workers (finished videos are kept)") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -178,7 +178,7 @@ def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool
     """
     root = Path(root)
     if workers < 1:
-        raise UserError(f"--workers {workers}: give 1 or more")
+        raise UserError(f"{workers} workers: give 1 or more")
     replace = prepare_root(root, spec, overwrite)
     start = time.perf_counter()
     with _only_writer(root):

@@ -24,6 +24,10 @@ class UserError(Exception):
     """A mistake in what the user gave. The message is one line that names the thing and what to do."""
 
 
+class WouldOverwriteError(UserError):
+    """Something is there already and the caller did not allow to replace it."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """An error for a name that is in no table: names the nearest known one and lists all of them. Of a long name, which
     a damaged file may hold, the middle is left out."""

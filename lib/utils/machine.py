@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import platform
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # imported in the functions that need it: commands read names from here before they load PyTorch
+    import torch
 
-KEPT_BYTES = 1 << 30  # a buffer of more is given back to the system as before
+KEPT_BYTES = 1 << 30  # larger buffers are returned to the system as before
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
 
 
 def device_name(device: str | torch.device) -> str:
-    """The name of a GPU, or of the machine's processor."""
+    """Return the name of a GPU, or of the machine's processor."""
+    import torch
+
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -24,32 +28,36 @@ def device_name(device: str | torch.device) -> str:
 
 
 def slowness(name: str, device: torch.device) -> str:
-    """What to say of a device that is not fast in the precision ``name``."""
+    """Return what to say of a device that is not fast in the precision ``name``."""
     if device.type == "cuda":
         return f"this GPU has no {name}, and takes longer than in fp32"
     return f"this CPU has no instructions for {name}, and takes many times as long as in fp32"
 
 
 def is_fast_in(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether ``device`` multiplies matrices in ``dtype`` at least as fast as in fp32, which is always fast.
+    """Return whether ``device`` multiplies matrices in ``dtype`` at least as fast as in fp32, which is always fast.
 
     GPUs are fast in fp16; in bf16 some are. CPUs are never fast in fp16; in bf16 those with AVX-512 or its like are.
     """
+    import torch
+
     if dtype == torch.float32:
         return True
     if device.type == "cuda":
         return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
-    # by its private name: there is no public one
+    # PyTorch has no public function for this.
     return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
             and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def set_up(device: torch.device, tf32: bool = False) -> None:
-    """Settings of this process, from now on, for networks on ``device``.
+    """Set up this process for networks on ``device``.
 
-    fp32 is fp32 on a GPU, in convolutions too, which cuDNN by itself rounds to TF32; or with ``tf32`` it is TF32 in
-    both. On a CPU freed memory is kept.
+    On a GPU fp32 means fp32, also in convolutions, where cuDNN uses TF32 by default; with ``tf32`` both matrix products
+    and convolutions use TF32. On a CPU freed memory is kept.
     """
+    import torch
+
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
     if device.type == "cpu":
@@ -57,11 +65,11 @@ def set_up(device: torch.device, tf32: bool = False) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees for its next buffers; only where the C library is glibc.
+    """Let this process reuse the memory that it frees; has an effect only with glibc.
 
-    Left alone, glibc returns large buffers to the system when they are freed, and the system hands them out again page
-    by page, zeroed. A network's step on a CPU frees and takes the same buffers every time, and on some machines that
-    costs as much as a part of the network. What the process holds stays at its peak in return.
+    By default glibc returns large buffers to the system when they are freed, and the system hands them out again page
+    by page, zeroed. A network's step on a CPU frees and allocates the same buffers every time, which takes a noticeable
+    share of the step on some machines. In return, the memory of the process stays at its peak.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

@@ -284,7 +284,7 @@ def test_a_dataset_that_is_not_there_is_named_with_what_to_do(tmp_path, name):
             root.mkdir()
         with pytest.raises(UserError) as error:
             read_training_set(name, lambda key: tmp_path / key)
-        assert str(root) in str(error.value) and "--data_dir" in str(error.value)
+        assert str(root) in str(error.value) and "data_dir" in str(error.value)
 
 
 @pytest.mark.parametrize("reader", [lasot_test, otb, uav123, nfs, tnl2k, vot, trackingnet_test])

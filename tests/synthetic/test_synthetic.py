@@ -135,7 +135,7 @@ def test_failure_leaves_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_other_arguments_need_overwrite(tmp_path: Path) -> None:
     root = tmp_path / "set"
     write_set(root, small_spec(train=2))
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="made with other arguments"):
         write_set(root, small_spec(train=1))
     write_set(root, small_spec(train=1), overwrite=True)
     assert not (root / "train/SYN_Train_000002").exists()

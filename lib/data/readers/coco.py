@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
 
 from ...utils.errors import UserError
 from ...utils.progress import progress
@@ -107,7 +106,10 @@ def _parse(store: FrameStore, folder: str, _old: Arrays | None) -> Arrays:
             "category_names": np.array(category_names, np.str_), "missing": np.array(sorted(missing), np.int64)}
 
 
-def _load(data: bytes, where: str) -> COCO:
+def _load(data: bytes, where: str) -> Any:
+    """Return the annotation as a ``pycocotools.coco.COCO``."""
+    from pycocotools.coco import COCO  # only this data set needs it
+
     dataset = COCO()
     try:
         dataset.dataset = json.loads(data)

@@ -31,8 +31,8 @@ from .annotation import fit_rows
 from .frame_names import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .frame_names import find_frames
 
-WHAT_TO_DO = "give the folder that holds the datasets with --data_dir, or write it down once with " \
-             "tracking/create_default_local_file.py"
+WHAT_TO_DO = ("give the folder that holds the datasets as data_dir, or write it down once with "
+              "tracking/create_default_local_file.py")
 
 
 MAX_CACHED_VIDEOS = 256  # parsed videos kept by each process

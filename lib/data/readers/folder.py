@@ -74,7 +74,7 @@ def folder(root: str | Path) -> VideoSet:
             return videos
         raise UserError(f"no videos in {root}: expected <video>/groundtruth.txt or <video>/groundtruth_rect.txt, or "
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if ignored:
         others = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
         notes = (f"passed over in {root}: {', '.join(ignored[:3])}{others} (neither frames nor ground truth)",)

@@ -23,7 +23,8 @@ def read_frame_range_set(name: str, store: FrameStore, spec_file: str, looked_fo
 def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) -> Video:
     spec = ranges[video]
     rows = parse_rows(store.read(spec.annotation), store.where(spec.annotation), columns=(4,))
-    keys, notes = spec.keys(), ()
+    keys = spec.keys()
+    notes: tuple[str, ...] = ()
     on_disk = set(image_keys(store, spec.frames))
     while on_disk and keys and keys[-1] not in on_disk:  # a shortened copy: its end is cut off
         keys = keys[:-1]

@@ -73,8 +73,8 @@ def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], 
     here, missing = split_present(names, folders)
     videos = VideoSet(
         name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
-        difficulty_of=partial(_read_fact, store, prefix, "difficulty") if with_difficulty else None,
-        class_of=partial(_read_fact, store, prefix, "object_class"), fingerprint=partial(_fingerprint, store, prefix))
+        difficulty_of=partial(_read_difficulty, store, prefix) if with_difficulty else None,
+        class_of=partial(_read_class, store, prefix), fingerprint=partial(_fingerprint, store, prefix))
     return require_videos(videos, store, looked_for)
 
 
@@ -82,8 +82,12 @@ def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video
     return read_got10k_video(store, join(prefix, video), video, hidden_truth)
 
 
-def _read_fact(store: FrameStore, prefix: str, fact: str, video: str) -> float | str | None:
-    return read_meta(store, join(prefix, video))[fact]
+def _read_difficulty(store: FrameStore, prefix: str, video: str) -> float | None:
+    return read_meta(store, join(prefix, video))["difficulty"]
+
+
+def _read_class(store: FrameStore, prefix: str, video: str) -> str | None:
+    return read_meta(store, join(prefix, video))["object_class"]
 
 
 def _fingerprint(store: FrameStore, prefix: str, video: str) -> tuple[MtimeKey | None, ...]:

@@ -48,9 +48,12 @@ def read_names(file: str) -> tuple[str, ...]:
 @cache
 def read_frame_ranges(file: str) -> tuple[FrameRange, ...]:
     """The rows of a table of frame ranges."""
-    numbers = ("first", "last", "skip_first", "digits")
-    return tuple(FrameRange(**{k: int(v) if k in numbers else v for k, v in row.items()})
-                 for row in csv.DictReader(_text(file).splitlines()))
+    ranges = []
+    for row in csv.DictReader(_text(file).splitlines()):
+        numbers = {name: int(row[name]) for name in ("first", "last", "skip_first", "digits")}
+        texts = {name: row[name] for name in ("name", "frames", "ext", "annotation", "object_class")}
+        ranges.append(FrameRange(**numbers, **texts))  # type: ignore[arg-type]
+    return tuple(ranges)
 
 
 @cache

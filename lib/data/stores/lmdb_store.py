@@ -14,6 +14,7 @@ import os
 import zlib
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -71,7 +72,8 @@ class LmdbStore(DirectoryStore):
 def write_directory(directory: Directory, crc: np.ndarray) -> bytes:
     """What lies under ``DIRECTORY_KEY``: the names and the CRC-32 of each file, in the order of the directory."""
     file = io.BytesIO()
-    np.savez_compressed(file, crc=crc.astype(np.uint32), **directory.arrays())
+    arrays: dict[str, Any] = {"crc": crc.astype(np.uint32), **directory.arrays()}
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 
@@ -95,7 +97,7 @@ def _environment(file: Path) -> lmdb.Environment:
     name = state.st_dev, state.st_ino
     with _opening:
         process, environment = _open.get(name, (0, None))
-        if process == os.getpid():
+        if process == os.getpid() and environment is not None:
             return environment
         if environment is not None:  # inherited from the parent process: this closes only the view of this process
             environment.close()
