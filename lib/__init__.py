@@ -16,6 +16,7 @@
     synthetic  rendered training videos
     test       the tracker, the benchmarks, the scores
     train      samples, losses, the training loop
+    untrusted  checks of files that may come from anybody
     utils      errors, files, progress
     visualize  everything that draws
 """

@@ -33,8 +33,8 @@ from mstgt.models.mstgt.checkpoint import load_file, load_network
 from mstgt.models.mstgt.reference import read_reference
 from mstgt.test.evaluation import vot_run
 from mstgt.test.evaluation.results import MANIFEST, find_results, read_boxes, read_manifest, read_scores, run_name
+from mstgt.untrusted.names import MAX_BYTES, check_names, fault_in_name
 from mstgt.utils.errors import UserError, one_line, run_command
-from mstgt.utils.names import MAX_BYTES, check_names, fault_in_name
 from tests.fuzz.bounded import bounded
 from tests.fuzz.datasets import COCO
 from tests.fuzz.networks import onnx_file, tiny

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..utils.names import fault_in_name
+from ..untrusted.names import fault_in_name
 from .backbones import BACKBONES
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.arrays import Arrays, ArraysError, check_arrays, load_arrays
+from ..untrusted.arrays import Arrays, ArraysError, check_arrays, load_arrays
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, locked
 from ..utils.progress import progress
@@ -68,7 +68,7 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
     """What ``build`` gives, from the cache when it was kept under the same ``fingerprints``.
 
     build   is given the arrays kept under other fingerprints, or None
-    kinds   the arrays that a cached file must hold (:func:`mstgt.utils.arrays.check_arrays`)
+    kinds   the arrays that a cached file must hold (:func:`mstgt.untrusted.arrays.check_arrays`)
     fits    whether they fit together: nothing that would be an index error or a name of somewhere else. A cached file
             comes with the dataset, perhaps from somebody else; one that does not fit counts as damaged
     """

@@ -5,7 +5,7 @@ are in ``mstgt.data.stores`` and serve the same keys. Every store is safe to use
 and it opens what it reads from again in each process.
 
 No key leads out of the root. Links in a folder are followed wherever they lead, for people keep frames on other disks;
-archives hold no links. Nothing is read but plain files of at most ``MAX_BYTES``.
+archives hold no links. Nothing is read but plain files of at most ``MAX_FILE_BYTES``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from ..untrusted.limits import leads_out, refuse_size
 from ..utils.errors import UserError
 
 MtimeKey = tuple[int, int]  # size in bytes and time of the last change in ns
-
-MAX_BYTES = 1 << 30  # of one file; the annotation of COCO 2017 has 0.45 GB
 
 
 class FrameStore(Protocol):
@@ -87,17 +86,6 @@ class FolderStore:
         except (OSError, ValueError):
             return None
         return state.st_size, state.st_mtime_ns
-
-
-def leads_out(key: str) -> bool:
-    """Whether ``key`` could name something outside the root it is read from."""
-    return key.startswith("/") or ".." in key and ".." in key.split("/")
-
-
-def refuse_size(size: int, where: str, most: int = MAX_BYTES) -> None:
-    """Raise :class:`UserError` for more than ``most`` bytes."""
-    if size > most:
-        raise UserError(f"{where} is refused: {size} bytes, more than the {most} that such a file may have")
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..utils.names import check_name, check_names
+from ..untrusted.names import check_name, check_names
 from .images import decode_image
 from .store import FrameStore
 

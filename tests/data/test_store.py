@@ -14,7 +14,8 @@ from mstgt.data.packing import pack
 from mstgt.data.readers.common import open_store
 from mstgt.data.store import FolderStore
 from mstgt.data.stores import LmdbStore, ZipStore, zip_store
-from mstgt.data.stores.directory import Directory, fault_in_key
+from mstgt.data.stores.directory import Directory
+from mstgt.untrusted.limits import fault_in_key
 from mstgt.utils.errors import UserError
 
 FILES = {"list.txt": b"a\nb\n", "train/a/00000001.jpg": bytes(range(256)) * 40, "train/a/groundtruth.txt": b"1,2,3,4\n",

@@ -15,7 +15,7 @@ from mstgt.data.stores.directory import Directory, DirectoryStore
 from mstgt.data.stores.lmdb_store import read_directory, write_directory
 from mstgt.test.analysis import cache
 from mstgt.test.analysis.score import VideoScore
-from mstgt.utils.arrays import ArraysError, load_arrays
+from mstgt.untrusted.arrays import ArraysError, load_arrays
 from mstgt.utils.errors import UserError
 from tests.fuzz.target import ROWS, Target, jpeg
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ...data.readers.annotation import MAX_BYTES
-from ...data.store import refuse_size
 from ...geometry.boxes import MAX_PX
+from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
 from .track import Row
 

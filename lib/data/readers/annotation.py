@@ -15,8 +15,8 @@ import re
 
 import numpy as np
 
+from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
-from ..store import refuse_size
 
 MAX_BYTES = 32 << 20  # some 800 000 frames
 _TO_SPACES = str.maketrans(",;\t", "   ")

@@ -17,8 +17,9 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
-from ..store import FrameStore, MtimeKey, refuse_size
+from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
 from .annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
 from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present

@@ -16,11 +16,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...geometry.boxes import MAX_PX
+from ...untrusted.xml import parse_xml
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..store import FrameStore
 from ..video import VideoSet
-from ..xml import parse_xml
 from .common import image_keys
 from .tracks import Track, tracks_set
 

@@ -7,35 +7,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...utils.arrays import Arrays, ArraysError, check_arrays
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-MAX_KEY_BYTES = 1024  # the tables of names are as wide as the longest one
-
-
-def fault_in_key(key: str) -> str | None:
-    """Why ``key`` must not name a file in an archive; None when it may."""
-    if key.startswith("/") or key[1:2] == ":":
-        return "an absolute path"
-    if "\\" in key:
-        return "a backslash in the name"
-    if _CONTROL.search(key):
-        return "a control character in the name"
-    if any(part in ("", ".", "..") for part in key.split("/")):
-        return "a name with '..', '.' or an empty part"
-    try:
-        length = len(key.encode("utf-8"))
-    except UnicodeEncodeError:
-        return "a name that is not UTF-8"
-    return f"a name longer than {MAX_KEY_BYTES} bytes" if length > MAX_KEY_BYTES else None
+from ...untrusted.arrays import Arrays, ArraysError, check_arrays
 
 
 class Directory:

@@ -19,7 +19,7 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from ...utils.arrays import ArraysError, check_arrays, load_arrays
+from ...untrusted.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
 from ..store import MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore

@@ -6,7 +6,7 @@ and forked processes share nothing but the file. Members are stored or deflated;
 read.
 
 Archives whose names would lead out of a folder (absolute, ``..``, backslashes, links) are refused, and those with a
-member that would have more than ``MAX_BYTES``. No more of a member is unpacked than the table of contents says.
+member that would have more than ``MAX_FILE_BYTES``. No more of a member is unpacked than the table of contents says.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...utils.arrays import Arrays, ArraysError
+from ...untrusted.arrays import Arrays, ArraysError
+from ...untrusted.limits import MAX_FILE_BYTES, fault_in_key
 from ...utils.errors import UserError
 from ..index import FOLDER, cached_arrays, digests
-from ..store import MAX_BYTES, MtimeKey, file_mtime_key
-from .directory import Directory, DirectoryStore, fault_in_key
+from ..store import MtimeKey, file_mtime_key
+from .directory import Directory, DirectoryStore
 
 _MARK = b"contents sha256 "
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
@@ -98,8 +99,9 @@ class ZipStore(DirectoryStore):
         rows = len(arrays["names"])
         if any(len(arrays[name]) != rows for name in _COLUMNS) or rows and arrays["archive"].max() >= len(whole):
             return False
-        return all((arrays[name] >= 0).all() and (arrays[name] <= most).all() for name, most in
-                   (("offset", whole[arrays["archive"]]), ("packed", whole[arrays["archive"]]), ("size", MAX_BYTES)))
+        own = whole[arrays["archive"]]  # bytes of the archive that holds the member
+        limits = {"offset": own, "packed": own, "size": MAX_FILE_BYTES}
+        return all((arrays[name] >= 0).all() and (arrays[name] <= most).all() for name, most in limits.items())
 
     def _packed(self, member: dict[str, int]) -> bytes:
         """The member's bytes as they lie in the archive; less where the file is cut short or another."""
@@ -177,8 +179,8 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
         fault = fault_in_key(info.orig_filename)
         if not 0 <= info.header_offset <= whole or not 0 <= info.compress_size <= whole:
             fault = "a place beyond the archive's end"
-        if info.file_size > MAX_BYTES:
-            fault = f"{info.file_size} bytes, more than the {MAX_BYTES} that a file may have"
+        if info.file_size > MAX_FILE_BYTES:
+            fault = f"{info.file_size} bytes, more than the {MAX_FILE_BYTES} that a file may have"
         if stat.S_ISLNK(info.external_attr >> 16):
             fault = "a symbolic link"
         if info.flag_bits & _ENCRYPTED:

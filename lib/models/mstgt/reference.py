@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ...config.backbones import HiViTSpec
-from ...utils.arrays import ArraysError, load_arrays
+from ...untrusted.arrays import ArraysError, load_arrays
 from ...utils.errors import UserError
 from .checkpoint import convert_published, load_strict
 from .head import Prediction

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from ...data.xml import parse_xml
+from ...untrusted.xml import parse_xml
 from ...utils.errors import UserError
 from .images import list_images
 from .photographs import AnnotatedPhotographs, PhotoObject, label_image

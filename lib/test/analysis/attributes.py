@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.store import refuse_size
 from ...data.video import Video
+from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
 
 SMALL_AREA = 1000  # px²

@@ -24,7 +24,7 @@ import numpy as np
 from ...data.index import digests
 from ...data.readers import annotation
 from ...data.video import Video
-from ...utils.arrays import ArraysError, check_arrays, load_arrays
+from ...untrusted.arrays import ArraysError, check_arrays, load_arrays
 from ...utils.errors import UserError
 from ...utils.files import atomic_path
 from ..evaluation import results

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from ...data.readers.annotation import MAX_BYTES, parse_rows
-from ...data.store import refuse_size
+from ...untrusted.limits import refuse_size
+from ...untrusted.names import check_name
 from ...utils.errors import UserError
 from ...utils.files import write_json, write_text
-from ...utils.names import check_name
 from .benchmarks import Benchmark
 
 MANIFEST = "benchmark.json"

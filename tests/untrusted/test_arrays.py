@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mstgt.utils.arrays import ArraysError, check_arrays, load_arrays
+from mstgt.untrusted.arrays import ArraysError, check_arrays, load_arrays
 from tests.fuzz.bounded import bounded
 
 ARRAYS = {"a": np.arange(6).reshape(2, 3), "f": np.asfortranarray(np.ones((2, 3))), "s": np.array(2.5),

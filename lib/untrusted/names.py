@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .errors import UserError
+from ..utils.errors import UserError
 
 MAX_BYTES = 200  # of a name: endings such as _score.txt and a temporary name must fit into the 255 of a file system
 _CONTROL = r"\x00-\x1f\x7f-\x9f"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from .store import refuse_size
+from .limits import refuse_size
 
 MAX_XML_BYTES = 1 << 20
 
