@@ -18,6 +18,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "track": ("video_demo", "track an object in a video file, a folder of images, a stream or a webcam"),
     "web": ("web_demo", "the same in the browser"),
     "train": ("train", "train a tracker"),
+    "pretrain": ("pretrain", "make weights to start a training from"),
     "test": ("test", "run a tracker on a benchmark or on a folder of annotated videos"),
     "analyze": ("analysis_results", "score result files: tables, plots, HTML report"),
     "compare": ("compare", "compare two trackers with a paired bootstrap over videos"),

@@ -1,6 +1,7 @@
 """Experiments by name: ``experiments/<SCRIPT>/<CONFIG>.yaml``, both names case-insensitive.
 
     find_experiment("mstgt", "mstgt-FULL-256")     # .../experiments/MSTGT/MSTGT-full-256.yaml
+    find_experiment("mstgt", "MSTGT-mini")         # .../experiments/MSTGT/MSTGT-mini-128.yaml: an alias
     script_name("MSTGT")                           # "mstgt", as output folders have it
 """
 
@@ -12,10 +13,15 @@ from ..utils.errors import UserError, unknown_name
 from .paths import PROJECT_ROOT
 
 EXPERIMENTS_DIR = PROJECT_ROOT / "experiments"
+# Other names of experiments, in lower case. Runs, weights and results carry the name of the experiment, not the alias.
+ALIASES = {"mstgt-mini": "MSTGT-mini-128"}
 
 
 def find_experiment(script: str, config: str, experiments_dir: Path = EXPERIMENTS_DIR) -> Path:
-    """The YAML file of an experiment. Raises :class:`UserError` that lists the known names."""
+    """The YAML file of an experiment, given by its name or an alias (``ALIASES``).
+
+    Raises :class:`UserError` that lists the known names."""
+    config = ALIASES.get(config.casefold(), config)
     folder = _find_script(script, experiments_dir)
     known = {path.stem: path for path in _entries(folder) if path.suffix == ".yaml"}
     return _find(f"{folder.name} config", config, known, folder)

@@ -132,6 +132,8 @@ SCHEMA: dict[str, Key] = {
                                      NOT_NEGATIVE),
     "TRAIN.STEM_MULTIPLIER": Key(1.0, "learning rate of a convolutional stem, as a multiple of the other layers' "
                                  "rate; 0: frozen", NOT_NEGATIVE),
+    "TRAIN.FROZEN_STAGES": Key(0, "leading stages of a convolutional stem (of 5) that are not trained",
+                               Rule("from 0 to 5", lambda v: 0 <= v <= 5)),
     "TRAIN.WEIGHT_DECAY": Key(1e-4, "decoupled weight decay of AdamW", NOT_NEGATIVE),
     "TRAIN.OPTIMIZER": Key("ADAMW", "optimizer", choices=("ADAMW",)),
     "TRAIN.EPOCH": Key(500, "number of epochs", COUNT),
@@ -195,6 +197,8 @@ SCHEMA: dict[str, Key] = {
     "TEST.TEMPLATE_SIZE": Key(128, "side of the template crop in pixels", IMAGE_SIZE),
     "TEST.SEARCH_FACTOR": Key(5.0, "side of the search region / sqrt(w*h) of the last box", FACTOR),
     "TEST.SEARCH_SIZE": Key(320, "side of the search crop in pixels", IMAGE_SIZE),
+    "TEST.SIZE_SMOOTHING": Key(0.0, "if above 0, the sides of the box move by (1 - this) * score of the way to those "
+                               "that the frame gives; 0: they are those", FRACTION_BELOW_1),
     "TEST.WIDEN_BELOW": Key(0.0, "the search region is widened while the mean of the last scores is below this; "
                             "0: never", FRACTION),
     "TEST.WIDEN_BY": Key(1.5, "the widened region uses `TEST.SEARCH_FACTOR` times this",

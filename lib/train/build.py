@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..config import SHIPPED, Paths, config_from_text, dump_config, flatten
 from ..data.readers import read_training_set
+from ..models.layers.inverted_residual import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
 from ..models.mstgt.checkpoint import load_pretrained
 from ..utils.errors import UserError
@@ -83,7 +84,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
-    network.backbone.freeze_stem = cfg.TRAIN.STEM_MULTIPLIER == 0
+    network.backbone.frozen_stages = cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
     loaders = [_make_loader(cfg, paths, mode, group) for mode in ("TRAIN", "VAL")]
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
     actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,

@@ -63,13 +63,16 @@ def test_training_leaves_the_statistics_of_batch_norm_alone(model):
     assert norms and all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-def test_a_frozen_stem_gets_no_gradient(model, frozen):
-    model.backbone.freeze_stem = frozen
+@pytest.mark.parametrize("frozen", [0, 3, 5])
+def test_frozen_stages_get_no_gradient(model, frozen):
+    model.backbone.frozen_stages = frozen
     model.zero_grad()
     model.train()(torch.randn(1, 3, 64, 64), torch.randn(1, 1, 3, 128, 128)).score.sum().backward()
-    model.backbone.freeze_stem = False
-    assert (model.backbone.features.first[1].weight.grad is None) is frozen
+    model.backbone.frozen_stages = 0
+    features = model.backbone.features
+    assert (features.first[1].weight.grad is None) == (frozen > 0)
+    for number, stage in enumerate(features.stages, start=1):
+        assert (stage[0].project[0].weight.grad is None) == (number <= frozen)
     assert model.backbone.embed.weight.grad is not None
 
 
@@ -99,5 +102,5 @@ def test_training_starts_from_a_file_with_the_stem_alone(model, tmp_path):
     assert (network.backbone.features.first[1].weight == 0.5).all()
     assert torch.equal(network.backbone.embed.weight, embed)
     safetensors.torch.save_file(dict(list(stem.items())[1:]), path)
-    with pytest.raises(UserError, match="missing first"):
+    with pytest.raises(UserError, match="missing backbone.features.first"):
         load_pretrained(network, path)

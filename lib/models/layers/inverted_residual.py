@@ -19,6 +19,10 @@ BATCH_NORM_EPS = 1e-3
 class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
     """Batch norm that stays in evaluation mode. Scale and shift can be trained; mean and variance cannot."""
 
+    def __init__(self, channels: int, eps: float = BATCH_NORM_EPS):
+        super().__init__(channels, eps)
+        self.train(False)
+
     def train(self, mode: bool = True) -> FrozenStatsBatchNorm2d:
         return super().train(False)
 
@@ -38,7 +42,7 @@ def conv_norm(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, group
         layers.append(nn.ZeroPad2d((before, after, before, after)))
         padding = 0
     layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False))
-    layers.append(FrozenStatsBatchNorm2d(outputs, eps=BATCH_NORM_EPS))
+    layers.append(FrozenStatsBatchNorm2d(outputs))
     if activation:
         layers.append(nn.ReLU6())
     return nn.Sequential(*layers)
@@ -101,11 +105,13 @@ class Lite0Features(nn.Module):
                 inputs = stage.outputs
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x = self.first(image)
-        for stage in self.stages[:3]:
-            x = stage(x)
-        stride_8 = x
-        for stage in self.stages[3:]:
-            x = stage(x)
-        return [stride_8, x]
+    def forward(self, image: torch.Tensor, frozen: int = 0) -> list[torch.Tensor]:
+        """``frozen``: so many leading stages get no gradient (with any number above 0 the first convolution too)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
+            x = self.first(image)
+        outputs = []
+        for number, stage in enumerate(self.stages, start=1):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number > frozen):
+                x = stage(x)
+            outputs.append(x)
+        return [outputs[2], outputs[4]]  # the last stages of stride 8 and of stride 16

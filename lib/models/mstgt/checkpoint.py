@@ -32,7 +32,6 @@ from torch.nn import functional as F
 from ...utils.checkpoint_paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
-from .lite import LiteViT
 from .mstgt import MSTGT
 
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
@@ -241,8 +240,10 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
                         "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
                         "--set MODEL.PRETRAIN_FILE=''")
     content = load_file(path)
-    if isinstance(model.backbone, LiteViT) and (stem := _stem_weights(content)):
-        return load_strict(model.backbone.features, stem, str(path))
+    if stem := _stem_weights(model, content):
+        # All other weights stay as they were initialised.
+        rest = {name: value for name, value in model.state_dict().items() if not _stem_names(model).fullmatch(name)}
+        return load_strict(model, {**rest, **stem}, str(path))
     if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):
         return load_strict(model, grow(model, _tracker_weights(content, path)), str(path))
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
@@ -262,13 +263,19 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     load_strict(model.backbone, encoder, str(path))
 
 
-def _stem_weights(content: Any) -> dict[str, Any]:
-    """The weights of a convolutional stem in a file that holds them alone, as ``tracking/pretrain.py`` writes it; empty
-    where the file is something else."""
+def _stem_names(model: MSTGT) -> re.Pattern[str]:
+    """The names of the weights that ``tracking/pretrain.py`` makes for ``model``: of its stem alone."""
+    blocks = "|".join(map(str, range(model.backbone.stem_length))) or "none"
+    return re.compile(rf"{re.escape(STEM_PREFIX)}.+|backbone\.(patch_embed|blocks\.({blocks}))\..+")
+
+
+def _stem_weights(model: MSTGT, content: Any) -> dict[str, Any]:
+    """The weights of a file that holds a stem of the kind of ``model`` and nothing else; empty where it holds more."""
     state = content.get("net") if isinstance(content, Mapping) else None
-    if isinstance(state, Mapping) and state and all(str(name).startswith(STEM_PREFIX) for name in state):
-        return {name.removeprefix(STEM_PREFIX): value for name, value in state.items()}
-    return {}
+    if not isinstance(state, Mapping):
+        return {}
+    names = _stem_names(model)
+    return dict(state) if all(names.fullmatch(str(name)) for name in state) else {}
 
 
 def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ class HiViT(nn.Module):
     """
 
     grad_checkpointing = False
-    freeze_stem = False  # looked at by backbones with a convolutional stem (LiteViT)
+    frozen_stages = 0  # looked at by backbones with a convolutional stem (LiteViT)
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()

@@ -26,7 +26,8 @@ from .hivit import HiViT
 class LiteViT(HiViT):
     """The backbone; arguments and interface are those of :class:`HiViT`.
 
-    ``freeze_stem = True`` keeps the convolutions as they are: no gradient is computed for them.
+    ``frozen_stages`` leading stages of the convolutions get no gradient; with any number above 0 the first convolution
+    gets none either.
     """
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
@@ -49,10 +50,13 @@ class LiteViT(HiViT):
         """(B, 3, H, W) -> (B, H/16, W/16, C), before position embedding."""
         # Depthwise convolutions on a CPU are faster with channels last.
         image = image.contiguous(memory_format=torch.channels_last)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_stem):
-            fine, coarse = self.features(image)
-        cells = torch.cat([F.pixel_unshuffle(fine, 2), coarse], dim=1).permute(0, 2, 3, 1)
-        return self.embed(self.embed_norm(cells))
+        fine, coarse = self.features(image, self.frozen_stages)
+        return self.embed(self.embed_norm(cells_of(fine, coarse)))
+
+
+def cells_of(fine: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """Feature maps of stride 8 (B, c, 2G, 2G) and 16 (B, d, G, G) -> what a stride-16 cell holds: (B, G, G, 4c + d)."""
+    return torch.cat([F.pixel_unshuffle(fine, 2), coarse], dim=1).permute(0, 2, 3, 1)
 
 
 def convert_lite0(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -120,8 +120,11 @@ class TrackerEngine(ABC):
                 raise UserError(f"the network answers {row}: its weights are damaged, or too large for "
                                 f"{self.precision}; take another checkpoint, or fp32")
             height, width = image.shape[:2]
-            box = clip_box(crop.from_crop(np.array(row[:4])), width, height)
+            box = crop.from_crop(np.array(row[:4]))
             score = row[4]
+            if self.settings.SIZE_SMOOTHING:
+                box = follow_size(old.box_xywh, box, (1 - self.settings.SIZE_SMOOTHING) * score)
+            box = clip_box(box, width, height)
             found.append((Target(box, own_state, (old.mean_score + score) / 2), score))
         return found
 
@@ -205,6 +208,17 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     pixels = template.astype(np.float32)
     blended = pixels + np.float32(strength) * (np.array(MASK_COLOR, np.float32) - pixels)
     return np.round(np.where(inside, pixels, blended)).astype(np.uint8)
+
+
+def follow_size(old_xywh: np.ndarray, new_xywh: np.ndarray, rate: float) -> np.ndarray:
+    """The new box with the sides of the old one moved by ``rate`` in [0, 1] of the way to its own; same centre.
+
+    A target changes its size slowly, but a single frame's estimate may take in much of the background; the next search
+    region would then be too large as well. A rate proportional to the score follows SiamRPN (Li et al., CVPR 2018).
+    """
+    sides = old_xywh[2:] + rate * (new_xywh[2:] - old_xywh[2:])
+    center = new_xywh[:2] + new_xywh[2:] / 2
+    return np.concatenate([center - sides / 2, sides])
 
 
 def check_image(image: object) -> None:

