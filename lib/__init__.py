@@ -24,6 +24,8 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from .utils.threads import limit_spinning
+
 # OpenCV refuses larger images before it decodes them. It reads the limits when it is loaded, so they are set first.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_WIDTH", "32766")
@@ -31,6 +33,9 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_HEIGHT", "32766")
 
 if TYPE_CHECKING:
     from .test.tracker import MultiTracker, Tracker, load_tracker
+
+# Read by the OpenMP library when PyTorch loads it, so it must be set before.
+limit_spinning()
 
 __all__ = ["MultiTracker", "Tracker", "load_tracker"]
 

@@ -16,6 +16,7 @@ import logging
 import platform
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ import numpy as np
 from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line, unknown_name
 from ..utils.files import file_sha256
-from ..utils.threads import default_threads
+from ..utils.threads import ThreadChoice, given_threads, quiet_threads
 from .runtime_cache import CacheError, cached_entry, discard_entry, network_code, network_settings
 
 FORMAT = "1"  # increase it when the graphs' inputs or outputs change
@@ -87,7 +88,8 @@ class OpenVinoEngine(ArrayEngine):
     """A :class:`TrackerEngine` that runs the network of a cache entry. ``cfg`` gives TEST.*.
 
     precision  fp32, or bf16 where the CPU has instructions for it
-    threads    how many threads compute one call; default: :func:`mstgt.utils.threads.default_threads`
+    threads    how many threads compute one call; default: OMP_NUM_THREADS, else what is fastest at the moment
+               (:class:`mstgt.utils.threads.ThreadChoice`). The boxes do not depend on it.
 
     Raises ``RuntimeError`` from OpenVINO where the files are damaged.
     """
@@ -101,7 +103,9 @@ class OpenVinoEngine(ArrayEngine):
             raise unknown_name("precision of OpenVINO", precision, PRECISION_HINTS)
         openvino = import_openvino()
         self.runtime = {"openvino": openvino.__version__}
-        self.threads = threads or default_threads()
+        network_bytes = (folder / FRAME_FILE).with_suffix(".bin").stat().st_size
+        fixed = threads or given_threads()
+        self._choice = ThreadChoice(fixed) if fixed else ThreadChoice(quiet_threads(network_bytes), 1)
         core = openvino.Core()
         # Weights are mapped from the file unless it is about to be removed.
         core.set_property({"ENABLE_MMAP": keep_files})
@@ -112,26 +116,31 @@ class OpenVinoEngine(ArrayEngine):
         self._openvino, self._any_batch = openvino, frame
         self._compile_config = {
             "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],  # left alone, it takes bf16 where the CPU has it
-            "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": 1,
             # A pinned thread waits for its core while another process has it, although the other core is free.
             "ENABLE_CPU_PINNING": False,
         }
         self._init = CompiledNetwork(openvino, init, self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
-        self._single = CompiledNetwork(openvino, single, self._compile_config)
+        self._single = {threads: self._compile(single, threads) for threads in self._choice.options}
+
+    def _compile(self, graph: Any, threads: int) -> CompiledNetwork:
+        return CompiledNetwork(self._openvino, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
 
     @functools.cached_property
-    def _batched(self) -> CompiledNetwork:
+    def _batched(self) -> dict[int, CompiledNetwork]:
         # Compiled when first needed: most programs track one target.
-        return CompiledNetwork(self._openvino, self._any_batch, self._compile_config)
+        return {threads: self._compile(self._any_batch, threads) for threads in self._choice.options}
 
     def init_state(self, templates: np.ndarray) -> ArrayState:
         template, cue = self._init([templates])
         return template, cue, template.copy()
 
     def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
-        run = self._single if len(searches) == 1 else self._batched
-        rows, guidance = run([searches, *state])
+        networks = self._single if len(searches) == 1 else self._batched
+        threads = self._choice.current()
+        started = time.perf_counter()
+        rows, guidance = networks[threads]([searches, *state])
+        self._choice.record(threads, (time.perf_counter() - started) / len(searches))
         return rows.tolist(), (state[0], state[1], guidance)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from ...models.mstgt import MSTGT, TrackState
 from ...utils.errors import UserError
 from ...utils.machine import set_up
+from ...utils.threads import ThreadChoice, given_threads, quiet_threads
 from .engine import Target, TrackerEngine
 from .frame import CudaGraphs, FrameStep, Step, compiled, hann_window, pad_batch
 from .inference import PRECISIONS, prepare
@@ -23,7 +25,9 @@ class TorchEngine(TrackerEngine):
     precision   what it computes in: fp32, bf16 or fp16
     compile     compile a frame's step, which takes minutes for every size of batch (powers of two)
     cuda_graph  record a frame's step as a CUDA graph; needs a GPU
-    threads     sets how many threads PyTorch computes with on a CPU, in the whole process
+    threads     how many threads compute a frame on a CPU; default: OMP_NUM_THREADS; else what is fastest at the moment
+                (:class:`mstgt.utils.threads.ThreadChoice`), between PyTorch's own number and one. The last bits of
+                sums depend on it.
     """
 
     backend = "torch"
@@ -39,8 +43,9 @@ class TorchEngine(TrackerEngine):
         if cuda_graph and self.device.type != "cuda":
             raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
         set_up(self.device)
-        if threads:
-            torch.set_num_threads(threads)
+        fixed = threads or given_threads()
+        options = (fixed,) if fixed else (min(quiet_threads(_bytes_of(network)), torch.get_num_threads()), 1)
+        self._choice = ThreadChoice(*options)
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])
@@ -71,11 +76,29 @@ class TorchEngine(TrackerEngine):
         batch = torch.from_numpy(searches).to(self.device, non_blocking=True)
         if self.fixed_shapes:
             batch, state = pad_batch(batch, state)
-        rows, state = self.run_frame(batch, state)
+        rows, state = self._run_frame_with_threads(batch, state)
         if len(batch) > count:
             rows, state = rows[:count], TrackState(*(tensor[:count] for tensor in state))
         # The one copy from the device, and so the only time that the host waits for it.
         return rows.tolist(), state
+
+    def _run_frame_with_threads(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        """``run_frame``, on a CPU with the number of threads that is chosen for this call."""
+        if self.device.type != "cpu":
+            return self.run_frame(searches, state)
+        before = torch.get_num_threads()
+        threads = self._choice.current()
+        # The number belongs to the whole process, and the caller's own computations go on with theirs.
+        if threads != before:
+            torch.set_num_threads(threads)
+        try:
+            started = time.perf_counter()
+            found = self.run_frame(searches, state)
+            self._choice.record(threads, (time.perf_counter() - started) / len(searches))
+            return found
+        finally:
+            if threads != before:
+                torch.set_num_threads(before)
 
     def cat_states(self, states: Sequence[TrackState]) -> TrackState:
         return TrackState(*map(torch.cat, zip(*states, strict=True)))
@@ -88,3 +111,7 @@ class TorchEngine(TrackerEngine):
         size = self.settings.SEARCH_SIZE
         on_gpu = self.device.type == "cuda"
         return torch.empty((count, size, size, 3), dtype=torch.uint8, pin_memory=on_gpu).numpy()
+
+
+def _bytes_of(network: torch.nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
