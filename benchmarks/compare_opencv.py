@@ -373,7 +373,7 @@ def write_sheet(path: Path, report: BenchmarkReport, folders: Mapping[str, Path]
     """
     boxes = {name: {label: read_boxes(place, name) for label, place in folders.items() if has_result(place, name)}
              for name in report.videos}
-    colours = {score.tracker: tuple(bytes.fromhex(plot_styles(report.all_scores)[score.tracker].dark_colour[1:]))
+    colours = {score.tracker: tuple(bytes.fromhex(plot_styles(report.all_scores)[score.tracker].dark_color[1:]))
                for score in reversed(report.scores)}
     sheet = draw_strips(report.videos.values(), boxes, colours)
     with atomic_path(path) as temporary:

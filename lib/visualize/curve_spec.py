@@ -1,4 +1,4 @@
-"""The three curves that a tracker is shown by, for the pictures and for the report.
+"""The three curves that a tracker is shown by, for the plots and for the report.
 
     CURVE_SPECS["success"].curve(score), CURVE_SPECS["success"].value(score)      # (21,) shares, AUC in %
 """
@@ -15,9 +15,12 @@ from ..test.analysis.score import Curves
 
 @dataclass(frozen=True)
 class CurveSpec:
-    """``x`` are the thresholds; ``figure`` and ``shares`` name the attributes of a score that rank and that are drawn.
+    """One curve.
 
-    ``x_name`` begins the reading of a threshold: "overlap above 0.5".
+    x       the thresholds
+    shares  the attribute of a score that is drawn, one share per threshold
+    metric  the attribute of a score that ranks
+    x_name  how a threshold is read: "overlap above 0.5"
     """
 
     title: str
@@ -26,13 +29,13 @@ class CurveSpec:
     y_label: str
     x: np.ndarray
     shares: str
-    figure: str
+    metric: str
 
     def curve(self, score: Curves) -> np.ndarray:
         return getattr(score, self.shares)
 
     def value(self, score: Curves) -> float:
-        return getattr(score, self.figure)
+        return getattr(score, self.metric)
 
 
 CURVE_SPECS = {

@@ -1,9 +1,10 @@
-"""How each tracker is drawn: one colour, line and marker in every plot and in the report.
+"""How each tracker is drawn: one color, line and marker in every plot and in the report.
 
-    plot_styles(scores)["ATOM"].colour
+    plot_styles(scores)["ATOM"].color
 
-The first seven colours are Okabe and Ito's, which people with any colour vision tell apart (the yellow left out: too
-faint on white); three more follow. Dashes change as well, at another pace, so that 20 trackers differ.
+The first seven colors are those of Okabe and Ito, which people with any color vision can distinguish (without their
+yellow, which is too faint on white). Three more follow. The dashes repeat after four trackers and the colors after ten,
+so that 20 trackers differ.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 @dataclass(frozen=True)
 class PlotStyle:
-    """``colour`` is for light paper, ``dark_colour`` for a dark screen."""
+    """How one tracker is drawn: ``color`` on light paper, ``dark_color`` on a dark screen."""
 
-    colour: str
-    dark_colour: str
+    color: str
+    dark_color: str
     dash: tuple[float, ...]
     marker: str
     width: float = 2.0

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstgt.visualize.html_report import safe_json, write_report
-from mstgt.visualize.html_report.moments import draw_boxes, find_loss, worst_moments
+from mstgt.visualize.html_report.moments import draw_window, find_loss, worst_moments
 from mstgt.visualize.html_report.values import MAX_POINTS, STEPS, UNKNOWN, bin_overlap, bin_width, encode, page_values
 
 
@@ -40,10 +40,10 @@ def test_the_page_holds_the_report_and_nothing_from_outside(make_small_report, t
     assert path == tmp_path / "report.html" and list(tmp_path.iterdir()) == [path]
     hostile = report.scores[1].tracker
     assert [t["name"] for t in values["trackers"]] == ["alpha", hostile, "gamma", report.static_box.tracker]
-    assert values["trackers"][0]["figures"]["auc"] == pytest.approx(report.scores[0].auc, abs=0.005)
+    assert values["trackers"][0]["metrics"]["auc"] == pytest.approx(report.scores[0].auc, abs=0.005)
     assert values["problems"] == [p.message for p in report.problems] and values["notes"] == list(report.notes)
     assert [row["name"] for row in values["videos"]] == list(report.videos)
-    assert {row["name"]: row["figures"][2]["auc"] for row in values["attributes"]}["blur"] == pytest.approx(
+    assert {row["name"]: row["metrics"][2]["auc"] for row in values["attributes"]}["blur"] == pytest.approx(
         report.scores[2].auc, abs=0.005)
     assert page.count("<script") == 2 and "$data" not in page.split('id="data"')[0]
     assert not re.search(r"(src|href)=[\"']?(?!data:)(https?:)?//", page)
@@ -61,8 +61,8 @@ def test_a_video_that_one_tracker_lacks_has_no_figure_there(make_small_report):
     report, _ = make_small_report()
     less = dataclasses.replace(report.scores[0], video_scores=report.scores[0].video_scores[:1])
     values = page_values(dataclasses.replace(report, scores=(less, *report.scores[1:])))
-    assert values["videos"][1]["figures"][0] is None and values["videos"][1]["overlap"][0] is None
-    assert values["attributes"][0]["figures"][0]["videos"] == 1 and values["attributes"][0]["videos"] == 3
+    assert values["videos"][1]["metrics"][0] is None and values["videos"][1]["overlap"][0] is None
+    assert values["attributes"][0]["metrics"][0]["videos"] == 1 and values["attributes"][0]["videos"] == 3
     assert values["trackers"][0]["label"].endswith("(1 of 3 videos)")
 
 
@@ -108,7 +108,7 @@ def test_moments_show_the_best_tracker_where_it_loses_the_target(make_small_repo
     moments = worst_moments(report, folders)
     assert moments["tracker"] == "a" and moments["drawn"] == [0, 1]
     assert [(loss["video"], loss["frame"]) for loss in moments["losses"]] == [("video 1", 8)]
-    pictures = moments["losses"][0]["pictures"]
+    pictures = moments["losses"][0]["images"]
     assert [picture["frame"] for picture in pictures] == [7, 8, 17]
     for picture in pictures:
         data = base64.b64decode(picture["source"].removeprefix("data:image/jpeg;base64,"))
@@ -123,7 +123,7 @@ def test_without_images_there_are_no_moments(make_small_report):
 
 def test_boxes_far_outside_and_not_finite_can_be_drawn():
     image = np.zeros((60, 80, 3), np.uint8)
-    boxes = [(np.array(box, float), "#FF0000")
+    boxes = [(np.array(box, float), (255, 0, 0))
              for box in ([1e12, 0, 5, 5], [np.nan] * 4, [20, 20, 30, 20], [-9, -9, 0, 0])]
-    picture = draw_boxes(image, (0, 0, 80, 60), boxes)
+    picture = draw_window(image, (0, 0, 80, 60), boxes)
     assert picture.shape == (240, 320, 3) and picture[80, 120:180, 0].mean() > 200 and picture[150, 140].sum() == 0

@@ -36,8 +36,9 @@ def write_report(report: BenchmarkReport, folder: Path, folders: Mapping[str, Pa
     """Write ``folder/report.html``; ``folders`` (tracker -> folder of its result files) give the thumbnails' boxes."""
     values = page_values(report) | {"moments": worst_moments(report, folders or {})}
     script = "\n".join(["\"use strict\";", *(_part(f"{name}.js") for name in _SCRIPTS)])
-    colours = _colours([plot_styles(report.all_scores)[score.tracker] for score in report.all_scores])
-    style = _part("base.css") + _part("page.css") + colours
+    styles = plot_styles(report.all_scores)
+    colors = _tracker_colors([styles[score.tracker] for score in report.all_scores])
+    style = _part("base.css") + _part("page.css") + colors
     page = Template(_part("page.html")).substitute(
         policy=_policy(script, style), title=html.escape(report.benchmark), style=style, script=script,
         data=safe_json(values))
@@ -52,11 +53,11 @@ def safe_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _colours(styles: list[PlotStyle]) -> str:
-    """The trackers' colours: on light, on dark, and as drawn into pictures."""
-    light = "".join(f".style-{i} {{ --tracker-colour: {style.colour}; --drawn: {style.colour}; }}\n"
+def _tracker_colors(styles: list[PlotStyle]) -> str:
+    """CSS of the trackers' colors: on light, on dark, and as drawn into images."""
+    light = "".join(f".style-{i} {{ --tracker-color: {style.color}; --drawn: {style.color}; }}\n"
                     for i, style in enumerate(styles))
-    dark = "".join(f"  .style-{i} {{ --tracker-colour: {style.dark_colour}; }}\n" for i, style in enumerate(styles))
+    dark = "".join(f"  .style-{i} {{ --tracker-color: {style.dark_color}; }}\n" for i, style in enumerate(styles))
     return f"{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 

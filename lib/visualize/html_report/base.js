@@ -2,7 +2,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const TRACKERS = DATA.trackers;
-const REAL = TRACKERS.filter((tracker) => !tracker.trivial);
+const REAL = TRACKERS.filter((tracker) => !tracker.baseline);
 const SVG = "http://www.w3.org/2000/svg";
 
 // Sets attributes ("on…" with a function: a listener; null, undefined and false: left out) and adds children.
@@ -53,8 +53,8 @@ function swatch(tracker) {
 
 const FIGURES = { auc: "Success AUC", precision: "Precision", norm_precision: "Normalised precision" };
 
-// A choice among the figures that every video has; calls `onChange` with the key of the chosen one.
-function figureChoice(onChange) {
+// A choice among the metrics that every video has; calls `onChange` with the key of the chosen one.
+function metricChoice(onChange) {
   const options = Object.entries(FIGURES).map(([key, title]) => element("option", { value: key }, title));
   const select = element("select", { onchange: () => onChange(select.value) }, ...options);
   return element("label", { class: "control" }, "Figure ", select);

@@ -1,11 +1,11 @@
 // Success, precision and normalised precision curves behind tabs, with the legend that switches trackers on and off.
 
-// The trackers as buttons, best first; `figure` is the key of the figure that ranks them.
-function legend(figure) {
-  const ranked = TRACKERS.slice().sort((a, b) => b.figures[figure] - a.figures[figure]);
+// The trackers as buttons, best first; `metric` is the key of the metric that ranks them.
+function legend(metric) {
+  const ranked = TRACKERS.slice().sort((a, b) => b.metrics[metric] - a.metrics[metric]);
   const buttons = ranked.map((tracker) => {
     const button = element("button", { type: "button", onclick: () => visibility.toggle(tracker) }, swatch(tracker),
-      element("span", { class: "figure" }, number(tracker.figures[figure])), element("span", {}, tracker.label));
+      element("span", { class: "metric" }, number(tracker.metrics[metric])), element("span", {}, tracker.label));
     const show = () => button.setAttribute("aria-pressed", visibility.shows(tracker));
     visibility.onChange(show);
     show();
@@ -21,7 +21,7 @@ function curve(plot) {
     x: { title: plot.x_label, values: plot.x, text: (i) => `${plot.x_name} ${plot.x[i]}` },
     y: { title: plot.y_label, max: 100, text: (value) => `${value.toFixed(1)} %` },
     series: TRACKERS.map((tracker) => ({ tracker, values: tracker.curves[plot.key] })),
-  }), legend(plot.figure)];
+  }), legend(plot.metric)];
 }
 
 // pages: [{title, content() -> [nodes]}], one of them shown at a time; left and right move between them.

@@ -49,16 +49,16 @@ function sortableTable({ label, columns, rows, sortBy, detail }) {
     const cells = columns.map((column, index) => {
       const shown = column.show(row);
       const content = index === 0 && detail ? opener(row, shown) : shown;
-      const isBest = best[index] !== null && column.value(row) === best[index] && !row.trivial;
+      const isBest = best[index] !== null && column.value(row) === best[index] && !row.baseline;
       return element(index === 0 ? "th" : "td", { scope: index === 0 ? "row" : null,
         class: [column.text ? "text" : "", isBest ? "best" : ""].join(" ").trim() || null }, content);
     });
-    return element("tr", { class: row.trivial ? "trivial" : null }, ...cells);
+    return element("tr", { class: row.baseline ? "baseline" : null }, ...cells);
   }
 
   function render() {
     const best = columns.map((column) => {
-      const values = column.best ? rows.filter((row) => !row.trivial).map(column.value).filter((v) => v !== null) : [];
+      const values = column.best ? rows.filter((row) => !row.baseline).map(column.value).filter((v) => v !== null) : [];
       return values.length > 1 ? Math.max(...values) : null;
     });
     headers.forEach((header, index) => header.setAttribute("aria-sort",

@@ -1,6 +1,6 @@
 // The tables of trackers, attributes and videos.
 
-const TRACKER_FIGURES = [
+const TRACKER_METRICS = [
   ["auc", "AUC", 1, "success: mean over the overlap thresholds"], ["op50", "OP50", 1, "success at overlap 0.5"],
   ["op75", "OP75", 1, "success at overlap 0.75"], ["precision", "Prec", 1, "centre within 20 pixels"],
   ["norm_precision", "NormPrec", 1, "centre within 0.2 of the target's size"],
@@ -9,48 +9,48 @@ const TRACKER_FIGURES = [
 ];
 
 function trackersSection() {
-  const figures = TRACKER_FIGURES.map(([key, title, digits, hint]) => ({
-    title, hint, best: true, value: (row) => row.figures[key], show: (row) => number(row.figures[key], digits) }));
+  const metrics = TRACKER_METRICS.map(([key, title, digits, hint]) => ({
+    title, hint, best: true, value: (row) => row.metrics[key], show: (row) => number(row.metrics[key], digits) }));
   const table = sortableTable({
-    label: `Trackers on ${DATA.benchmark}; all figures in % but FPS and videos`,
+    label: `Trackers on ${DATA.benchmark}; all metrics in % except FPS`,
     rows: TRACKERS,
     sortBy: 1,
     columns: [
       { title: "Tracker", text: true, value: (row) => row.name,
         show: (row) => element("span", { class: "tracker" }, swatch(row), row.label) },
-      ...figures,
+      ...metrics,
       { title: "Videos", value: (row) => row.videos, show: (row) => String(row.videos) },
     ],
   });
   return section("Trackers", null, table.node);
 }
 
-// Columns with the figure of every tracker, for rows with `figures`: a list that follows TRACKERS.
-function trackerColumns(figure) {
+// Columns with the metric of every tracker, for rows with `metrics`: a list that follows TRACKERS.
+function trackerColumns(metric) {
   return TRACKERS.map((tracker, index) => ({
     title: short(tracker.name),
     hint: tracker.name,
-    value: (row) => row.figures[index]?.[figure()] ?? null,
+    value: (row) => row.metrics[index]?.[metric()] ?? null,
     show: (row) => {
-      const text = number(row.figures[index]?.[figure()] ?? null);
-      const best = Math.max(...REAL.map((real) => row.figures[real.index]?.[figure()] ?? -1));
-      return REAL.length > 1 && !tracker.trivial && row.figures[index]?.[figure()] === best
+      const text = number(row.metrics[index]?.[metric()] ?? null);
+      const best = Math.max(...REAL.map((real) => row.metrics[real.index]?.[metric()] ?? -1));
+      return REAL.length > 1 && !tracker.baseline && row.metrics[index]?.[metric()] === best
         ? element("b", {}, text) : text;
     },
   }));
 }
 
-// A table whose last columns are one figure of every tracker, and the choice of that figure.
-function figureTable(options) {
-  let figure = "auc";
+// A table whose last columns are one metric of every tracker, and the choice of that metric.
+function metricTable(options) {
+  let metric = "auc";
   const table = sortableTable({
-    ...options, sortBy: 0, columns: [...options.columns, ...trackerColumns(() => figure)],
+    ...options, sortBy: 0, columns: [...options.columns, ...trackerColumns(() => metric)],
   });
-  return { table, choice: figureChoice((key) => { figure = key; table.render(); }) };
+  return { table, choice: metricChoice((key) => { metric = key; table.render(); }) };
 }
 
 function attributesSection() {
-  const { table, choice } = figureTable({
+  const { table, choice } = metricTable({
     label: "Figures by attribute, in %; the best of a row in bold",
     rows: DATA.attributes,
     columns: [
@@ -60,14 +60,14 @@ function attributesSection() {
   });
   const said = [
     ...(DATA.measured ? ["The dataset names no attributes here: these are measured on its boxes."] : []),
-    ...(DATA.attributes.some((row) => row.figures.some((f) => !f || f.videos !== row.videos))
-      ? ["Some trackers lack videos: their figures stand on fewer than the column says."] : []),
+    ...(DATA.attributes.some((row) => row.metrics.some((f) => !f || f.videos !== row.videos))
+      ? ["Some trackers lack results: their means are over fewer videos than the column says."] : []),
   ];
   return section("Attributes", said.join(" "), element("div", { class: "controls" }, choice), table.node);
 }
 
 function videosSection() {
-  const { table, choice } = figureTable({
+  const { table, choice } = metricTable({
     label: "Figures by video, in %; a name opens the overlap over time",
     rows: DATA.videos,
     detail: timeline,
