@@ -1,9 +1,9 @@
-"""Boxes as plain NumPy: formats, clipping, overlap. The tensor side uses ``torchvision.ops``.
+"""Boxes as NumPy arrays: formats, clipping, overlap. Tensors use ``torchvision.ops``.
 
 ``box_xywh`` is top-left x, y, width, height in pixels; ``box_cxcywh`` is centre x, y, width, height.
 
-A box may lie outside its image, in part or wholly. One whose numbers are beyond ``MAX_PX``, or whose sides are below
-``MIN_PX``, is no box of an image: sums and products with it would overflow or vanish.
+A box may lie outside its image, partly or wholly. Boxes with numbers beyond ``MAX_PX`` or sides below ``MIN_PX`` are
+not usable: sums and products with them would overflow or vanish.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import numpy as np
 
 from ..utils.errors import UserError
 
-CLIP_MARGIN = 10.0
-MAX_PX, MIN_PX = 1e6, 1e-3
+CLIP_MARGIN = 10.0  # px, as in the OSTrack family
+MAX_PX = 1e6
+MIN_PX = 1e-3
 
 
 def check_box(box_xywh: object, where: str) -> np.ndarray:
-    """A box as (4,) float64. Raises :class:`UserError` unless it is four finite numbers with w > 0 and h > 0."""
+    """Return a box as (4,) float64. Raises :class:`UserError` unless it is four finite numbers with w > 0 and h > 0.
+
+    where  how the message begins: what the box was given for
+    """
     try:
         box = np.asarray(box_xywh, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
@@ -34,27 +38,34 @@ def check_box(box_xywh: object, where: str) -> np.ndarray:
 
 
 def usable_boxes(boxes_xywh: np.ndarray) -> np.ndarray:
-    """(N, 4) -> (N,) whether a box is finite, has an area, and is within ``MAX_PX`` and ``MIN_PX``."""
+    """Return (N,) whether boxes (N, 4) are finite, have an area, and are within ``MAX_PX`` and ``MIN_PX``."""
+    # Comparisons with NaN are false, so boxes that are not known are not usable.
     return (np.abs(boxes_xywh) <= MAX_PX).all(axis=-1) & (boxes_xywh[..., 2:] >= MIN_PX).all(axis=-1)
 
 
 def overlaps_image(box_xywh: np.ndarray, width: int, height: int) -> bool:
-    """Whether any part of the box lies in the image."""
+    """Return whether any part of the box lies in the image."""
     x, y, w, h = box_xywh
     return bool(x < width and y < height and x + w > 0 and y + h > 0)
 
 
 def clip_box(box_xywh: np.ndarray, width: int, height: int, margin: float = CLIP_MARGIN) -> np.ndarray:
-    """The part of the box inside the image, kept at least ``margin`` px wide and high and that far from the border
-    that it still overlaps the image by the margin (less where the image itself is smaller)."""
-    low, size = box_xywh[:2], box_xywh[2:]
+    """Return the part of the box inside the image, at least ``margin`` px wide and high.
+
+    A box outside the image becomes one of that size at the border, so that the next search region still overlaps the
+    image. In images smaller than the margin, it is the image's side that counts.
+    """
+    low = box_xywh[:2]
+    size = box_xywh[2:]
     frame = np.array([width, height], dtype=np.float64)
     margins = np.minimum(margin, frame)
+    # Both corners are clipped, each to where the other one still has room for the margin; then the sides are widened
+    # to it. Clipping position and size one after the other would move boxes that are partly outside.
     first = np.clip(low, 0, frame - margins)
     last = np.clip(low + size, margins, frame)
     return np.concatenate([first, np.maximum(margins, last - first)])
 
 
 def xywh_to_cxcywh(box_xywh: np.ndarray) -> np.ndarray:
-    """(..., 4) top-left format -> centre format."""
+    """Convert boxes (..., 4) from top-left to centre format."""
     return np.concatenate([box_xywh[..., :2] + box_xywh[..., 2:] / 2, box_xywh[..., 2:]], axis=-1)

@@ -7,15 +7,17 @@ Anything else keeps its traceback: it is a defect of the project.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import reprlib
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last: bytes that are no UTF-8
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab, newline, carriage return
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 200
 
@@ -29,8 +31,10 @@ class WouldOverwriteError(UserError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for a name that is in no table: names the nearest known one and lists all of them. Of a long name, which
-    a damaged file may hold, the middle is left out."""
+    """Return an error for a name that is in no table: it names the nearest known one and lists all of them.
+
+    The middle of a long name, which a damaged file may hold, is left out.
+    """
     known = sorted(known)
     folded = {k.casefold(): k for k in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
@@ -39,12 +43,36 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def one_line(text: object) -> str:
-    """``text`` without anything that could break its line or steer a terminal: such characters as ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+    """Return ``text`` with every character escaped that could break its line or control a terminal (``\\x1b``)."""
+    return _CONTROL.sub(_escaped, str(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+class _EscapingStream:
+    """Standard output without control characters: a file's name must not be able to control the terminal."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_CONTROL_IN_LINES.sub(_escaped, text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _EscapingRecord(logging.LogRecord):
+    """A log record of one line, without control characters."""
+
+    def getMessage(self) -> str:
+        return one_line(super().getMessage())
 
 
 def _interrupt_once(*_: object) -> NoReturn:
-    """The first Ctrl-C. A second one is not to break off how the command ends: what it has started ends with it."""
+    """Handle the first Ctrl-C; a second one must not interrupt the command while it ends what it has started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -53,12 +81,16 @@ def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and leave the process with its exit status.
 
     User errors become one line on standard error and status 1, Ctrl-C status 130. What the terminal cannot show
-    (a file name that is no UTF-8) is written as ``\\udcff``.
+    (a file name that is no UTF-8) is written as ``\\udcff``, control characters in what is printed or logged as
+    ``\\x1b``.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_once)
+    logging.setLogRecordFactory(_EscapingRecord)
+    stdout = sys.stdout
+    sys.stdout = cast(TextIO, _EscapingStream(stdout))
     try:
         status = main() or 0
     except UserError as error:
@@ -70,4 +102,6 @@ def run_command(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
+    finally:
+        sys.stdout = stdout
     sys.exit(status)
