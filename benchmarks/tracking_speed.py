@@ -1,13 +1,19 @@
-"""How fast the tracker is, side by side with the same tracker without any trick (``benchmarks/plain_tracker.py``).
+"""How fast the tracker is, by runtime and threads, beside a plain tracker (``benchmarks/plain_tracker.py``) and rivals.
 
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --threads 2
-    python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows plain fp32 bf16 --rounds 50
+    python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows fp32 fp32_openvino fp32_openvino_threads1 --busy
+    python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows fp32_openvino --nano_dir nanotrack \
+        --contrib_python contrib-venv/bin/python
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --device cuda --rows plain fp32 bf16 bf16_graph_batch8
 
-A row is a precision and, each behind an underscore, any of ``compile``, ``graph`` (a CUDA graph) and ``batchN``.
+A row is a precision and, each behind an underscore, any of ``openvino``, ``compile``, ``graph`` (a CUDA graph),
+``threadsN`` (a fixed number of threads; without it the engine chooses) and ``batchN``, which is also N targets in one
+video. ``--nano_dir`` adds NanoTrack v2 in OpenCV, ``--contrib_python`` CSRT and KCF (``benchmarks/rivals.py``).
+``--busy`` measures a second time beside a process that never rests, and prints what is left of the quiet speed.
+
 Random weights, a 1280 x 720 picture in memory. Every round runs all rows one after the other, so that what else the
 machine does meets all of them; figures are medians over the rounds, and a ratio is the median of the rounds' ratios.
-*Tracker* is crop, network and box; *network* the network alone. Rows of a batch give milliseconds a video's frame.
+*Tracker* is crop, network and box; *network* the network alone. Rows of a batch give milliseconds per target and frame.
 Before anything is measured, the boxes of every row are compared with those of the plain tracker over ten frames; an
 fp32 row that is further from them than 0.001 px is not measured, and the status is 1. Compiling takes minutes a row.
 The table is Markdown, for benchmarks/README.md.
@@ -16,9 +22,11 @@ The table is Markdown, for benchmarks/README.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +35,13 @@ import cv2
 import numpy as np
 import torch
 from plain_tracker import PlainTracker
+from rivals import CONTRIB, ContribTracker, nano_update
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.profiling.frame_parts import main_products
 from mstgt.profiling.profile import device_name, measure_cost, time_rounds
-from mstgt.test.tracker import Target, Tracker
+from mstgt.test.tracker import Target, Tracker, TrackerEngine
 from mstgt.test.tracker.inference import PRECISIONS
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError, run_command
@@ -50,6 +59,7 @@ class Kind:
 
     engine: dict[str, Any]
     batch: int = 1
+    backend: str = "torch"
 
     @classmethod
     def named(cls, name: str) -> Kind:
@@ -59,22 +69,39 @@ class Kind:
         """
         precision, *others = name.split("_")
         engine: dict[str, Any] = {"precision": precision}
+        backend = "torch"
         batch = 1
         for word in others:
             if word in OPTIONS:
                 engine[OPTIONS[word]] = True
+            elif word == "openvino":
+                backend = word
+            elif word.startswith("threads") and word[7:].isdecimal() and int(word[7:]):
+                engine["threads"] = int(word[7:])
             elif word.startswith("batch") and word[5:].isdecimal() and int(word[5:]):
                 batch = int(word[5:])
             else:
-                raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of {', '.join(OPTIONS)}, batchN")
+                raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of openvino, {', '.join(OPTIONS)}, "
+                                                 "threadsN, batchN")
         if precision not in PRECISIONS:
             raise argparse.ArgumentTypeError(f"{name!r} begins with none of {', '.join((PLAIN, *PRECISIONS))}")
-        return cls(engine, batch)
+        if backend == "openvino" and ("compile" in engine or "cuda_graph" in engine):
+            raise argparse.ArgumentTypeError(f"{name!r}: compile and graph are for PyTorch")
+        return cls(engine, batch, backend)
+
+    def build(self, network: Any, cfg: Any, device: torch.device) -> TrackerEngine:
+        """The engine of the row."""
+        if self.backend == "torch":
+            return TorchEngine(network, cfg, device, **self.engine)
+        from mstgt.export.openvino_convert import openvino_engine_of
+
+        return openvino_engine_of(network, cfg, **self.engine)
 
 
 PLAIN = "plain"
 OPTIONS = {"compile": "compile", "graph": "cuda_graph"}
-DEFAULT_ROWS = (PLAIN, "fp32", "fp32_compile", "bf16", "fp32_batch2", "fp32_batch4", "fp32_batch8")
+DEFAULT_ROWS = (PLAIN, "fp32", "bf16", "fp32_openvino", "fp32_openvino_threads1", "bf16_openvino",
+                "fp32_openvino_batch2", "fp32_openvino_batch4", "fp32_openvino_batch8")
 
 
 @dataclass(frozen=True)
@@ -82,7 +109,7 @@ class Row:
     """What is timed: one call of each is a frame of ``batch`` videos."""
 
     tracker: Callable[[], object]
-    network: Callable[[], object]
+    network: Callable[[], object] | None
     batch: int = 1
 
 
@@ -98,12 +125,20 @@ def main() -> int:
     torch.manual_seed(0)
     network = build_model(cfg).eval()
     rows = build_rows(args.rows, network, cfg, device)
+    asked_rows = len(rows)
+    rows |= rival_rows(args)
     products, product_flops = main_products(TorchEngine(network, cfg, device))
     works = {f"{name} {what}": work for name, row in rows.items()
-             for what, work in (("tracker", row.tracker), ("network", row.network))}
+             for what, work in (("tracker", row.tracker), ("network", row.network)) if work is not None}
     seconds = time_rounds(works | products, device, rounds=args.rounds)
     print(f"\n{args.config} on {device_name(device)}, PyTorch {torch.__version__}, {args.rounds} rounds\n")
     report = table(rows, seconds)
+    if args.busy:
+        with busy_process():
+            beside = time_rounds({name: work for name, work in works.items() if name.endswith("tracker")}, device,
+                                 rounds=args.rounds)
+        for name, row in rows.items():
+            report[name]["busy_ms"] = float(np.median(beside[f"{name} tracker"])) / row.batch * 1e3
     print_table(report)
     rates = {name: product_flops / float(np.median(seconds[name])) for name in products}
     gflops = measure_cost(network).frame_flops / 1e9
@@ -111,7 +146,7 @@ def main() -> int:
     if args.json:
         write_json(args.json, {"config": args.config, "device": device_name(device), "torch": torch.__version__,
                                "rounds": args.rounds, "frame_gflops": gflops, "product_flops": rates, "rows": report})
-    return int(len(rows) < len({PLAIN, *args.rows}))
+    return int(asked_rows < len({PLAIN, *args.rows}))
 
 
 def parse() -> argparse.Namespace:
@@ -122,6 +157,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads of PyTorch and OpenCV")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--device", default="cpu", help="cpu or cuda; the plain tracker runs there too")
+    parser.add_argument("--busy", action="store_true", help="measure the trackers beside a busy process, too")
+    parser.add_argument("--nano_dir", type=Path, metavar="DIR", help="folder of NanoTrack v2: adds the row nanotrack")
+    parser.add_argument("--contrib_python", type=Path, metavar="FILE", help="a Python with "
+                        "opencv-contrib-python-headless and numpy: adds the rows csrt and kcf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     args = parser.parse_args()
     if args.rounds < 1 or (args.threads or 1) < 1:
@@ -145,7 +184,7 @@ def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -
     rows = {PLAIN: plain_row(plain, images[0])}
     for name in progress([name for name in names if name != PLAIN], desc="engines"):
         kind = Kind.named(name)
-        engine = TorchEngine(network, cfg, device, **kind.engine)
+        engine = kind.build(network, cfg, device)
         difference = float(np.abs(boxes(Tracker(engine), images) - expected).max())
         print(f"{name}: boxes within {difference:.2g} px of the plain tracker's", flush=True)
         if engine.precision == "fp32" and not difference <= SAME_PX:
@@ -188,12 +227,38 @@ def plain_row(plain: PlainTracker, image: np.ndarray) -> Row:
     return Row(frame, network)
 
 
-def engine_row(engine: TorchEngine, image: np.ndarray, batch: int) -> Row:
+def rival_rows(args: argparse.Namespace) -> dict[str, Row]:
+    """The rows of OpenCV's trackers."""
+    images = moving_pictures()
+    rows = {}
+    if args.nano_dir:
+        try:
+            rows["nanotrack"] = Row(nano_update(args.nano_dir, images, BOX.tolist()), None)
+        except FileNotFoundError as error:
+            raise UserError(f"--nano_dir {args.nano_dir}: there is no {error}") from error
+    if args.contrib_python:
+        for name in CONTRIB:
+            rows[name] = Row(ContribTracker(args.contrib_python, name, images, BOX.tolist(), args.threads or 1), None)
+    return rows
+
+
+@contextlib.contextmanager
+def busy_process() -> Iterator[None]:
+    """A process beside this one that computes without a pause."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def engine_row(engine: TrackerEngine, image: np.ndarray, batch: int) -> Row:
     target = engine.start(image, BOX)
     targets: list[Target] = [target] * batch
     size = engine.settings.SEARCH_SIZE
     pictures = np.zeros((batch, size, size, 3), np.uint8)
-    state = type(target.state)(*(torch.cat([tensor] * batch) for tensor in target.state))
+    state = engine.cat_states([target.state] * batch)
     return Row(lambda: engine.step([image] * batch, targets),
                torch.inference_mode()(lambda: engine.forward_frame(pictures, state)), batch)
 
@@ -203,7 +268,7 @@ def table(rows: dict[str, Row], seconds: dict[str, np.ndarray]) -> dict[str, dic
     report: dict[str, dict[str, float]] = {}
     for name, row in rows.items():
         figures = report[name] = {}
-        for what in ("tracker", "network"):
+        for what in ("tracker", "network") if row.network else ("tracker",):
             taken = seconds[f"{name} {what}"] / row.batch
             figures[f"{what}_ms"] = float(np.median(taken)) * 1e3
             figures[f"{what}_ratio"] = float(np.median(seconds[f"{PLAIN} {what}"] / taken))
@@ -211,10 +276,14 @@ def table(rows: dict[str, Row], seconds: dict[str, np.ndarray]) -> dict[str, dic
 
 
 def print_table(report: dict[str, dict[str, float]]) -> None:
-    print("| row | tracker ms | frames/s | ratio | network ms | ratio |\n|---|---|---|---|---|---|")
+    busy = any("busy_ms" in row for row in report.values())
+    print("| row | tracker ms | frames/s | ratio | network ms | ratio |" + " busy frames/s | of quiet |" * busy)
+    print("|---|---|---|---|---|---|" + "---|---|" * busy)
     for name, r in report.items():
+        network = f"{r['network_ms']:.1f} | {r['network_ratio']:.2f}" if "network_ms" in r else " | "
+        beside = f" {1e3 / r['busy_ms']:.1f} | {100 * r['tracker_ms'] / r['busy_ms']:.0f} % |" if busy else ""
         print(f"| {name} | {r['tracker_ms']:.1f} | {1e3 / r['tracker_ms']:.1f} | {r['tracker_ratio']:.2f} | "
-              f"{r['network_ms']:.1f} | {r['network_ratio']:.2f} |")
+              f"{network} |{beside}")
 
 
 def print_shares(report: dict[str, dict[str, float]], peaks: dict[str, float], gflops: float) -> None:
@@ -222,7 +291,7 @@ def print_shares(report: dict[str, dict[str, float]], peaks: dict[str, float], g
     print(f"\nA frame is {gflops:.2f} GFLOPs. The product of the main stage's tokens with its widest matrix reaches "
           + ", ".join(f"{peak / 1e9:.1f} GFLOP/s {way}" for way, peak in peaks.items()) + ".")
     for name, figures in report.items():
-        if name.startswith("fp32"):
+        if name.startswith("fp32") and "network_ms" in figures:
             rate = gflops / figures["network_ms"] * 1e12
             shares = ", ".join(f"{100 * rate / peak:.0f} % of {way}" for way, peak in peaks.items())
             print(f"{name}: {rate / 1e9:.1f} GFLOP/s, {shares}")

@@ -3,7 +3,8 @@
     python tracking/profile_model.py --script MSTGT --config MSTGT-full-256
     python tracking/profile_model.py --config MSTGT-full-256 --precision bf16 --json costs.json --picture frame.png
 
-Needs no weights and no data. One frame at a time, with as many threads as OMP_NUM_THREADS says. The table compares
+Needs no weights and no data. One frame at a time, with as many threads as OMP_NUM_THREADS says, or as the engine
+chooses. The rates are those of ``--backend``; the table is PyTorch's, whose parts can be timed one by one. It compares
 each part with the product of matrices that the main stage mostly consists of, measured in the same run: ``plain`` as
 PyTorch multiplies, ``packed`` with weights laid out for it, as the tracker keeps them on x86 CPUs. Shares are of the
 faster one.
@@ -24,6 +25,8 @@ from mstgt.config.arguments import add_shared_arguments
 from mstgt.models.mstgt import MSTGT, build_model
 from mstgt.profiling.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
 from mstgt.profiling.profile import Cost, device_name, measure_cost, network_fps, tracker_fps
+from mstgt.test.tracker import TrackerEngine
+from mstgt.test.tracker.load import resolve_backend, resolve_device
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
@@ -33,18 +36,20 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse()
     cfg = load_config(args.script, args.config, args.overrides)
-    device = choose_device(args.device)
+    device = resolve_device(args.device)
+    backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)
     network = build_model(cfg)
     cost = measure_cost(network)
     print(f"{args.config}: template {network.template_size} px, search {network.search_size} px")
     print_cost(cost)
-    engine = TorchEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
+    torch_engine = TorchEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
+    engine = torch_engine if backend == "torch" else other_engine(backend, network, cfg, device, args.precision)
     rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
-    how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
+    how = ", ".join([backend, args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
     print(f"device            {device_name(device)}")
     print(f"network           {rates['network']:.1f} frames/s ({how}, one at a time)")
     print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 pictures in memory)")
-    profile = profile_frame(engine, args.seconds)
+    profile = profile_frame(torch_engine, args.seconds)
     print_parts(profile, network)
     if args.picture:
         draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.picture)
@@ -54,9 +59,20 @@ def main() -> None:
             "cost": asdict(cost), "frames_per_second": rates, **asdict(profile)})
 
 
+def other_engine(backend: str, network: MSTGT, cfg: Any, device: str, precision: str) -> TrackerEngine:
+    """The engine of a network in memory for a runtime other than PyTorch."""
+    if backend == "openvino":
+        from mstgt.export.openvino_convert import openvino_engine_of
+
+        return openvino_engine_of(network, cfg, precision)
+    from mstgt.export.onnx_export import onnx_engine_of
+
+    return onnx_engine_of(network, cfg, device)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_shared_arguments(parser, "script", "config", "set", "device", "precision")
+    add_shared_arguments(parser, "script", "config", "set", "device", "backend", "precision")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
@@ -94,17 +110,6 @@ def print_parts(profile: FrameProfile, network: MSTGT) -> None:
     width = network.spec.dim
     print(f"peak: the main stage's tokens x {width} x {4 * width} reach "
           + ", ".join(f"{rate / 1e9:.1f} GFLOP/s {name}" for name, rate in peaks.items()))
-
-
-def choose_device(name: str | None) -> torch.device:
-    """The device called ``name``, or the best one here."""
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}: give cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"no device {name}: this machine has {torch.cuda.device_count()} GPUs")
-    return device
 
 
 if __name__ == "__main__":

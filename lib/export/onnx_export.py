@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -150,6 +151,15 @@ def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu
 
     made_from = {"runtime": "onnx", "settings": network_settings(cfg), "network_code": network_code(), **metadata}
     return load_onnx_engine(cfg, OnnxFiles(cached_entry(made_from, build), name), device, threads)
+
+
+def onnx_engine_of(network: MSTGT, cfg: Any, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
+    """The engine of a network in memory, such as one with random weights that is to be timed."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights, files = Path(folder) / "weights", OnnxFiles(Path(folder), "network")
+        weights.touch()  # there is no checkpoint whose hash the files could name
+        export_network(network, about(cfg, "network", weights), files)
+        return load_onnx_engine(cfg, files, device, threads)
 
 
 def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:

@@ -1,6 +1,6 @@
 """Convert the network from PyTorch to OpenVINO's graphs.
 
-    convert_network(cfg, checkpoint, folder)
+    convert_checkpoint(cfg, checkpoint, folder)
 
 writes ``init.xml`` (template crops -> template and cue tokens) and ``frame.xml`` (search crops and the state -> boxes,
 scores and the next guidance), each with its weights in fp32 in a ``.bin`` file. Crops are uint8 as they are cut:
@@ -10,6 +10,8 @@ size. They come from ``torch.export``; before they are kept, their answers are c
 
 from __future__ import annotations
 
+import copy
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..models.mstgt import TrackState, build_model
+from ..models.mstgt import MSTGT, TrackState, build_model
 from ..models.mstgt.checkpoint import load_network
 from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError, one_line
-from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, import_openvino
+from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino
 
 TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7
 MAX_BATCH = 1 << 16  # a bound for torch.export, which wants one
@@ -57,14 +59,27 @@ class _ForwardFrame(nn.Module):
         return rows, state.guidance.clone()  # an output must not be an input itself
 
 
-@torch.no_grad()
-def convert_network(cfg: Any, checkpoint: str | Path, folder: Path) -> None:
+def convert_checkpoint(cfg: Any, checkpoint: str | Path, folder: Path) -> None:
     """Write the graphs of ``checkpoint``, built as ``cfg`` says, to ``folder``.
 
     Raises :class:`UserError` where OpenVINO cannot convert the network or gives other boxes than PyTorch.
     """
-    network = build_model(cfg).eval().requires_grad_(False)
+    network = build_model(cfg)
     load_network(network, checkpoint)
+    convert_network(network, cfg, folder)
+
+
+def openvino_engine_of(network: MSTGT, cfg: Any, precision: str = "fp32", threads: int | None = None) -> OpenVinoEngine:
+    """The engine of a network in memory, such as one with random weights that is to be timed."""
+    with tempfile.TemporaryDirectory() as folder:
+        convert_network(network, cfg, Path(folder))
+        return OpenVinoEngine(Path(folder), cfg, precision, threads, keep_files=False)
+
+
+@torch.no_grad()
+def convert_network(network: MSTGT, cfg: Any, folder: Path) -> None:
+    """Write the graphs of ``network``, which is left as it is, to ``folder``. Errors: :func:`convert_checkpoint`."""
+    network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
     frame = FrameStep(network, hann_window(network.grid), cfg.DATA.MEAN, cfg.DATA.STD, torch.float32).eval()
     rng = np.random.default_rng(0)
     # Two videos: tracing takes a size of 1 for a constant.

@@ -161,10 +161,10 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
     version = import_openvino().__version__
 
     def build(folder: Path) -> None:
-        from .openvino_convert import convert_network  # imported here: it needs torch, a cached network does not
+        from .openvino_convert import convert_checkpoint  # imported here: it needs torch, a cached network does not
 
         _log.warning("preparing %s for OpenVINO, once; with --backend torch this is not needed", Path(checkpoint).name)
-        convert_network(cfg, checkpoint, folder)
+        convert_checkpoint(cfg, checkpoint, folder)
 
     made_from = {"format": FORMAT, "weights": file_sha256(checkpoint), "network": network_settings(cfg),
                  "code": network_code(), "openvino": version}

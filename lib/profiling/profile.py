@@ -22,12 +22,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.mstgt import MSTGT
 from ..models.mstgt.checkpoint import unused_published_parameters
-from ..test.tracker import Tracker
-from ..test.tracker.torch_engine import TorchEngine
+from ..test.tracker import Tracker, TrackerEngine
 from ..utils import machine
 
 PICTURE = (720, 1280)
 WARM_UP = 3
+PAUSE_S = 0.002  # before each timed call: threads of the one before may still spin, and take a core from it
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ def measure_cost(network: MSTGT) -> Cost:
 
 
 @torch.inference_mode()
-def network_fps(engine: TorchEngine, seconds: float) -> float:
+def network_fps(engine: TrackerEngine, seconds: float) -> float:
     """Frames a second of an engine's network alone, one frame at a time."""
     rng = np.random.default_rng(0)
     template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8)
                         for size in (engine.settings.TEMPLATE_SIZE, engine.settings.SEARCH_SIZE))
     state = engine.init_state(template)
-    return _rate(lambda: engine.forward_frame(search, state), engine.device, seconds)
+    return _rate(lambda: engine.forward_frame(search, state), engine.device_name, seconds)
 
 
-def tracker_fps(engine: TorchEngine, seconds: float) -> float:
+def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
     """Frames a second of the whole tracker on 1280 x 720 pictures in memory: crop, network, box."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*PICTURE, 3), np.uint8)
@@ -99,13 +99,13 @@ def tracker_fps(engine: TorchEngine, seconds: float) -> float:
         tracker.target = target  # an untrained network would walk away from the picture's middle
         tracker.update(image)
 
-    return _rate(same_frame, engine.device, seconds)
+    return _rate(same_frame, engine.device_name, seconds)
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: str | torch.device) -> str:
     """How to name ``device`` and the threads that work on it to a person."""
     name = machine.device_name(device)
-    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
+    return name if str(device).startswith("cuda") else f"{name}, {torch.get_num_threads()} threads"
 
 
 def _flops(run: Callable[[], Any]) -> int:
@@ -114,7 +114,7 @@ def _flops(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def time_rounds(works: Mapping[str, Callable[[], Any]], device: torch.device, seconds: float = 0.0,
+def time_rounds(works: Mapping[str, Callable[[], Any]], device: str | torch.device, seconds: float = 0.0,
                 rounds: int = 5) -> dict[str, np.ndarray]:
     """The seconds of each of ``works`` in every round, after a warm-up; ``rounds``, and more while ``seconds`` last.
 
@@ -128,6 +128,7 @@ def time_rounds(works: Mapping[str, Callable[[], Any]], device: torch.device, se
     while done < rounds or time.perf_counter() < until:
         for name, work in works.items():
             _wait(device)
+            time.sleep(PAUSE_S)
             started = time.perf_counter()
             work()
             _wait(device)
@@ -136,11 +137,11 @@ def time_rounds(works: Mapping[str, Callable[[], Any]], device: torch.device, se
     return {name: np.array(taken) for name, taken in times.items()}
 
 
-def _rate(run: Callable[[], Any], device: torch.device, seconds: float) -> float:
+def _rate(run: Callable[[], Any], device: str | torch.device, seconds: float) -> float:
     """Calls a second over about ``seconds``: 1 / the median call."""
     return 1 / float(np.median(time_rounds({"": run}, device, seconds)[""]))
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
+def _wait(device: str | torch.device) -> None:
+    if str(device).startswith("cuda"):
         torch.cuda.synchronize(device)

@@ -20,9 +20,11 @@ def test_a_row_is_named_by_what_it_does(kind):
     assert kind.named("bf16_compile_graph_batch16") == kind(
         {"precision": "bf16", "compile": True, "cuda_graph": True}, 16)
     assert kind.named("fp16") == kind({"precision": "fp16"})
+    assert kind.named("fp32_openvino_threads2_batch4") == kind({"precision": "fp32", "threads": 2}, 4, "openvino")
 
 
-@pytest.mark.parametrize("name", ["fp8", "graph", "fp32_batch0", "fp32_batch-1", "fp32_", "fp32_plain"])
+@pytest.mark.parametrize("name", ["fp8", "graph", "fp32_batch0", "fp32_batch-1", "fp32_", "fp32_plain", "fp32_threads0",
+                                  "fp32_openvino_compile"])
 def test_other_names_are_no_rows(kind, name):
     with pytest.raises(argparse.ArgumentTypeError):
         kind.named(name)

@@ -14,7 +14,7 @@ import torch
 from mstgt.config import load_config
 from mstgt.export import openvino_engine, runtime_cache
 from mstgt.export.openvino_engine import OpenVinoEngine, load_openvino_engine
-from mstgt.models.mstgt import HIVIT, HiViTSpec, build_model
+from mstgt.models.mstgt import BACKBONES, HiViTSpec, build_model
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import MultiTracker, Tracker, load_engine
 from mstgt.test.tracker.load import resolve_backend, resolve_device
@@ -33,7 +33,7 @@ BOX = VIDEO.boxes_xywh[0]
 def small():
     """The configuration's network in small: converting takes long enough as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(HIVIT, "hivit_nano", HiViTSpec(32, (1, 1, 1), 2))
+        patch.setitem(BACKBONES, "hivit_nano", HiViTSpec(32, (1, 1, 1), 2))
         yield
 
 
