@@ -22,6 +22,7 @@ from mstgt.models.mstgt import MSTGT, TrackState, build_model
 from mstgt.test.tracker.frame import FrameStep, hann_window
 from mstgt.test.tracker.inference import PRECISIONS, fold_batch_norm
 from mstgt.train.actors.mstgt import MSTGTActor
+from mstgt.train.data.batch import Batch, PartnerBatch
 from mstgt.train.losses import TrackingLoss
 
 pytestmark = pytest.mark.skipif(torch.__version__ < (2, 10), reason="fake tensors of a GPU needed one in torch 2.6")
@@ -81,23 +82,22 @@ def test_a_batch_is_trained_on_without_waiting(network, norm):
     """From the loader's batch to the parts of the loss, with feature mixing."""
     with FakeTensorMode():
         weights = on_gpu(network.train())
-        actor = MSTGTActor(lambda *inputs: functional_call(network, weights, inputs), TrackingLoss(), CFG.DATA.MEAN,
-                           CFG.DATA.STD, GPU, norm=norm, template_mask_strength=0.5)
-        parts = actor(loaded())
+        actor = MSTGTActor(TrackingLoss(), CFG.DATA.MEAN, CFG.DATA.STD, GPU, norm=norm, template_mask_strength=0.5)
+        parts = actor(lambda *inputs: functional_call(network, weights, inputs), loaded())
         assert parts["total"].requires_grad
         assert all(part.device == GPU and part.shape == () for part in parts.values())
 
 
-def loaded() -> dict[str, torch.Tensor]:
+def loaded() -> Batch:
     """A batch as the loader stacks it, on the host."""
     yes = torch.zeros(BATCH, dtype=torch.bool)
-    search, boxes = torch.zeros(FRAMES, BATCH, SEARCH, SEARCH, 3, dtype=torch.uint8), torch.rand(FRAMES, BATCH, 4)
-    own = {"search": search, "boxes": boxes, "flip": yes, "grey": yes, "brightness": torch.rand(FRAMES + 1, BATCH),
-           "template": torch.zeros(BATCH, TEMPLATE, TEMPLATE, 3, dtype=torch.uint8),
-           "template_box": torch.rand(BATCH, 4)}
-    other = {"search": search, "boxes": boxes, "flip": yes, "grey": yes, "brightness": torch.rand(FRAMES, BATCH),
-             "active": yes}
-    return own | {f"partner_{name}": tensor for name, tensor in other.items()}
+    search = torch.zeros(FRAMES, BATCH, SEARCH, SEARCH, 3, dtype=torch.uint8)
+    boxes = torch.rand(FRAMES, BATCH, 4)
+    partner = PartnerBatch(search, boxes, flip=yes, grey=yes, brightness=torch.rand(FRAMES, BATCH), active=yes,
+                           videos=[""] * BATCH)
+    return Batch(torch.zeros(BATCH, TEMPLATE, TEMPLATE, 3, dtype=torch.uint8), torch.rand(BATCH, 4), search, boxes,
+                 flip=yes, grey=yes, brightness=torch.rand(FRAMES + 1, BATCH), videos=[""] * BATCH,
+                 frames=[[]] * BATCH, unreadable=[], partner=partner)
 
 
 @pytest.mark.parametrize("waits", [lambda x: x[x > 0], lambda x: x.sum().item(), lambda x: bool(x.any())])

@@ -53,7 +53,7 @@ def main() -> None:
     if args.samples > len(samples):
         raise UserError(f"--samples {args.samples}: an epoch has only {len(samples)} samples")
     batch = collate([samples[epoch, index] for index in range(args.samples)])
-    for message in batch["unreadable"]:
+    for message in batch.unreadable:
         logging.warning("passed over: %s", message)
     zoom = -(-LEAST_TILE // cfg.DATA.SEARCH.SIZE)
     sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom, cfg.MODEL.TEMPLATE_MASK)

@@ -20,13 +20,16 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.data.readers import FOLDER_PREFIX, HOLD_OUT_EVERY
 from mstgt.train.build import make_dataset, make_network, run_training
 from mstgt.train.distributed import Launch, launch, launched, process_group, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
-from mstgt.train.trainers.state import list_resumable
+from mstgt.train.trainers.state import ResumeError, list_resumable
 from mstgt.train.trainers.tensorboard_log import tensorboard_logger
 from mstgt.train.trainers.wandb_log import wandb_logger
 from mstgt.utils.checkpoint_paths import run_folder
@@ -44,6 +47,8 @@ def parse() -> argparse.Namespace:
                         help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
     parser.add_argument("--use_tensorboard", type=int, choices=[0, 1], default=0, help="log to TensorBoard")
+    parser.add_argument("--videos", metavar="DIR",
+                        help="train on the videos in DIR; every tenth of them is held out for validation")
     parser.add_argument("--photos", metavar="DIR",
                         help="train and validate on samples composed of the photographs in DIR (docs/photos.md)")
     several = parser.add_argument_group("several processes")
@@ -60,15 +65,39 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def photo_overrides(folder: str | None) -> list[str]:
-    """The settings that ``--photos`` stands for: every 20th photograph is held out for validation."""
+def data_overrides(videos: str | None, photos: str | None) -> list[str]:
+    """The settings that ``--videos`` and ``--photos`` stand for: a part of the folder is held out for validation."""
+    if videos is not None and photos is not None:
+        raise UserError("give --videos or --photos, not both; DATA.TRAIN.DATASETS_NAME takes several sets")
+    folder = videos or photos
     if folder is None:
         return []
-    names = {"TRAIN": "PHOTOS", "VAL": "PHOTOS_val"}
+    names = {"TRAIN": "FOLDER_train", "VAL": "FOLDER_val"} if videos else {"TRAIN": "PHOTOS", "VAL": "PHOTOS_val"}
     path = os.path.abspath(os.path.expanduser(folder))
-    return [setting for half, name in names.items()
-            for setting in (f"DATA.{half}.DATASETS_NAME={json.dumps([f'{name}:{path}'], ensure_ascii=False)}",
-                            f"DATA.{half}.DATASETS_RATIO=[1]")]
+    overrides = []
+    for mode, name in names.items():
+        sets = json.dumps([f"{name}:{path}"], ensure_ascii=False)
+        overrides += [f"DATA.{mode}.DATASETS_NAME={sets}", f"DATA.{mode}.DATASETS_RATIO=[1]"]
+    return overrides
+
+
+def hold_out_videos(cfg: Any, overrides: Sequence[str]) -> None:
+    """Validate on a part of the training folder if ``--set`` names one ``FOLDER:`` to train on and no validation set.
+
+    Otherwise the validation set would stay that of the experiment, which has nothing to do with the user's videos.
+    """
+    is_given = any(override.replace(" ", "").startswith("DATA.VAL.DATASETS_NAME=") for override in overrides)
+    names = cfg.DATA.TRAIN.DATASETS_NAME
+    if is_given or len(names) != 1 or not names[0].startswith(FOLDER_PREFIX) or not cfg.DATA.VAL.DATASETS_NAME:
+        return
+    if not any("DATA.TRAIN.DATASETS_NAME" in override for override in overrides):
+        return
+    path = names[0].removeprefix(FOLDER_PREFIX)
+    cfg.DATA.TRAIN.DATASETS_NAME = [f"FOLDER_train:{path}"]
+    cfg.DATA.VAL.DATASETS_NAME = [f"FOLDER_val:{path}"]
+    cfg.DATA.VAL.DATASETS_RATIO = [1.0]
+    if not launched():
+        print(f"validation: every {HOLD_OUT_EVERY}th video of {path} is held out", flush=True)
 
 
 def how_to_launch(args: argparse.Namespace) -> Launch:
@@ -88,14 +117,19 @@ def how_to_launch(args: argparse.Namespace) -> Launch:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
-    cfg = load_config(args.script, args.config, photo_overrides(args.photos) + args.overrides)
+    cfg = load_config(args.script, args.config, data_overrides(args.videos, args.photos) + args.overrides)
+    hold_out_videos(cfg, args.overrides)
     paths = load_paths(args.data_dir, args.save_dir, mode="train")
-    every = CheckpointInterval.parse(args.checkpoint_every)
+    try:
+        every = CheckpointInterval.parse(args.checkpoint_every)
+    except UserError as error:
+        raise UserError(f"--checkpoint_every: {error}") from error
     config_name = find_experiment(args.script, args.config).stem
     folder = run_folder(paths.save_dir, script_name(args.script), config_name)
     if not launched() and args.mode != "single":
         how = how_to_launch(args)
-        make_network(cfg, paths)  # what is missing is said once, here, and not by every process
+        # Report missing weights and datasets once, here, and not from every process.
+        make_network(cfg, paths)
         make_dataset(cfg, paths, "TRAIN")
         return launch(os.path.abspath(__file__), sys.argv[1:], how)
     resume = "auto" if restarted() and list_resumable(folder) else args.resume
@@ -111,6 +145,8 @@ def main() -> int:
             if group.is_main_process:
                 print(stopped, flush=True)
             return STOPPED
+        except ResumeError as error:
+            raise UserError(f"{error}; --resume none starts a new run and keeps the old one") from error
     return 0
 
 

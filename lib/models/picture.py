@@ -1,4 +1,4 @@
-"""From uint8 pictures to the network's input."""
+"""From uint8 images to network input."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 
 PerChannel = Sequence[float] | torch.Tensor
-MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which few pictures hold
+MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which is rare in images
 
 
 def to_input(pictures: torch.Tensor, mean: PerChannel, std: PerChannel) -> torch.Tensor:
-    """(..., H, W, 3) RGB in 0..255, uint8 or float -> (..., 3, H, W) float, normalised per channel.
+    """(..., H, W, 3) RGB in 0..255, uint8 or float -> (..., 3, H, W) float, normalized per channel.
 
-    Nothing waits for the device where ``mean`` and ``std`` are tensors on it.
+    If ``mean`` and ``std`` are tensors on the device, the host does not wait for it.
     """
     mean_ = torch.as_tensor(mean, device=pictures.device) * 255
     std_ = torch.as_tensor(std, device=pictures.device) * 255
@@ -21,15 +21,19 @@ def to_input(pictures: torch.Tensor, mean: PerChannel, std: PerChannel) -> torch
 
 
 def mask_background(pictures: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float) -> torch.Tensor:
-    """Template crops (..., S, S, 3) in 0..255 with all that lies outside the target's box mixed with magenta.
+    """Mix magenta into the background of template crops (..., S, S, 3) in 0..255; returns floats of the same shape.
 
-    A square crop does not say how high and how wide the target in it is, nor what belongs to it; this does, at no cost
-    per frame. boxes (..., 4) as shares of the crop (:meth:`mstgt.geometry.crop.Crop.to_crop`); a pixel whose centre
-    lies outside is ``strength`` parts of magenta. -> the same shape, float.
+    A square crop does not show the height and width of the target, nor what belongs to it. The mask does, at no cost
+    per frame.
+
+    boxes_cxcywh  (..., 4) fractions of the crop (:meth:`mstgt.geometry.crop.Crop.to_crop`)
+    strength      fraction of magenta in pixels whose center lies outside the box
     """
     size = pictures.shape[-2]
-    places = torch.arange(size, device=pictures.device) / size  # a pixel u lies at u / S, a centre at (S - 1) / 2S
-    center, half = boxes_cxcywh[..., None, :2], boxes_cxcywh[..., None, 2:] / 2
+    # Crop coordinates: pixel u lies at u / S, so the center of the crop is (S - 1) / (2 S).
+    places = torch.arange(size, device=pictures.device) / size
+    center = boxes_cxcywh[..., None, :2]
+    half = boxes_cxcywh[..., None, 2:] / 2
     x, y = ((places[:, None] - center).abs() <= half).unbind(-1)  # (..., S) each
     inside = (y[..., :, None] & x[..., None, :])[..., None]
     colour = torch.tensor(MASK_COLOR, device=pictures.device)

@@ -1,11 +1,14 @@
-"""From a configuration to a run: network, loaders, optimizer, trainer. What ``tracking/train.py`` calls."""
+"""Builds network, loaders, optimizer and trainer from a configuration, and runs the training.
+
+``tracking/train.py`` calls :func:`run_training`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,52 +32,62 @@ from .data.loader import DistributedBatchSampler, TrackingDataset, make_loader, 
 from .data.processing import CropSettings, Processing
 from .data.sampler import CausalSampler
 from .distributed import Group
+from .ema import WeightAverage
 from .losses import TrackingLoss
 from .optim import make_optimizer
 from .trainers.interruption import CheckpointInterval
-from .trainers.state import claim, cut_metrics, list_resumable, newest_checkpoint, read_checkpoint
-from .trainers.trainer import Trainer
+from .trainers.state import (
+    ResumeError,
+    list_resumable,
+    lock_run_folder,
+    newest_checkpoint,
+    read_checkpoint,
+    truncate_records,
+)
+from .trainers.trainer import MetricsLogger, Trainer
 
 _log = logging.getLogger(__name__)
 
-# settings that a run may change when it goes on: they decide how fast it is and what it says, not what it learns
+# Settings that may change when a run is resumed: they affect its speed and its output, not what it learns.
 FREE = frozenset(f"TRAIN.{name}" for name in (
     "NUM_WORKER", "PRINT_INTERVAL", "KEEP_CHECKPOINTS", "COMPILE", "CHECKPOINT_ACTIVATIONS", "VAL_EPOCH_INTERVAL"))
 
-MetricsLogger = Callable[[dict[str, Any]], object]
-
 
 def make_processing(cfg: Any) -> Processing:
-    """The crops of training samples."""
-    template, search = (
-        CropSettings(part.SIZE, part.FACTOR, part.CENTER_JITTER, part.SCALE_JITTER)
-        for part in (cfg.DATA.TEMPLATE, cfg.DATA.SEARCH)
-    )
+    """The crops and augmentations of training samples."""
+    template = _crop_settings(cfg.DATA.TEMPLATE)
+    search = _crop_settings(cfg.DATA.SEARCH)
     return Processing(template, search, tuple(cfg.DA.sfactor), cfg.DA.border_prob)
 
 
+def _crop_settings(section: Any) -> CropSettings:
+    return CropSettings(section.SIZE, section.FACTOR, section.CENTER_JITTER, section.SCALE_JITTER)
+
+
 def make_dataset(cfg: Any, paths: Paths, mode: str) -> TrackingDataset:
-    """The samples of ``mode``, "TRAIN" or "VAL". Raises :class:`UserError` naming a dataset that is not there."""
+    """The samples of ``mode``, "TRAIN" or "VAL". Raises :class:`UserError` naming a dataset that is missing."""
     part = cfg.DATA[mode]
+    is_training = mode == "TRAIN"
     sets = [read_training_set(name, paths.dataset) for name in part.DATASETS_NAME]
-    mixes = partial(mixing_active, cfg=cfg) if mode == "TRAIN" and cfg.DA.imix else None
-    negatives = cfg.DA.negative_prob if mode == "TRAIN" else 0.0
+    # Validation measures the plain task: full difficulty, no mixing, the target always present.
+    mixes = partial(mixing_active, cfg=cfg) if is_training and cfg.DA.imix else None
+    negatives = cfg.DA.negative_prob if is_training else 0.0
+    curriculum = cfg.DATA.CURRICULUM if is_training else 0.0
+    seed = cfg.TRAIN.SEED if is_training else cfg.TRAIN.SEED + 1
     sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL,
                             partners=mixes is not None or negatives > 0)
-    curriculum = cfg.DATA.CURRICULUM if mode == "TRAIN" else 0.0
-    seed = cfg.TRAIN.SEED + (mode == "VAL")
     return TrackingDataset(sampler, make_processing(cfg), part.SAMPLE_PER_EPOCH, cfg.TRAIN.EPOCH, seed, curriculum,
                            mixes, negatives)
 
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
-    """The network with its starting weights: pre-trained where the configuration names a file."""
+    """The network with its initial weights: pretrained ones if the configuration names a file."""
     torch.manual_seed(cfg.TRAIN.SEED)
     network = build_model(cfg)
     if cfg.MODEL.PRETRAIN_FILE:
         path = paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE
         shipped = SHIPPED / cfg.MODEL.PRETRAIN_FILE
-        load_pretrained(network, path if path.is_file() or not shipped.is_file() else shipped)
+        load_pretrained(network, shipped if shipped.is_file() and not path.is_file() else path)
     return network
 
 
@@ -85,19 +98,24 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
     network.backbone.frozen_stages = cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
-    loaders = [_make_loader(cfg, paths, mode, group) for mode in ("TRAIN", "VAL")]
+    train = _make_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
+    val = _make_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
-    actor = MSTGTActor(network, loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device,
-                       choose_precision(cfg.TRAIN.PRECISION, group.device), cfg.DA.imix_occrate, cfg.DA.norm_type,
-                       cfg.MODEL.TEMPLATE_MASK)
-    trainer = Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, group, loggers, every)
-    trainer.actor = actor.of(_wrap(network, group, cfg.TRAIN.COMPILE))
-    return trainer
+    precision = choose_precision(cfg.TRAIN.PRECISION, group.device)
+    actor = MSTGTActor(loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, precision, cfg.DA.imix_occrate,
+                       cfg.DA.norm_type, cfg.MODEL.TEMPLATE_MASK)
+    optimizer = make_optimizer(network, cfg)
+    # Before the network is wrapped and compiled: the average is a copy of the plain module.
+    ema = WeightAverage(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
+    model = _wrap(network, group, cfg.TRAIN.COMPILE)
+    return Trainer(cfg, network, actor, optimizer, train, val, folder, group, model, ema, loggers, every)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
-    """The type that autocast takes for TRAIN.PRECISION; None: fp32 throughout. Raises :class:`UserError` where the
-    GPU has no bf16 and it was asked for by name; a CPU that is slow in what was asked for is told of."""
+    """The autocast type for TRAIN.PRECISION; None: fp32 throughout.
+
+    Raises :class:`UserError` if the GPU does not support it. A CPU that is slow in it gets a warning.
+    """
     if name == "auto":
         name = "bf16" if is_fast_in(torch.bfloat16, device) else "fp32"
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
@@ -108,54 +126,52 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     return dtype
 
 
-def _make_loader(cfg: Any, paths: Paths, mode: str, group: Group) -> DataLoader | None:
-    if mode == "VAL" and not cfg.DATA.VAL.DATASETS_NAME:
-        return None
-    samples = make_dataset(cfg, paths, mode)
-    order = DistributedBatchSampler(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
-    return make_loader(samples, order, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
+def _make_loader(cfg: Any, samples: TrackingDataset, group: Group) -> DataLoader:
+    batch_sampler = DistributedBatchSampler(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
+    return make_loader(samples, batch_sampler, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
 
 
 def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
-    wrapped = network
-    if group.world > 1:
+    """What is called in training: ``network``, distributed if there are several processes, compiled on request."""
+    model: nn.Module = network
+    if not group.is_single_process:
         devices = [group.device] if group.device.type == "cuda" else None
-        # of 1 x 1 convolutions, whose strides are the same memory order under two names
+        # Harmless: the strides of 1 x 1 convolutions describe the same memory layout in two ways.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        wrapped = DistributedDataParallel(network, device_ids=devices)
+        model = DistributedDataParallel(network, device_ids=devices)
     if compiled:
-        wrapped.compile()
-    return wrapped
+        model.compile()
+    return model
 
 
 def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group, loggers: Sequence[MetricsLogger] = (),
                  every: CheckpointInterval | None = None) -> None:
-    """Train to the last epoch. Raises :class:`TrainingInterrupted` when SIGTERM has come and all is saved.
+    """Train to the last epoch. Raises :class:`TrainingInterrupted` after SIGTERM, when everything is saved.
 
-    resume  ``auto`` goes on from the newest checkpoint in ``folder`` where there is one, ``none`` starts anew and
-            puts an earlier run aside, anything else is the path of a checkpoint
+    resume  ``auto``: continue from the newest checkpoint in ``folder`` if there is one; ``none``: start anew and
+            rename the folder of an earlier run; anything else: the path of a checkpoint to continue from
     """
-    state = _find_state(folder, resume)
+    state = _find_checkpoint(folder, resume)
     if state is not None:
-        _check_same(state, cfg, folder)
+        _check_same_config(state, cfg, folder)
     trainer = make_trainer(cfg, paths, folder, group, loggers, every)
-    with claim(folder) if group.is_main_process else contextlib.nullcontext():
+    with lock_run_folder(folder) if group.is_main_process else contextlib.nullcontext():
         if group.is_main_process and resume == "none":
-            put_aside(folder)
+            archive_run(folder)
         if state is not None:
             trainer.load_state(state)
         elif group.is_main_process:
-            cut_metrics(folder, 0, 0)  # of a run that ended before it had saved anything
+            truncate_records(folder, 0, 0)  # an earlier run may have ended before its first checkpoint
         if group.is_main_process:
             write_text(folder / "config.yaml", dump_config(cfg))
-            _announce(trainer, group, resumed=state is not None)
+            _print_start(trainer, group, resumed=state is not None)
         trainer.fit()
     if group.is_main_process:
         print(f"curves: {folder / PICTURE}")
 
 
-def put_aside(folder: Path) -> None:
-    """Rename the folder of an earlier run so that a new one can begin in its place; nothing is deleted."""
+def archive_run(folder: Path) -> None:
+    """Rename the folder of an earlier run so that a new run can use the name. Nothing is deleted."""
     if not folder.exists():
         return
     number = 1
@@ -165,35 +181,38 @@ def put_aside(folder: Path) -> None:
     print(f"the earlier run is kept in {old}", flush=True)
 
 
-def _find_state(folder: Path, resume: str) -> dict[str, Any] | None:
+def _find_checkpoint(folder: Path, resume: str) -> dict[str, Any] | None:
     if resume == "none":
         return None
     if resume != "auto":
         return read_checkpoint(Path(resume))
     state = newest_checkpoint(folder)
     if state is None and list_resumable(folder):
-        raise UserError(f"no checkpoint in {folder} can be read; --resume none starts anew and keeps them aside")
+        raise ResumeError(f"no checkpoint in {folder} can be read")
     return state
 
 
-def _check_same(state: dict[str, Any], cfg: Any, folder: Path) -> None:
+def _check_same_config(state: dict[str, Any], cfg: Any, folder: Path) -> None:
     old, new = flatten(config_from_text(state["config"])), flatten(cfg)
     changed = [f"{key} {old[key]} -> {new[key]}" for key in new if old[key] != new[key] and not _may_change(key)]
     if changed:
-        raise UserError(f"the run in {folder} had another configuration ({'; '.join(changed[:4])}); "
-                        "give the same settings, or --resume none to start anew")
+        raise ResumeError(f"the run in {folder} has another configuration ({'; '.join(changed[:4])})")
 
 
 def _may_change(key: str) -> bool:
     return key in FREE or key.startswith("TEST.")
 
 
-def _announce(trainer: Trainer, group: Group, resumed: bool) -> None:
+def _print_start(trainer: Trainer, group: Group, resumed: bool) -> None:
+    cfg = trainer.cfg.TRAIN
+    start = "training"
+    if resumed:
+        steps = f" and {trainer.step} steps" if trainer.step else ""
+        start = f"resuming after epoch {trainer.epoch}{steps}"
     parameters = sum(p.numel() for p in trainer.network.parameters())
     device = torch.cuda.get_device_name() if group.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    cfg, precision = trainer.cfg.TRAIN, trainer.actor.precision
-    steps = f" and {trainer.step} steps" if trainer.step else ""
-    begin = f"resuming after epoch {trainer.epoch}{steps}" if resumed else "training"
-    print(f"{begin}: {parameters / 1e6:.2f} M parameters, {cfg.EPOCH} epochs of {trainer.steps} steps, batch "
-          f"{cfg.BATCH_SIZE} x {group.world}{f' x {cfg.ACCUMULATE}' if cfg.ACCUMULATE > 1 else ''} on {device} in "
-          f"{str(precision or torch.float32).removeprefix('torch.')}; writing to {trainer.folder}", flush=True)
+    accumulate = f" x {cfg.ACCUMULATE}" if cfg.ACCUMULATE > 1 else ""
+    precision = str(trainer.actor.precision or torch.float32).removeprefix("torch.")
+    print(f"{start}: {parameters / 1e6:.2f} M parameters, {cfg.EPOCH} epochs of {trainer.steps} steps, batch "
+          f"{cfg.BATCH_SIZE} x {group.world}{accumulate} on {device} in {precision}; writing to {trainer.folder}",
+          flush=True)

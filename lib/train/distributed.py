@@ -1,7 +1,7 @@
-"""One process model: the same file runs alone, or many times under torchrun.
+"""Distributed training: the same script runs as a single process or several times under torchrun.
 
-``launch`` turns a plain ``python tracking/train.py --mode multiple`` into a torchrun of the same command; ``Group``
-tells a process which of how many it is and on what device it works.
+:func:`launch` runs a command under torchrun; :class:`Group` tells a process its rank, the number of processes and its
+device.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..utils.errors import UserError
 
 @dataclass(frozen=True)
 class Group:
-    """rank of world processes, and this one's device."""
+    """The processes that train together: ``rank`` of ``world``, and this one's device."""
 
     rank: int
     world: int
@@ -33,20 +33,25 @@ class Group:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
+    @property
+    def is_single_process(self) -> bool:
+        """Whether there are no other processes."""
+        return self.world == 1
+
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum of ``values`` over the processes."""
-        if self.world == 1:
+        """The sum of ``values`` over the processes. All of them must call it."""
+        if self.is_single_process:
             return values
         values = values.to(self.device)
         dist.all_reduce(values)
         return values
 
     def all_reduce_any(self, flags: Sequence[bool]) -> list[bool]:
-        """Of each flag, whether it is set in any process."""
-        if self.world == 1:
+        """For each flag, whether it is set in any process. All of them must call it."""
+        if self.is_single_process:
             return list(flags)
         values = torch.tensor(flags, dtype=torch.uint8, device=self.device)
         dist.all_reduce(values, dist.ReduceOp.MAX)
@@ -55,11 +60,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Launch:
-    """How torchrun is to start the processes.
+    """How torchrun starts the processes.
 
-    endpoint      host:port where several nodes meet, the same on all of them; None: one node
-    node_rank     which node this is, where the nodes are numbered by hand; None: by arrival
-    max_restarts  how often all processes are started again after one has failed
+    endpoint      host:port of the rendezvous, the same on all nodes; None: a single node
+    node_rank     the number of this node if nodes are numbered by hand; None: in order of arrival
+    max_restarts  how often all processes are restarted after one of them has failed
     """
 
     nproc_per_node: int
@@ -92,16 +97,18 @@ def restarted() -> bool:
 
 def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
     """Run ``script`` with ``arguments`` under torchrun on this node; the exit status."""
-    # slow to import, and only wanted here
+    # Imported here because it is slow and only the launcher needs it.
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
     if torch.cuda.is_available() and how.nproc_per_node > torch.cuda.device_count():
-        raise UserError(f"--nproc_per_node {how.nproc_per_node} is more than the {torch.cuda.device_count()} GPUs here")
+        raise UserError(f"{how.nproc_per_node} processes per node are more than the {torch.cuda.device_count()} GPUs "
+                        "of this machine")
     if not torch.cuda.is_available():
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // how.nproc_per_node)))
-    # torchrun would let the processes that it starts again meet in the store of those that died, among their addresses
+    # By default, torchrun lets restarted processes reuse the rendezvous store of the failed ones, which still holds
+    # their addresses.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     sys.stdout.flush()
     try:

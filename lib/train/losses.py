@@ -1,4 +1,4 @@
-"""The tracking loss: 2 GIoU + 5 L1 + 1 Gaussian focal by default.
+"""The tracking loss: GIoU, L1 and Gaussian focal loss, with weights 2, 5 and 1 by default.
 
 Focal loss and radius follow CornerNet (Law and Deng, ECCV 2018) and CenterNet (Zhou et al., 2019), in the form that
 trackers of this family use: the radius lacks CornerNet's divisor 2a, and published numbers depend on it.
@@ -12,13 +12,16 @@ from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
 from ..models.mstgt.head import Prediction
 
-MIN_OVERLAP = 0.7
-ALPHA, BETA = 2, 4
+MIN_OVERLAP = 0.7  # IoU that a center within the Gaussian's radius still gives
+ALPHA = 2  # exponent of the focal weight
+BETA = 4  # exponent that lowers the penalty near the center
 
 
 def gaussian_radius(width: torch.Tensor, height: torch.Tensor, overlap: float = MIN_OVERLAP) -> torch.Tensor:
     """Radius in cells within which a centre still gives IoU >= overlap, floored, at least 0. Sides in cells."""
-    total, area = width + height, width * height
+    # The three cases of CornerNet: both corners inside, both outside, or one of each. The smallest radius is safe.
+    total = width + height
+    area = width * height
     c1 = area * (1 - overlap) / (1 + overlap)
     r1 = (total + (total**2 - 4 * c1).clamp(min=0).sqrt()) / 2
     r2 = (2 * total + ((2 * total) ** 2 - 16 * (1 - overlap) * area).clamp(min=0).sqrt()) / 2
@@ -36,12 +39,14 @@ def center_heatmap(boxes_cxcywh: torch.Tensor, grid: int) -> torch.Tensor:
     center = cells[:, :2].round().clamp(0, grid - 1)
     radius = gaussian_radius(cells[:, 2], cells[:, 3])[:, None]
     axis = torch.arange(grid, device=cells.device)
+    # A Gaussian whose 6 sigma is the diameter, as in CornerNet's code.
     sigma = (2 * radius + 1) / 6
 
     def profile(at: torch.Tensor) -> torch.Tensor:
         distance = axis - at[:, None]
         return torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= radius)
 
+    # The Gaussian is separable: rows times columns.
     return (profile(center[:, 1])[:, :, None] * profile(center[:, 0])[:, None, :])[:, None]
 
 
@@ -51,13 +56,17 @@ def focal_loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     score (N, 1, G, G) in (0, 1), target as :func:`center_heatmap` gives it.
     """
     positive = target.eq(1).to(score.dtype)
+    # Cells that are not the center are penalized less the nearer they are to it (target close to 1).
     gain = (score.log() * (1 - score) ** ALPHA * positive).sum()
     cost = ((1 - score).log() * score**ALPHA * (1 - target) ** BETA * (1 - positive)).sum()
     return -(gain + cost) / positive.sum().clamp(min=1)
 
 
 class TrackingLoss(nn.Module):
-    """The weighted parts and their sum."""
+    """Computes the parts of the loss and their weighted sum.
+
+    giou, l1, focal  weights of the parts
+    """
 
     def __init__(self, giou: float = 2.0, l1: float = 5.0, focal: float = 1.0):
         super().__init__()
@@ -68,8 +77,8 @@ class TrackingLoss(nn.Module):
         """Scalars ``total``, ``giou``, ``l1``, ``focal`` (unweighted parts) and ``iou`` (mean, no gradient).
 
         boxes_cxcywh (N, 4): the true boxes in the order of the prediction's first axis.
-        present (N,) bool: whether the target is in the search region; None: everywhere. Where it is not, the centre
-        score is to be 0 in all cells, and the box parts and ``iou`` leave the region out.
+        present (N,) bool: whether the target is in the search region; None: in all of them. Where it is absent, the
+        center score should be 0 in all cells, and the box parts and ``iou`` ignore the region.
         """
         prediction = Prediction(*(part.float() for part in prediction))
         predicted = prediction.decode_boxes()[0]
@@ -80,7 +89,7 @@ class TrackingLoss(nn.Module):
         if present is not None:
             return self._with_absent(predicted, predicted_xyxy, boxes_cxcywh, true_xyxy, score, heatmap, present)
         parts = {
-            # torchvision's generalized_box_iou_loss picks by masks, for which the host would wait for a GPU
+            # Not torchvision's generalized_box_iou_loss: its boolean indexing makes the host wait for a GPU.
             "giou": 1 - generalized_box_iou(predicted_xyxy, true_xyxy).diagonal().mean(),
             "l1": (predicted - boxes_cxcywh).abs().mean(),
             "focal": focal_loss(score, heatmap),
@@ -98,7 +107,7 @@ class TrackingLoss(nn.Module):
         count = weight.sum().clamp(min=1)
         giou = 1 - generalized_box_iou(predicted_xyxy, true_xyxy).diagonal()
         l1 = (predicted - boxes_cxcywh).abs().mean(dim=1)
-        # Where the target is absent the true box is empty, and GIoU may be NaN: chosen away, not multiplied away.
+        # Where the target is absent, GIoU may be NaN. torch.where removes it; NaN times 0 would stay NaN.
         parts = {
             "giou": torch.where(present, giou, 0.0).sum() / count,
             "l1": (l1 * weight).sum() / count,

@@ -1,4 +1,4 @@
-"""AdamW with the backbone's own rate, and the learning rate of every step."""
+"""AdamW with a learning rate per part of the network, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -8,57 +8,66 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..utils.errors import UserError
+from .trainers.state import ResumeError
 
-STEM = "backbone.features."  # how the names of a convolutional stem's parameters begin
+HEAD_PREFIX = "head."
+STEM_PREFIX = "backbone.features."  # of the parameters of a convolutional stem
 
 
 def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
-    """Two groups: the head at ``TRAIN.LR``, all else at ``TRAIN.LR * TRAIN.BACKBONE_MULTIPLIER``.
+    """AdamW with two groups: the head at ``TRAIN.LR``, the rest at ``TRAIN.LR * TRAIN.BACKBONE_MULTIPLIER``.
 
-    As in the published code, whose names put the cue and guidance encoders under ``backbone``. A convolutional stem is
-    a third group at ``TRAIN.STEM_MULTIPLIER`` times the second's rate, without weight decay; none at 0.
+    The cue and guidance encoders belong to the rest, as in the published code, where their names begin with
+    ``backbone``. A convolutional stem is a third group without weight decay, at ``TRAIN.STEM_MULTIPLIER`` times the
+    second group's rate; if that is 0, the stem is not in the optimizer.
     """
     named = dict(network.named_parameters())
-    head = [p for n, p in named.items() if n.startswith("head.")]
-    stem = [p for n, p in named.items() if n.startswith(STEM)]
-    rest = [p for n, p in named.items() if not n.startswith(("head.", STEM))]
+    head = [p for n, p in named.items() if n.startswith(HEAD_PREFIX)]
+    stem = [p for n, p in named.items() if n.startswith(STEM_PREFIX)]
+    rest = [p for n, p in named.items() if not n.startswith((HEAD_PREFIX, STEM_PREFIX))]
     scale = cfg.TRAIN.BACKBONE_MULTIPLIER
-    groups = [{"params": head, "scale": 1.0}, {"params": rest, "scale": scale}]
+    # "scale" is ours: set_lr multiplies the schedule's learning rate by it.
+    groups: list[dict[str, Any]] = [{"params": head, "scale": 1.0}, {"params": rest, "scale": scale}]
     if stem and cfg.TRAIN.STEM_MULTIPLIER:
         groups.append({"params": stem, "scale": scale * cfg.TRAIN.STEM_MULTIPLIER, "weight_decay": 0.0})
+    # fused: one kernel for all parameters, on CPUs too
     return torch.optim.AdamW(groups, lr=cfg.TRAIN.LR, weight_decay=cfg.TRAIN.WEIGHT_DECAY, fused=True)
 
 
 def lr_factor(step: int, steps_per_epoch: int, cfg: Any) -> float:
-    """The factor of ``TRAIN.LR`` at optimizer step ``step`` (from 0): linear warm-up, then step or cosine schedule."""
-    warm = min(1.0, (step + 1) / cfg.TRAIN.WARMUP_STEPS) if cfg.TRAIN.WARMUP_STEPS else 1.0
+    """The learning rate at optimizer step ``step`` (from 0) as a multiple of ``TRAIN.LR``.
+
+    Linear warm-up, then a step or cosine schedule. It depends on the step alone, so that a resumed run continues it.
+    """
+    warmup = min(1.0, (step + 1) / cfg.TRAIN.WARMUP_STEPS) if cfg.TRAIN.WARMUP_STEPS else 1.0
     if cfg.TRAIN.SCHEDULER.TYPE == "cosine":
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (steps_per_epoch * cfg.TRAIN.EPOCH))))
-    dropped = step >= steps_per_epoch * cfg.TRAIN.LR_DROP_EPOCH
-    return warm * (cfg.TRAIN.SCHEDULER.DECAY_RATE if dropped else 1.0)
+        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (steps_per_epoch * cfg.TRAIN.EPOCH))))
+    is_dropped = step >= steps_per_epoch * cfg.TRAIN.LR_DROP_EPOCH
+    return warmup * (cfg.TRAIN.SCHEDULER.DECAY_RATE if is_dropped else 1.0)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take over the moments of each parameter from what ``state_dict`` gave (one that never had a gradient has none);
-    the settings stay the optimizer's own.
+    """Load the moments of all parameters from a ``state_dict``; settings such as the weight decay stay as they are.
 
-    Raises :class:`UserError` where they are not those of its parameters.
+    Raises :class:`ResumeError` if the moments do not fit the parameters.
     """
-    own, moments = optimizer.state_dict()["param_groups"], state["state"]
+    moments = state["state"]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    fits = moments.keys() <= set(range(len(parameters))) and all(
-        isinstance(moment, dict) and all(
-            isinstance(moment.get(name), torch.Tensor) and moment[name].shape == shape
-            for name, shape in (("exp_avg", parameters[i].shape), ("exp_avg_sq", parameters[i].shape),
-                                ("step", torch.Size())))
-        for i, moment in moments.items())
-    if not fits:
-        raise UserError("the checkpoint's optimizer is not that of this network; train anew with --resume none")
-    optimizer.load_state_dict({"state": moments, "param_groups": own})
+    # A parameter that never had a gradient has no moments.
+    known = moments.keys() <= set(range(len(parameters)))
+    if not known or not all(_moments_fit(moment, parameters[i]) for i, moment in moments.items()):
+        raise ResumeError("the optimizer in the checkpoint does not fit this network")
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _moments_fit(moments: Any, parameter: torch.Tensor) -> bool:
+    shapes = {"exp_avg": parameter.shape, "exp_avg_sq": parameter.shape, "step": torch.Size()}
+    return isinstance(moments, dict) and all(
+        isinstance(moments.get(name), torch.Tensor) and moments[name].shape == shape
+        for name, shape in shapes.items())
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group ``lr`` times its own scale."""
+    """Set the learning rate of every group to ``lr`` times its scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]

@@ -15,10 +15,10 @@ import torch
 
 from ..models.mstgt.hivit import STRIDE
 from ..models.mstgt.mixing import MixPartner, mix_mask
-from ..train.data.loader import Batch
+from ..train.data.batch import Batch
 from ..train.data.transforms import (
-    augment_and_normalize,
     augment_and_normalize_partner,
+    augment_and_normalize_search,
     augment_and_normalize_template,
     flip_boxes,
 )
@@ -31,22 +31,20 @@ PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and deviation that leave pict
 def draw_sheet(batch: Batch, max_occlusion: float, zoom: int = 1, template_mask_strength: float = 0.0) -> np.ndarray:
     """The sheet of a batch of the loader, on the CPU; DA.imix_occrate and MODEL.TEMPLATE_MASK are
     ``max_occlusion`` and ``template_mask_strength``."""
-    tensors = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
-    search = augment_and_normalize(tensors["search"], tensors["flip"], tensors["grey"], tensors["brightness"][1:],
-                                   *PLAIN)
-    template = augment_and_normalize_template(tensors, *PLAIN, template_mask_strength)
-    boxes = flip_boxes(tensors["boxes"], tensors["flip"], search.shape[-1])
-    partner = augment_and_normalize_partner(tensors, boxes, *PLAIN, max_occlusion, "none")
+    search = augment_and_normalize_search(batch, *PLAIN)
+    template = augment_and_normalize_template(batch, *PLAIN, template_mask_strength)
+    boxes = flip_boxes(batch.boxes, batch.flip, search.shape[-1])
+    partner = augment_and_normalize_partner(batch.partner, boxes, *PLAIN, max_occlusion, "none")
     cells = None if partner is None else mix_mask(partner, search.shape[-1] // STRIDE)
     rows = []
-    for b, video in enumerate(batch["videos"]):
-        frames = batch["frames"][b]
+    for b, video in enumerate(batch.videos):
+        frames = batch.frames[b]
         tiles = [_tile(_pixels(template[b]), f"{video} {frames[0]}", search.shape[-1], zoom)]
         for t, picture in enumerate(search[:, b]):
             framed = _with_box(_enlarge(_pixels(picture), zoom), boxes[t, b], OWN)
             tiles.append(_captioned(framed, f"frame {frames[t + 1]}"))
         if partner is not None:
-            tiles += _partner_tiles(search, partner, cells, b, batch["partner_videos"][b], zoom)
+            tiles += _partner_tiles(search, partner, cells, b, batch.partner.videos[b], zoom)
         rows.append(_beside(tiles, axis=1))
     return _beside(rows, axis=0)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mstgt.data.readers import TRAINING_SETS, read_training_set
+from mstgt.data.readers import TRAINING_SETS, read_training_set, split_videos
 from mstgt.data.readers.folder import folder
 from mstgt.data.readers.frame_names import find_frames
 from mstgt.data.readers.got10k import got10k_folder, got10k_train
@@ -316,3 +316,11 @@ def test_real_tlp_and_vot():
                   folder(SHARED / "real" / "vot" / "bag")[0]):
         assert video.name == "bag" and len(video) == 196
         np.testing.assert_allclose(video.boxes_xywh[0], [291.827, 124.711, 150.346, 139.578])
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(1, [0]), (2, [1]), (9, [8]), (10, [9]), (25, [9, 19])])
+def test_a_folder_is_split_for_training_and_validation(count, held_out):
+    names = [f"video{i:02d}" for i in range(count)]
+    assert split_videos(names, held_out=True) == tuple(names[i] for i in held_out)
+    trained_on = [i for i in range(count) if i not in held_out] or held_out
+    assert split_videos(names, held_out=False) == tuple(names[i] for i in trained_on)

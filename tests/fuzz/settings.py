@@ -14,7 +14,7 @@ from mstgt.test.analysis.attributes import read_attributes
 from mstgt.test.evaluation import provenance
 from mstgt.test.evaluation.results import MANIFEST, read_manifest
 from mstgt.test.evaluation.vot_workspace import add_tracker, tracker_entry
-from mstgt.train.trainers.state import cut_metrics
+from mstgt.train.trainers.state import truncate_records
 from mstgt.visualize.training_curves import curve, read_lines
 from tests.fuzz.mutate import as_json, mutate_tree
 from tests.fuzz.target import CONFIG, Target
@@ -72,7 +72,7 @@ def _metrics(data: bytes, at: Path) -> None:
     lines = read_lines(at / "metrics.jsonl")
     for name, half in (("total", "train"), ("iou", "val"), ("lr", "")):
         assert all(isinstance(value, float) or abs(value) <= 1e9 for value in curve(lines, name, half)[1])
-    cut_metrics(at, 30)
+    truncate_records(at, 30)
 
 
 def _attributes(data: bytes, at: Path) -> None:

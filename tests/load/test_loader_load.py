@@ -40,7 +40,7 @@ def test_many_samples(tmp_path, epochs, per_epoch, workers):
     for epoch in range(1, epochs + 1):
         order.epoch, worker = epoch, []
         for batch in loader:
-            seen += len(batch["videos"])
+            seen += len(batch)
             started = set(children(os.getpid())) - before
             ours |= started
             worker += [Footprint.of(pid) for pid in started if len(started) == workers][:1]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import os
+import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import cv2
 import numpy as np
@@ -21,6 +24,7 @@ from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
 from mstgt.models.picture import to_input
 from mstgt.test.tracker.torch_engine import TorchEngine
+from mstgt.train.data.batch import Batch, PartnerBatch
 from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
 from mstgt.train.data.processing import CropSettings, Processing, boundary_jitter, jitter, min_search_factor
 from mstgt.train.data.sampler import CausalSampler, SampledFrames
@@ -140,19 +144,32 @@ def second_epoch(epoch: int) -> bool:
     return epoch == 2
 
 
-def tensors(batch: dict) -> dict:
-    return {k: v for k, v in batch.items() if isinstance(v, torch.Tensor)}
+def assert_equal(a: Batch | PartnerBatch, b: Batch | PartnerBatch) -> None:
+    for field in dataclasses.fields(a):
+        one, other = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(one, torch.Tensor):
+            assert torch.equal(one, other), field.name
+        elif isinstance(one, PartnerBatch):
+            assert_equal(one, other)
+        else:
+            assert one == other, field.name
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_workers_do_not_change_a_sample(disk_set, epoch):
     alone, many = (batches(disk_set, workers, epoch, second_epoch) for workers in (0, 2))
     for a, b in zip(alone, many, strict=True):
-        assert a["videos"] == b["videos"] and a["frames"] == b["frames"]
-        assert a.get("partner_videos") == b.get("partner_videos") and tensors(a).keys() == tensors(b).keys()
-        assert ("partner_search" in a) == (epoch == 2)
-        assert all(torch.equal(value, b[name]) for name, value in tensors(a).items())
-    assert not torch.equal(alone[0]["search"], batches(disk_set, 0, epoch=3)[0]["search"])
+        assert_equal(a, b)
+        assert (a.partner is not None) == (epoch == 2)
+    assert not torch.equal(alone[0].search, batches(disk_set, 0, epoch=3)[0].search)
+
+
+def test_a_batch_is_sent_without_shared_memory(disk_set):
+    """A worker cannot be blocked by a full /dev/shm: the batch is in the message itself."""
+    batch = batches(disk_set, 0, 2, second_epoch)[0]
+    message = bytes(ForkingPickler.dumps(batch))
+    assert len(message) > batch.search.numel() + batch.partner.search.numel()
+    assert_equal(batch, pickle.loads(message))
 
 
 class Garbage:
@@ -177,7 +194,7 @@ def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
     with without_collector():
         Garbage(ended)
         loader = make_loader(samples, DistributedBatchSampler(8, 4), 1)
-        said = [message for batch in loader for message in batch["unreadable"]]
+        said = [message for batch in loader for message in batch.unreadable]
         assert said == ["0 ended"] * 8 and ended == []
     gc.collect()
     assert ended == [os.getpid()]
@@ -194,7 +211,7 @@ def without_collector():
 
 def test_an_unreadable_frame_costs_a_draw_and_is_named(disk_set):
     videos = memory_set(disk_set[3], disk_set[0])
-    messages = [m for e in range(1, 5) for b in batches(videos, 0, e) for m in b["unreadable"]]
+    messages = [m for e in range(1, 5) for b in batches(videos, 0, e) for m in b.unreadable]
     assert messages and all("video3/00000003.jpg" in m for m in messages)
 
 
@@ -202,11 +219,11 @@ def test_mixing_leaves_the_own_part_of_a_sample_as_it_is(disk_set):
     good = memory_set(*(disk_set[i] for i in range(3)))
     plain, mixed = batches(good, 0, 2), batches(good, 0, 2, second_epoch)
     for a, b in zip(plain, mixed, strict=True):
-        assert a["videos"] == b["videos"] and a["frames"] == b["frames"]
-        assert all(torch.equal(value, b[name]) for name, value in tensors(a).items())
-        assert b["partner_search"].shape == b["search"].shape and b["partner_boxes"].shape == b["boxes"].shape
-        assert b["partner_brightness"].shape == (2, 4) and b["partner_active"].all()
-        assert all(own != other for own, other in zip(b["videos"], b["partner_videos"], strict=True))
+        assert_equal(a, dataclasses.replace(b, partner=None))
+        partner = b.partner
+        assert partner.search.shape == b.search.shape and partner.boxes.shape == b.boxes.shape
+        assert partner.brightness.shape == (2, 4) and partner.active.all()
+        assert all(own != other for own, other in zip(b.videos, partner.videos, strict=True))
 
 
 def test_an_unreadable_partner_costs_only_the_partner(disk_set):
@@ -259,15 +276,16 @@ def test_the_epochs_that_mix():
 
 def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
     batch = batches(memory_set(disk_set[0], disk_set[1]), 0, 2, second_epoch)[0]
-    batch["partner_flip"] = torch.tensor([True, False, True, False])
-    found = augment_and_normalize_partner(batch, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none")
-    plain = augment_and_normalize(batch["partner_search"], batch["partner_flip"] & False, batch["partner_grey"],
-                   batch["partner_brightness"], (0, 0, 0), (1, 1, 1))
+    partner = batch.partner
+    partner.flip = torch.tensor([True, False, True, False])
+    found = augment_and_normalize_partner(partner, batch.boxes, (0, 0, 0), (1, 1, 1), 0.5, "none")
+    plain = augment_and_normalize(partner.search, partner.flip & False, partner.grey, partner.brightness, (0, 0, 0),
+                                  (1, 1, 1))
     assert torch.equal(found.searches[:, 0], plain[:, 0].flip(-1)) and torch.equal(found.searches[:, 1], plain[:, 1])
-    mirrored = 127 / 128 - batch["partner_boxes"][:, 0, 0]
+    mirrored = 127 / 128 - partner.boxes[:, 0, 0]
     torch.testing.assert_close(found.boxes[:, 0, 0], mirrored)
-    assert torch.equal(found.boxes[:, 1], batch["partner_boxes"][:, 1])
-    assert augment_and_normalize_partner({}, batch["boxes"], (0, 0, 0), (1, 1, 1), 0.5, "none") is None
+    assert torch.equal(found.boxes[:, 1], partner.boxes[:, 1])
+    assert augment_and_normalize_partner(None, batch.boxes, (0, 0, 0), (1, 1, 1), 0.5, "none") is None
 
 
 def smooth_jpeg(width: int, height: int) -> bytes:

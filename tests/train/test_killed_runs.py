@@ -120,7 +120,7 @@ def test_sigterm_saves_and_a_dead_process_is_replaced(data, undisturbed, tmp_pat
     process.send_signal(signal.SIGTERM)
     output = finish(process)
     assert process.returncode == 143, output
-    assert "stopped as SIGTERM asked" in output
+    assert "stopped by SIGTERM" in output
     process = start_group(data, tmp_path, "--max-restarts", "1")
     wait_for_step(process, folder_of(tmp_path), 5)
     os.kill(workers_of(process.pid)[1], signal.SIGKILL)

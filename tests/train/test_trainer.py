@@ -22,14 +22,17 @@ from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, ma
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
 from mstgt.train.distributed import Group
+from mstgt.train.ema import WeightAverage
 from mstgt.train.losses import TrackingLoss
 from mstgt.train.optim import lr_factor, make_optimizer
-from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
+from mstgt.train.trainers import progress_lines
+from mstgt.train.trainers.interruption import CheckpointInterval, StopRequest, TrainingInterrupted
+from mstgt.train.trainers.progress_lines import ProgressLines, duration
 from mstgt.train.trainers.state import (
     BEST,
     METRICS,
-    claim,
     list_resumable,
+    lock_run_folder,
     newest_checkpoint,
     read_checkpoint,
     save_checkpoint,
@@ -55,10 +58,11 @@ def make_trainer(cfg, videos, folder, drop_path: float = 0.0, every: CheckpointI
                     drop_path=drop_path)
     samples = TrackingDataset(CausalSampler([videos], [1], 2, 200), PROCESSING, 16, cfg.TRAIN.EPOCH, seed=1)
     loaders = [make_loader(samples, DistributedBatchSampler(16, 4), 0) for _ in range(2)]
-    actor = MSTGTActor(network, TrackingLoss(), cfg.DATA.MEAN, cfg.DATA.STD, ALONE.device,
+    actor = MSTGTActor(TrackingLoss(), cfg.DATA.MEAN, cfg.DATA.STD, ALONE.device,
                        choose_precision(cfg.TRAIN.PRECISION, ALONE.device))
+    ema = WeightAverage(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
     folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, ALONE, every=every)
+    return Trainer(cfg, network, actor, make_optimizer(network, cfg), *loaders, folder, ALONE, ema=ema, every=every)
 
 
 @pytest.fixture
@@ -137,13 +141,15 @@ def test_step_checkpoints_follow_each_other(videos, tmp_path):
 
 def test_accumulation_takes_the_mean_gradient_of_its_batches(videos, tmp_path):
     """Two batches a step: as many steps as fit, and the gradient is the mean of those of the batches alone."""
-    trainer = make_trainer(settings("TRAIN.ACCUMULATE=2", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.EPOCH=1"), videos, tmp_path)
+    trainer = make_trainer(settings("TRAIN.ACCUMULATE=2", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.EPOCH=1", "TRAIN.LR=0"),
+                           videos, tmp_path)  # without a learning rate, a step leaves the weights as they are
     assert trainer.steps == 2
     trainer.network.train()
     batches = list(trainer.train)[:2]
 
     def gradients(chunk):
-        trainer._backward(chunk)
+        trainer.train_step(chunk, StopRequest())
+        trainer.step = 0
         return [p.grad.clone() for p in trainer.network.parameters()]
 
     both, alone = gradients(batches), [gradients([b]) for b in batches]
@@ -196,7 +202,7 @@ def test_recomputing_the_main_stage_changes_no_gradient(videos, tmp_path):
         trainer = make_trainer(settings(), videos, tmp_path / str(grad_checkpointing), drop_path=0.5)
         trainer.network.train()
         trainer.network.backbone.grad_checkpointing = grad_checkpointing
-        trainer._backward([next(iter(trainer.train))])
+        trainer.train_step([next(iter(trainer.train))], StopRequest())
         return [p.grad for p in trainer.network.parameters()]
 
     for kept, computed_again in zip(gradients(False), gradients(True), strict=True):
@@ -224,7 +230,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
 @pytest.mark.parametrize(("text", "due"), [("3", [3, 6, 9]), ("0s", None), ("never", []), ("2h", []), ("x", None)])
 def test_when_to_save(text, due):
     if due is None:
-        with pytest.raises(UserError, match="--checkpoint_every"):
+        with pytest.raises(UserError, match="is not an interval"):
             CheckpointInterval.parse(text)
     else:
         every = CheckpointInterval.parse(text)
@@ -253,11 +259,11 @@ def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_lef
     (run / ".best.x").mkdir(parents=True)
     (run / ".MSTGT_ep0001.pth.abc.tar").write_bytes(b"half")
     (run / "config.yaml").write_text("")
-    with claim(run):
+    with lock_run_folder(run):
         assert [p.name for p in run.iterdir()] == ["config.yaml"]
-        with pytest.raises(UserError, match="another process trains in"), claim(run):
+        with pytest.raises(UserError, match="another process trains in"), lock_run_folder(run):
             pass
-    with claim(run):
+    with lock_run_folder(run):
         pass
 
 
@@ -313,3 +319,38 @@ def test_a_cpu_that_is_slow_in_a_precision_says_so(monkeypatch, caplog):
         caplog.clear()
         assert choose_precision("auto", cpu) == (None if said else torch.bfloat16)
         assert choose_precision("fp32", cpu) is None and not caplog.text
+
+
+def test_sigterm_ends_a_wait_for_data(videos, tmp_path):
+    """A loader that never returns: the run saves and stops instead of waiting for ever."""
+    trainer = make_trainer(settings(), videos, tmp_path)
+    batches = list(trainer.train)[:2]
+
+    class Stuck:
+        batch_sampler = trainer.train.batch_sampler
+
+        def __len__(self):
+            return 4
+
+        def __iter__(self):
+            yield from batches
+            os.kill(os.getpid(), signal.SIGTERM)
+            while True:
+                time.sleep(0.01)
+
+    trainer.train = Stuck()
+    with pytest.raises(TrainingInterrupted, match="after 2 steps of epoch 1"):
+        trainer.fit()
+    assert [p.name for p in list_resumable(tmp_path)] == ["MSTGT_ep0000_step000002.pth.tar"]
+
+
+def test_lines_of_progress_without_a_terminal(monkeypatch, capsys):
+    clock = iter([0.0, 0.0, 30.0, 70.0, 100.0])
+    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: next(clock))
+    lines = ProgressLines(steps=100, is_terminal=False)
+    for step in range(1, 5):
+        lines.step_done(step, 1, 4, lambda: {"total": 1.5, "iou": 0.25, "samples_per_s": 8.0})
+    assert capsys.readouterr().out.splitlines() == [
+        "the remaining 98 steps will take about 49 min, not counting validation",
+        "epoch 1/4, step 3 of 100: loss 1.5000, IoU 0.2500, 8.0 samples/s, about 57 min left"]
+    assert [duration(s) for s in (45, 600, 12000)] == ["45 s", "10 min", "3 h 20 min"]

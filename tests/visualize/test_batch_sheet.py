@@ -44,8 +44,8 @@ def test_mixed_cells_hold_the_partners_pixels_and_others_the_own(samples):
     batch = collate([samples[2, i] for i in range(6)])
     sheet = draw_sheet(batch, 0.5)
     assert sheet.shape[1] == 7 * (SIZE + GAP) - GAP
-    own = flip_boxes(batch["boxes"], batch["flip"], SIZE)
-    cells = mix_mask(augment_and_normalize_partner(batch, own, (0,) * 3, (1,) * 3, 0.5, "none"), SIZE // 16)
+    own = flip_boxes(batch.boxes, batch.flip, SIZE)
+    cells = mix_mask(augment_and_normalize_partner(batch.partner, own, (0,) * 3, (1,) * 3, 0.5, "none"), SIZE // 16)
     assert cells.any() and not cells.flatten(2).any(-1).all()
     for t in range(2):
         for b in range(6):

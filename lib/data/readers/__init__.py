@@ -2,6 +2,7 @@
 
     videos = read_training_set("GOT10K_votval", paths.dataset)
     videos = read_training_set("FOLDER:/data/my_videos", paths.dataset)
+    videos = read_training_set("FOLDER_val:/data/my_videos", paths.dataset)     # the held-out videos of a folder
     videos = read_training_set("PHOTOS:/data/my_photos", paths.dataset)
 
 ``TRAINING_SETS`` is the table of the names that configs use under DATA.TRAIN.DATASETS_NAME; the test sets are in
@@ -12,7 +13,7 @@ remember the videos they parsed last.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,9 @@ from .trackingnet import trackingnet_train
 _log = logging.getLogger(__name__)
 
 FOLDER_PREFIX = "FOLDER:"
+# The two parts of a folder of videos, for training and validation: every tenth video is held out.
+FOLDER_SPLITS = {"FOLDER_train:": False, "FOLDER_val:": True}  # prefix: whether it is the held-out part
+HOLD_OUT_EVERY = 10
 PHOTO_SETS = {"PHOTOS": "train", "PHOTOS_val": "val"}  # name -> split; with ":<path>" any folder, else data/photos
 
 TRAINING_SETS: dict[str, tuple[str, Callable[[str, FrameStore], VideoSet]]] = {
@@ -54,8 +58,12 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
 
     ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``).
     """
+    prefix = name.partition(":")[0] + ":"
     if name.startswith(FOLDER_PREFIX):
         root = absolute(name[len(FOLDER_PREFIX):])
+        videos = folder(root)
+    elif prefix in FOLDER_SPLITS:
+        root = absolute(name[len(prefix):])
         videos = folder(root)
     elif name.partition(":")[0] in PHOTO_SETS:
         # imported here because the world of photographs reads what it has written through this package
@@ -68,9 +76,25 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
         store = open_store(dataset_dir(key), key)
         root, videos = store.root, read(name, store)
     else:
-        known = [*TRAINING_SETS, *PHOTO_SETS, FOLDER_PREFIX + "<path>", "PHOTOS:<path>"]
+        prefixes = [FOLDER_PREFIX, *FOLDER_SPLITS, "PHOTOS:"]
+        known = [*TRAINING_SETS, *PHOTO_SETS, *(prefix + "<path>" for prefix in prefixes)]
         raise unknown_name("training set", name, known)
     for note in videos.notes:
         _log.warning("%s", one_line(note))
     videos = indexed(videos, root)
+    if prefix in FOLDER_SPLITS:
+        # After indexing, so that both parts share one index.
+        videos = replace(videos, video_names=split_videos(videos.video_names, held_out=FOLDER_SPLITS[prefix]))
     return replace(videos, load=CachedLoad(videos.load))
+
+
+def split_videos(names: Sequence[str], held_out: bool) -> tuple[str, ...]:
+    """One part of a folder's videos: every tenth (of fewer than ten, the last) is held out.
+
+    A single video is in both parts.
+    """
+    if len(names) == 1:
+        _log.warning("the folder holds one video: training and validation use the same frames")
+        return tuple(names)
+    chosen = set(names[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY] or names[-1:])
+    return tuple(name for name in names if (name in chosen) == held_out)

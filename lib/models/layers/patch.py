@@ -1,4 +1,4 @@
-"""From pixels to tokens: patch embedding, and the merge that halves a grid (HiViT, Zhang et al., ICLR 2023)."""
+"""Patch embedding, and patch merging that halves the grid (HiViT, Zhang et al., ICLR 2023)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .block import NORM_EPS
 
 
 class PatchEmbed(nn.Module):
-    """Cut a picture into patches of ``stride`` px, one linear map each, then LayerNorm.
+    """Patches of ``stride`` px through a linear layer and LayerNorm.
 
     (B, 3, H, W) -> (B, H/stride, W/stride, C), channels last.
     """
@@ -24,10 +24,7 @@ class PatchEmbed(nn.Module):
 
 
 class PatchMerge(nn.Module):
-    """Join 2x2 neighbours: (B, H, W, C) -> (B, H/2, W/2, 2C).
-
-    The four are concatenated as (row 0, col 0), (row 1, col 0), (row 0, col 1), (row 1, col 1).
-    """
+    """Merges 2x2 neighbors: (B, H, W, C) -> (B, H/2, W/2, 2C)."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -36,5 +33,7 @@ class PatchMerge(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, h, w, c = x.shape
+        # The four are concatenated column by column: (row 0, col 0), (row 1, col 0), (row 0, col 1), (row 1, col 1).
+        # The pretrained weights depend on this order.
         x = x.view(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).reshape(b, h // 2, w // 2, 4 * c)
         return self.reduction(self.norm(x))

@@ -1,14 +1,12 @@
-"""Weights from files: the published code's checkpoints, pre-trained backbones, and our own.
+"""Loads weights: checkpoints of this project and of the published code, and pretrained backbones.
 
-Everything is read with ``weights_only=True`` and strictly: a name that is unknown, missing or of another shape is an
-error that says so. A tracker's checkpoint is a dict that holds the network's weights under ``net``.
+Files are read with ``weights_only=True`` and strictly: an unknown or missing name and a wrong shape are errors that
+name it. A tracker's checkpoint is a dict that holds the network's weights under ``net``.
 
-Weights alone, such as those that come with the project, are in the safetensors format and in
-fp16: nothing in such a file can be run.
+Weights alone, such as those that come with the project, are safetensors files in fp16, which cannot contain code.
 
-Before PyTorch sees a file, it is screened: an archive whose members are stored as they are, are no more than the file
-and have the checksums that were written with them, and in its pickle nothing but the names that tensors and their
-containers need (``_NEEDED``).
+Other files are screened before PyTorch reads them: the members of the archive must be uncompressed, not larger than the
+file and match their checksums, and the pickle may name only what tensors and their containers need (``_NEEDED``).
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from .mstgt import MSTGT
 
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
 
-# published name -> ours; first match wins. MSPG and STPG are names of an earlier variant.
+# Published name -> our name; the first match counts. MSPG and STPG are the names of an earlier variant.
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"backbone\.patch_embed(14|16|18)\.proj\.(.+)", r"cue.embeddings.\1.\2"),
     (r"backbone\.(?:MSVC|MSPG)\.(.+)", r"cue.proj.\1"),
@@ -50,31 +48,32 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 )
 _HEAD_LAYER = re.compile(r"box_head\.conv([1-4])_(ctr|offset)\.([01]\..+)")
 
-# parts of a HiViT pre-training file that are no encoder
+# Parts of a HiViT pretraining file that do not belong to the encoder.
 _PRETRAIN_IGNORED = re.compile(r"decoder.*|mask_token|head\..*|fc_norm\..*|norm\..*")
 
-# All that a pickle may name. PyTorch's own list is longer, with constructors that make room for any number of bytes.
+# Everything that a pickle may name. PyTorch's own list also allows constructors that allocate any number of bytes.
 _NEEDED = re.compile(
     r"collections (OrderedDict|Counter)|(builtins|__builtin__) set|torch (Size|device|bool|(float|bfloat|int|uint)\d+)"
     r"|torch\._utils _rebuild_(tensor_v2|parameter)|torch\.nn\.parameter Parameter"
     r"|torch (Half|BFloat16|Float|Double|Byte|Char|Short|Int|Long|Bool)Storage")
-# Checkpoints of the published code also hold its bookkeeping (settings, meters): classes of this package, and the
-# arguments of a command, which are read as empty shells. Nothing of them is imported or run.
+# Checkpoints of the published code also contain its settings and meters, as objects of its own classes, and command
+# line arguments. They are read as empty placeholders; nothing is imported or run.
 _SHELLS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
-_MAX_PICKLE = 16 << 20  # bytes; a checkpoint of 74 M parameters has 0.3 MB of pickle
-_MAX_BYTES = 16 << 30  # of a file; of training such a network it has 1.2 GB
+_MAX_PICKLE = 16 << 20  # bytes; the pickle of a checkpoint with 74 M parameters has 0.3 MB
+_MAX_BYTES = 16 << 30  # of a file; a training checkpoint of such a network has 1.2 GB
 _FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
            OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
-           zipfile.BadZipFile)  # what damaged bytes make the readers raise
+           zipfile.BadZipFile)  # raised by the readers for corrupt files
 STEM_PREFIX = "backbone.features."  # how a network's own names of a convolutional stem begin
 PRETRAIN_GRID = 14  # 224 px at stride 16
 DYNAMIC_GRID = 12
 
 
 def load_file(path: str | Path) -> Any:
-    """``torch.load`` on the CPU with ``weights_only=True``; weights alone come under ``net``.
+    """``torch.load`` on the CPU with ``weights_only=True``; the content of a safetensors file is under ``net``.
 
-    Raises :class:`UserError` naming a bad file, and one that is not as it was written."""
+    Raises :class:`UserError` for files that are missing, truncated, corrupt or hold more than tensors.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}")
@@ -87,36 +86,40 @@ def load_file(path: str | Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = _reason(error)
-        raise UserError(f"{path} is refused: torn, no checkpoint, or holds more than tensors ({reason})") from error
-    except _FAULTS as error:
-        raise UserError(f"{path} cannot be read: torn, or no checkpoint ({_reason(error)}); make or fetch it again"
+        raise UserError(f"{path} is refused: truncated, not a checkpoint, or it holds more than tensors ({reason})"
                         ) from error
+    except _FAULTS as error:
+        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a checkpoint ({_reason(error)}); create or "
+                        "download it again") from error
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, *_FAULTS) as error:
-        raise UserError(f"{path} cannot be read: torn, or no safetensors file ({_reason(error)}); make or fetch it "
-                        "again") from error
+        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a safetensors file ({_reason(error)}); "
+                        "create or download it again") from error
 
 
 def save_weights(model: MSTGT, path: str | Path, about: Mapping[str, str]) -> None:
-    """Write the weights alone, in fp16, as safetensors with ``about`` in the header. Whole numbers stay as they are."""
+    """Write the weights as a safetensors file in fp16, with ``about`` in the header. Integers keep their type."""
     tensors = {name: (value.half() if value.is_floating_point() else value).contiguous()
                for name, value in model.state_dict().items()}
     write_bytes(path, safetensors.torch.save(tensors, metadata=dict(about)))
 
 
 class _Shell:
-    """Stands for an object of the published code that nobody needs."""
+    """Placeholder for an object of the published code."""
 
     def __init__(self, *_arguments: Any):
         pass
 
 
 def _shells(path: Path) -> list[tuple[type, str]]:
-    """Screen the file; shells for the names in it that want one."""
+    """Screen the file; return placeholders for the names in it that need one.
+
+    Raises :class:`pickle.UnpicklingError` for names that are not allowed.
+    """
     names = sorted({name for name in _named_in(_pickle_of(path)) if not _NEEDED.fullmatch(name)})
     disallowed = [name for name in names if not _SHELLS.fullmatch(name)]
     if disallowed:
@@ -125,9 +128,11 @@ def _shells(path: Path) -> list[tuple[type, str]]:
 
 
 def _pickle_of(path: Path) -> bytes:
-    """The pickle in a checkpoint's archive, which must be as it was written and make no room for more than the file
-    has. PyTorch writes a CRC-32 with every tensor and does not look at it when it reads: a bit that has flipped on the
-    disk would become a weight."""
+    """The pickle in a checkpoint's archive, after the archive has been verified.
+
+    PyTorch writes a CRC-32 with every tensor but does not check it when it reads: a bit that has flipped on the disk
+    would become a weight.
+    """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -137,14 +142,14 @@ def _pickle_of(path: Path) -> bytes:
         pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
             raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MAX_PICKLE} bytes")
-        damaged = archive.testzip()  # only now, when it is known that there is nothing to unpack
+        damaged = archive.testzip()  # safe now that nothing can expand
         if damaged is not None:
-            raise zipfile.BadZipFile(f"{damaged} in it is not as it was written")
+            raise zipfile.BadZipFile(f"{damaged} in it does not match its checksum")
         return archive.read(pickles[0])
 
 
 def _named_in(data: bytes) -> set[str]:
-    """Every name that a pickle would import, as module and name parted by a space."""
+    """Every name that a pickle would import, as ``module name``."""
     names = set()
     for operation, argument, _ in pickletools.genops(data):
         if operation.name in ("INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):  # torch.save writes none of them
@@ -155,7 +160,7 @@ def _named_in(data: bytes) -> set[str]:
 
 
 def rename_published(name: str) -> str | None:
-    """Our name of a published parameter; None where the published layout has no such name."""
+    """Our name of a published parameter; None if the published layout has no such name."""
     if match := _HEAD_LAYER.fullmatch(name):
         layer, branch, rest = match.groups()
         return f"head.{'center' if branch == 'ctr' else 'box'}.{int(layer) - 1}.{rest}"
@@ -184,9 +189,9 @@ def convert_published(state: Mapping[str, torch.Tensor], where: str) -> dict[str
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None:
-    """Copy ``state`` into ``module``; every missing, unknown or misshapen name is in the one error.
+    """Load ``state`` into ``module``. Raises one :class:`UserError` with all missing, unknown or misshapen names.
 
-    Values that are not finite are refused: a network with one of them answers NaN.
+    Values that are not finite are refused: with a single one of them, all outputs would be NaN.
     """
     own = module.state_dict()
     wrong = [name for name, v in state.items() if name in own and not _same_shape(v, own[name])]
@@ -209,9 +214,9 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
 
 
 def load_network(model: MSTGT, path: str | Path) -> None:
-    """Load a checkpoint into ``model``: ours (``net`` with our names) or one of the published code.
+    """Load a checkpoint of this project or of the published code into ``model``.
 
-    Where training kept a moving average of the weights (``ema``), that is what is loaded.
+    If it contains a moving average of the weights (``ema``), the average is loaded.
     """
     load_strict(model, _tracker_weights(load_file(path), path), str(path))
 
@@ -228,7 +233,7 @@ def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:
 
 
 def load_pretrained(model: MSTGT, path: str | Path) -> None:
-    """Load what training starts from: a pre-trained HiViT encoder into the backbone, or a whole tracker's weights.
+    """Load initial weights for training: a pretrained HiViT encoder into the backbone, or all weights of a tracker.
 
     A tracker's file is what :func:`load_network` reads, or one with a shorter main stage (:func:`grow`). A HiViT's is
     a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the position embedding,
@@ -279,10 +284,11 @@ def _stem_weights(model: MSTGT, content: Any) -> dict[str, Any]:
 
 
 def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Weights whose main stage has fewer blocks -> weights of ``model`` that compute the same; any others as they are.
+    """Extend weights of a tracker with fewer attention blocks to ``model``, which then computes the same outputs.
 
-    The file's blocks are spread evenly over the stage. Those between them keep the model's own weights, but for the
-    last layer of each of their two branches, which is zero: they hand on what comes in, and learn from there.
+    The blocks of the file are distributed evenly over stage 3. New blocks keep the initial weights of the model, except
+    for the last layer of their two residual branches: it is zero, so that a new block is the identity at first.
+    Other weights are returned unchanged.
     """
     first, own = model.backbone.stem_length, model.spec.depths[2]
     name_of = re.compile(r"backbone\.blocks\.(\d{1,4})\.(.+)")
@@ -309,7 +315,7 @@ def resize_positions(table: torch.Tensor, grid: int) -> torch.Tensor:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether ``value`` is a tensor with numbers of its own: not sparse, not quantised, not without memory."""
+    """Whether ``value`` is a dense tensor on the CPU, neither sparse, quantized nor on the meta device."""
     return (isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
             and not value.is_quantized and not value.is_complex())
 
@@ -333,6 +339,8 @@ def _some(names: list[str], most: int = 6) -> str:
 
 
 def unused_published_parameters(model: MSTGT) -> int:
-    """How many values the published layout holds in ``UNUSED_PUBLISHED``: the 14 x 14 table and a 12 x 12 one (of a
-    192 px dynamic template that is never cut), C channels each."""
+    """The number of parameters in ``UNUSED_PUBLISHED``: a 14 x 14 and a 12 x 12 position embedding with C channels.
+
+    The second one belongs to a dynamic template of 192 px, which is never used.
+    """
     return (PRETRAIN_GRID**2 + DYNAMIC_GRID**2) * model.spec.dim

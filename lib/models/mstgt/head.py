@@ -1,5 +1,5 @@
-"""CENTER head: where the target's centre is, and how far its box reaches (the head of OSTrack, Ye et al., ECCV 2022,
-after CenterNet, Zhou et al., 2019)."""
+"""CENTER head: predicts a center score map, offsets and sizes (the head of OSTrack, Ye et al., ECCV 2022, after
+CenterNet, Zhou et al., 2019)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-CLAMP = 1e-4
+CLAMP = 1e-4  # keeps the logarithms of the focal loss finite
 
 
 class Prediction(NamedTuple):
-    """What the network says of one search region, on a grid of G x G cells.
+    """Output of the network for one search region, on a grid of G x G cells, in fp32.
 
-    score   (B, 1, G, G) centre score in [1e-4, 1 - 1e-4]
-    size    (B, 2, G, G) w, h as a share of the search region, in [1e-4, 1 - 1e-4]
-    offset  (B, 2, G, G) x, y of the centre within its cell, in cells
+    score   (B, 1, G, G) center score in [1e-4, 1 - 1e-4]
+    size    (B, 2, G, G) w, h as fractions of the search region, in [1e-4, 1 - 1e-4]
+    offset  (B, 2, G, G) x, y of the center within its cell, in cells
     """
 
     score: torch.Tensor
@@ -25,16 +25,18 @@ class Prediction(NamedTuple):
     offset: torch.Tensor
 
     def decode_boxes(self, window: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The box at the best cell: (B, 4) cx, cy, w, h as a share of the region, and its score (B,).
+        """The box at the best cell, (B, 4) cx, cy, w, h as fractions of the region, and the score there (B,).
 
-        ``window`` (G, G), all >= 0, weighs the choice of the cell; the score returned is unweighted.
+        ``window`` (G, G), all >= 0, weights the scores for the choice of the cell; the returned score is unweighted.
         """
         b, _, grid, _ = self.score.shape
         score = self.score.flatten(1)
         best = (score if window is None else score * window.flatten()).argmax(dim=1, keepdim=True)
+        # Gather instead of indexing: works on batches, compiles, exports to ONNX, and does not wait for the device.
         at = best[:, None].expand(b, 2, 1)
         offset = self.offset.flatten(2).gather(2, at).squeeze(2)
         size = self.size.flatten(2).gather(2, at).squeeze(2)
+        # Cells are numbered row by row: x is the remainder, y the quotient.
         cell = torch.cat([best % grid, best // grid], dim=1)
         return torch.cat([(cell + offset) / grid, size], dim=1), score.gather(1, best).squeeze(1)
 
@@ -51,9 +53,9 @@ def _branch(dim: int, channels: int, outputs: int) -> nn.Sequential:
 class CenterHead(nn.Module):
     """(B, C, G, G) -> :class:`Prediction`. Two convolutional branches: one for the score, one for offset and size.
 
-    prior_prob   0 keeps the published initialisation (Xavier, zero-mean score). A value p in (0, 1) starts every
-                 score at p with small last-layer weights (Lin et al., *Focal Loss*, ICCV 2017, section 4.1), which
-                 training from scratch needs.
+    prior_prob  0: the published initialization (Xavier, zero-mean score). A value p in (0, 1): every score starts at p
+                with small weights in the last layer (Lin et al., *Focal Loss*, ICCV 2017, section 4.1), which training
+                from scratch needs.
     """
 
     def __init__(self, dim: int, channels: int = 256, prior_prob: float = 0.0):
@@ -67,9 +69,11 @@ class CenterHead(nn.Module):
             for last in (self.center[-1], self.box[-1]):
                 nn.init.normal_(last.weight, std=0.01)
                 nn.init.zeros_(last.bias)
+            # sigmoid(bias) = prior_prob
             nn.init.constant_(self.center[-1].bias, -math.log((1 - prior_prob) / prior_prob))
 
     def forward(self, features: torch.Tensor) -> Prediction:
+        # Head outputs are cast to fp32: bf16 resolves offsets to 1/256 of a cell at best, and scores near 1 not at all.
         score = torch.sigmoid(self.center(features).float()).clamp(CLAMP, 1 - CLAMP)
         offset, size = self.box(features).float().split(2, dim=1)
         return Prediction(score, torch.sigmoid(size).clamp(CLAMP, 1 - CLAMP), offset)

@@ -1,11 +1,11 @@
 """HiViT backbone (Zhang et al., *HiViT: A Simpler and More Efficient Design of Hierarchical Vision Transformer*,
-ICLR 2023), cut into the two parts that a tracker runs at different times:
+ICLR 2023), split into the two parts that a tracker runs at different times:
 
-    stem  picture -> tokens at stride 16. MLP blocks and merges only: no stride-16 cell sees its neighbour, so the
-          template goes through once a sequence.
-    main  attention blocks over whatever tokens are put together.
+    forward_stem    image -> tokens at stride 16. Only MLP blocks and merges: no stride-16 cell depends on its
+                    neighbors, so the template is computed once per video.
+    forward_blocks  stage 3, the attention blocks, on any concatenation of tokens.
 
-The names of the parameters are those of the pre-trained HiViT files.
+Parameter names are those of the pretrained HiViT files.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ STRIDE = 16
 
 
 class HiViT(nn.Module):
-    """The backbone with one learnt position embedding for the template and one for the search region.
+    """The backbone, with a learned position embedding for the template and one for the search region.
 
-    grid_z, grid_x   sides of the two stride-16 grids
-    drop_path        stochastic depth of the last block; rises linearly from 0 over all residual blocks
+    grid_z, grid_x  sides of the two stride-16 grids
+    drop_path       stochastic depth of the last block; rises linearly from 0 over all residual blocks
 
     ``grad_checkpointing = True`` recomputes the attention blocks in the backward pass to save memory.
     """
@@ -37,6 +37,7 @@ class HiViT(nn.Module):
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()
         d1, d2, d3 = spec.depths
+        # A stem stage of depth d holds 2 d MLP blocks: HiViT replaces attention by a second MLP there.
         last = max(1, 2 * d1 + 2 * d2 + d3 - 1)
         rates = (drop_path * i / last for i in range(last + 1))
         dim = spec.dim // 4
@@ -46,6 +47,7 @@ class HiViT(nn.Module):
             blocks += [MlpBlock(dim, spec.stem_mlp_ratio, next(rates)) for _ in range(2 * depth)]
             blocks.append(PatchMerge(dim))
             dim *= 2
+        # Stem and attention blocks are one list, because the pretrained files number them through.
         self.stem_length = len(blocks)
         blocks += [AttentionBlock(dim, spec.num_heads, spec.main_mlp_ratio, next(rates)) for _ in range(d3)]
         self.blocks = nn.ModuleList(blocks)
@@ -65,6 +67,7 @@ class HiViT(nn.Module):
         """(B, N, C) -> (B, N, C), or those tokens of it that ``query_slice`` names."""
         blocks = self.blocks[self.stem_length :]
         for block in blocks:
+            # Nothing after the last block uses the other tokens, so only the wanted ones are computed there.
             wanted = query_slice if block is blocks[-1] else ALL
             if self.grad_checkpointing and self.training:
                 tokens = checkpoint(block, tokens, wanted, use_reentrant=False)

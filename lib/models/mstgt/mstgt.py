@@ -2,16 +2,16 @@
 2025, doi 10.1016/j.neucom.2025.131583).
 
     model = MSTGT(BACKBONES["hivit_base"], template_size=128, search_size=256)
-    state = model.init_state(template)                    # once a sequence
-    prediction, state = model.forward_frame(search, state)    # once a frame
-    prediction = model(template, searches)           # training: the same steps over T frames, gradients through all
+    state = model.init_state(template)                       # once per video
+    prediction, state = model.forward_frame(search, state)   # once per frame
+    prediction = model(template, searches)                   # training: the same over T frames, with gradients
 
-The recurrent state is the value ``TrackState``; the network keeps nothing between calls, so a batch may hold
-unrelated sequences.
+The recurrent state is an explicit value, ``TrackState``. The network stores nothing between calls, so a batch may hold
+unrelated videos.
 
-Parameters: MSTGT-full-256 holds 73.86 M. The published layout counts 74.03 M: it also has ``absolute_pos_embed``
-(1, 196, C), from which both position embeddings start, and ``pos_embed_d`` (1, 144, C) of a dynamic template that is
-never cut; neither gets a gradient, and neither exists here (``UNUSED_PUBLISHED`` in ``checkpoint`` names them).
+Parameters: MSTGT-full-256 has 73.86 M. The published layout counts 74.03 M: it also has ``absolute_pos_embed``
+(1, 196, C), from which both position embeddings are initialized, and ``pos_embed_d`` (1, 144, C) of a dynamic template
+that is never used. Neither of them gets a gradient, and neither exists here (``UNUSED_PUBLISHED`` in ``checkpoint``).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ INITS: dict[str, Callable[[torch.Tensor], object]] = {
 
 
 class TrackState(NamedTuple):
-    """All that a sequence carries from frame to frame (first axis: the batch).
+    """Everything that is carried from frame to frame (first axis: the batch).
 
-    template  (B, Nz, C) template tokens, position included; constant
+    template  (B, Nz, C) template tokens with position embedding; constant
     cue       (B, Nc, C) multi-scale visual cues; constant
-    guidance  (B, Nz, C) the spatio-temporal guidance, renewed by every frame
+    guidance  (B, Nz, C) the spatio-temporal guidance, updated by every frame
 
-    What is compiled makes a new one by its name: of ``_replace`` torch.compile of PyTorch 2.11 makes an empty tuple.
+    Do not use ``_replace`` under torch.compile: PyTorch 2.11 returns an empty tuple.
     """
 
     template: torch.Tensor
@@ -54,10 +54,18 @@ class TrackState(NamedTuple):
 
 
 class MSTGT(nn.Module):
-    """Sizes in px, multiples of 16 with search = 2 x template; see :mod:`mstgt.models.mstgt.hivit` for ``spec``.
+    """The tracking network.
 
-    Pictures are (B, 3, S, S), RGB, ImageNet-normalised. ``init`` names the linear layers' initialisation:
-    ``published``, or ``xavier``, which learns far faster from scratch in narrow networks.
+    spec           size of the backbone (:mod:`mstgt.config.backbones`)
+    template_size, search_size  px, multiples of 16; grouped attention needs search = 2 x template
+    head_channels  of the head's first convolution
+    attention      of the guidance encoder: ``grouped``, ``global`` or ``none``
+    prior_prob     initial center score (:class:`CenterHead`)
+    drop_path      stochastic depth of the backbone's last block
+    init           of linear layers: ``published``, or ``xavier``, which learns much faster from scratch in narrow
+                   networks
+
+    Images are (B, 3, S, S), RGB, normalized per channel. Raises :class:`ValueError` for sizes that do not fit.
     """
 
     def __init__(self, spec: HiViTSpec, template_size: int, search_size: int, head_channels: int = 256,
@@ -66,11 +74,14 @@ class MSTGT(nn.Module):
         super().__init__()
         if template_size % STRIDE or search_size % STRIDE:
             raise ValueError(f"template {template_size} px and search {search_size} px must be multiples of {STRIDE}")
-        self.spec, self.template_size, self.search_size = spec, template_size, search_size
-        grid_z, self.grid = template_size // STRIDE, search_size // STRIDE
+        self.spec = spec
+        self.template_size = template_size
+        self.search_size = search_size
+        grid_z = template_size // STRIDE  # "z" is the template and "x" the search region, as in SiamFC
+        self.grid = search_size // STRIDE
         if attention == "grouped" and (2 * grid_z**2 + self.grid**2) % 3:
-            raise ValueError(f"grouped attention cannot cut {2 * grid_z**2 + self.grid**2} tokens into three runs; "
-                             "take a search region of twice the template's size")
+            raise ValueError(f"grouped attention cannot divide {2 * grid_z**2 + self.grid**2} tokens by 3; use a "
+                             "search region of twice the template's size")
         backbone = LiteViT if isinstance(spec, LiteSpec) else HiViT
         self.backbone = backbone(spec, grid_z, self.grid, drop_path)
         self.cue = VisualCueEncoder(spec.dim, template_size)
@@ -84,12 +95,16 @@ class MSTGT(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def init_state(self, template: torch.Tensor) -> TrackState:
-        """The state before the first frame. template (B, 3, T, T)."""
+        """The state before the first frame, from the template (B, 3, T, T)."""
         z = self.backbone.forward_stem(template).flatten(1, 2) + self.backbone.pos_embed_z
+        # Before anything has been seen, the guidance is the template itself.
         return TrackState(template=z, cue=self.cue(template), guidance=z)
 
     def forward_frame(self, search: torch.Tensor, state: TrackState) -> tuple[Prediction, TrackState]:
-        """One frame: search (B, 3, S, S) and the state before it -> what is seen and the state after it."""
+        """One frame: search (B, 3, S, S) and the state before it -> the prediction and the state after it.
+
+        The guidance of this frame comes from the frames before it; the frame itself only affects later ones.
+        """
         x = self.embed_search(self.backbone.forward_stem(search))
         prompt = self.guidance.prompt(state.guidance)
         return self.decode(state, prompt, x), self.update_state(x, state)
@@ -98,13 +113,14 @@ class MSTGT(nn.Module):
         """Run :meth:`forward_frame` over T frames: template (B, 3, T, T), searches (T, B, 3, S, S) -> (T * B, ...).
 
         Outputs are frame-major: frame 0's batch first. Only the guidance goes from frame to frame, so everything
-        else runs once over all T * B search regions; the head's batch statistics are those of all of them.
-        With a ``partner`` its targets are written into the search maps as distractors (:mod:`mixing`).
+        else runs once over all T * B search regions; the head's batch norm uses the statistics of all of them.
+        With a ``partner``, its targets are copied into the search maps as distractors (:mod:`mixing`).
         """
         frames, batch = searches.shape[:2]
         if partner is None:
             cells = self.backbone.forward_stem(searches.flatten(0, 1))
         else:
+            # One pass of the stem for both: fewer and larger operators.
             own, other = self.backbone.forward_stem(torch.cat([searches, partner.searches]).flatten(0, 1)).chunk(2)
             cells = mix(own, other, partner)
         return self.forward_sequence(self.init_state(template), self.embed_search(cells).unflatten(0, (frames, batch)))
@@ -123,16 +139,18 @@ class MSTGT(nn.Module):
         prompts = []
         for t in range(frames):
             prompts.append(self.guidance.prompt(state.guidance))
-            if t + 1 < frames:  # nobody reads the state after the last frame
+            if t + 1 < frames:  # the state after the last frame is not used
                 state = self.update_state(x[t], state)
+        # The template and the cues of every sample, repeated for every frame (frame-major).
         constant = TrackState(state.template.repeat(frames, 1, 1), state.cue.repeat(frames, 1, 1), state.guidance)
         return self.decode(constant, torch.cat(prompts), x.flatten(0, 1))
 
     def decode(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
-        """Main stage and head over [cue, prompt, template, search]; the guidance comes in through the prompt."""
+        """Attention blocks and head: search tokens (B, Nx, C) and guidance tokens ``prompt`` -> prediction."""
+        # The paper's order of tokens. Only the search tokens go on to the head.
         tokens = torch.cat([state.cue, prompt, state.template, x], dim=1)
         return self.predict_head(self.backbone.forward_blocks(tokens, query_slice=slice(-x.shape[1], None)))
 
     def predict_head(self, x: torch.Tensor) -> Prediction:
-        """Search tokens (B, G * G, C) as the main stage leaves them -> prediction."""
+        """Norm and head: search tokens (B, G * G, C) after the attention blocks -> prediction."""
         return self.head(self.norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid)))

@@ -1,4 +1,4 @@
-"""Parity with the published network: replay recorded inputs and compare every output.
+"""Parity with the published network: replays recorded inputs and compares every output.
 
 A reference file (``.npz``) holds ``meta`` = C, three depths, heads, head channels; ``state/<published name>`` weights;
 ``track/template``, ``track/searchN`` and what followed each frame (``score_mapN``, ``size_mapN``, ``offset_mapN``,
@@ -22,7 +22,7 @@ from .checkpoint import convert_published, load_strict
 from .head import Prediction
 from .mstgt import MSTGT
 
-MAX_META = (1024, 64, 64, 64, 64, 1024)  # of what meta holds: a network of some 3 GB
+MAX_META = (1024, 64, 64, 64, 64, 1024)  # upper bounds of the values of meta: a network of about 3 GB
 Arrays = Mapping[str, np.ndarray]
 
 

@@ -1,7 +1,7 @@
-"""Multi-scale visual cue encoder: a handful of tokens that show the template at several patch sizes.
+"""Multi-scale visual cue encoder: a few tokens that represent the template at several patch sizes.
 
-Three patch embeddings of 14, 16 and 18 px, each averaged over 3x3 neighbours, then one linear map (MSTGT, Pan et al.,
-Neurocomputing 657, 2025). Runs once a sequence.
+Three patch embeddings of 14, 16 and 18 px, each averaged over 3x3 neighbors, then a linear layer (MSTGT, Pan et al.,
+Neurocomputing 657, 2025). Runs once per video.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-PATCHES = (18, 16, 14)  # in the order of the tokens
+PATCHES = (18, 16, 14)  # px, in the order of the tokens; the published weights depend on it
 POOL = 3
 
 

@@ -1,9 +1,9 @@
-"""Batches of samples. Sample ``index`` of ``epoch`` is a function of (seed, epoch, index) and of nothing else.
+"""Batches of samples. Sample ``index`` of ``epoch`` depends on (seed, epoch, index) and on nothing else.
 
-A frame that cannot be read costs its sample another draw; what went wrong is listed in the batch under ``unreadable``.
+If a frame cannot be read, its sample is drawn anew and the message goes into the batch (``Batch.unreadable``).
 
-In the epochs of feature mixing (:func:`mixing_active`) every sample comes with a partner, drawn from random numbers of
-its own: the rest of the sample is what it would be without. In other epochs no partner is read.
+In the epochs of feature mixing (:func:`mixing_active`) every sample comes with a partner. Partners have their own
+random numbers, so that the sample itself is the same with and without mixing. In other epochs no partner is read.
 """
 
 from __future__ import annotations
@@ -19,67 +19,76 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...utils.errors import UserError
+from .batch import Batch, PartnerBatch
 from .processing import Processing
 from .sampler import CausalSampler, SampledFrames
 
-REDRAWS = 10  # unreadable draws in a row before a sample is given up
-PARTNER_STREAM = 1  # what the random numbers of a partner are seeded with, beside its sample's key
-NEGATIVE_STREAM = 2  # the same for negatives
-NEGATIVE_BOX = (0.5, 0.5, 0.25, 0.25)  # stands for the box of a target that is absent; no loss looks at it
+MAX_REDRAWS = 10  # unreadable draws in a row before a sample fails
+PARTNER_STREAM = 1  # appended to the seed of a sample for the random numbers of its partner
+NEGATIVE_STREAM = 2  # likewise for search regions without the target
+NEGATIVE_BOX = (0.5, 0.5, 0.25, 0.25)  # placeholder for the box of an absent target; the loss ignores it
 
-# what a batch stacks: (B, ...), and frame by frame (N, B, ...). Partners are there in epochs of feature mixing only.
-PER_SAMPLE = ("template", "template_box", "flip", "grey", "partner_flip", "partner_grey", "partner_active")
-PER_FRAME = ("search", "boxes", "present", "brightness", "partner_search", "partner_boxes", "partner_brightness")
-
-Batch = dict[str, Any]
+SampleKey = tuple[int, int]  # (epoch from 1, index from 0): samples differ between epochs
 
 
 def mixing_active(epoch: int, cfg: Any) -> bool:
-    """Whether ``epoch`` (from 1) mixes features: every DA.imix_interval-th epoch after DA.imix_epoch.
+    """Whether ``epoch`` (from 1) mixes features: the epochs imix_epoch + k * imix_interval with k = 1, 2, …
 
-    These are the epochs imix_epoch + k * imix_interval with k = 1, 2, …: after epoch 1 with an interval of 11 they are
-    12, 23, 34 and so on.
+    With DA.imix_epoch = 1 and DA.imix_interval = 11 these are 12, 23, 34 and so on.
     """
     after = epoch - cfg.DA.imix_epoch
     return bool(cfg.DA.imix) and after > 0 and after % cfg.DA.imix_interval == 0
 
 
 class TrackingDataset(Dataset):
-    """Samples by (epoch, index).
+    """Samples, indexed by (epoch, index).
 
-    curriculum  share of all epochs over which the difficulty rises from 0 to 1; 0: always 1
-    negatives   probability that the target is absent from search regions of a sample: each of them then shows, with
-                probability 0.5 and at least one does, another video of the same class where there is one. Batches then
-                have ``present`` (N, B) bool
-    mixes       says of an epoch whether its samples have partners; None: never. The sampler must be ready for them
+    per_epoch   samples per epoch
+    epochs      number of epochs of the training
+    curriculum  fraction of all epochs over which the difficulty rises from 0 to 1; 0: always 1
+    mixes       whether the samples of an epoch have partners; None: never. The sampler must have been built with
+                ``partners``
+    negatives   probability of a sample with absent targets: each of its search regions then shows, with probability
+                0.5 and at least one of them does, another video of the same class if there is one. Batches then have
+                ``present``
     """
 
     def __init__(self, sampler: CausalSampler, processing: Processing, per_epoch: int, epochs: int, seed: int,
                  curriculum: float = 0.0, mixes: Callable[[int], bool] | None = None, negatives: float = 0.0):
-        self.sampler, self.processing, self.mixes = sampler, processing, mixes
-        self.per_epoch, self.seed, self.negatives = per_epoch, seed, negatives
-        self.ramp = curriculum * epochs * per_epoch
+        self.sampler = sampler
+        self.processing = processing
+        self.per_epoch = per_epoch
+        self.seed = seed
+        self.mixes = mixes
+        self.negatives = negatives
+        self.curriculum_samples = curriculum * epochs * per_epoch
 
     def __len__(self) -> int:
         return self.per_epoch
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: SampleKey) -> dict[str, Any]:
         epoch, index = key
+        # A generator per sample: the number of workers and the order in which they run do not matter.
         rng = np.random.default_rng([self.seed, epoch, index])
-        seen = (epoch - 1) * self.per_epoch + index
-        difficulty = min(1.0, seen / self.ramp) if self.ramp else 1.0
+        samples_before = (epoch - 1) * self.per_epoch + index
+        difficulty = min(1.0, samples_before / self.curriculum_samples) if self.curriculum_samples else 1.0
         unreadable: list[str] = []
-        own, sample = _readable(lambda: self.sampler.draw(rng, difficulty), lambda draw: self.processing(draw, rng),
-                                unreadable)
+        own, sample = _first_readable(lambda: self.sampler.draw(rng, difficulty),
+                                      lambda drawn: self.processing(drawn, rng), unreadable)
+        assert own is not None  # only partners may be missing
         if self.mixes is not None and self.mixes(epoch):
-            other = np.random.default_rng([self.seed, epoch, index, PARTNER_STREAM])
-            _, partner = _readable(lambda: self.sampler.draw_partner(own, other),
-                                   lambda draw: self.processing.partner(draw, len(own.searches), other), unreadable)
-            sample |= partner
+            partner_rng = np.random.default_rng([self.seed, epoch, index, PARTNER_STREAM])
+            sample |= self._draw_partner(own, partner_rng, unreadable)[1]
         if self.negatives:
-            self._make_negative(own, sample, np.random.default_rng([self.seed, epoch, index, NEGATIVE_STREAM]),
-                                unreadable)
+            negative_rng = np.random.default_rng([self.seed, epoch, index, NEGATIVE_STREAM])
+            self._make_negative(own, sample, negative_rng, unreadable)
         return sample | {"unreadable": unreadable}
+
+    def _draw_partner(self, own: SampledFrames, rng: np.random.Generator,
+                      unreadable: list[str]) -> tuple[SampledFrames | None, dict[str, Any]]:
+        """Another video for the sample ``own`` and its search regions; None (and zeros) if there is none."""
+        return _first_readable(lambda: self.sampler.draw_partner(own, rng),
+                               lambda drawn: self.processing.partner(drawn, len(own.searches), rng), unreadable)
 
     def _make_negative(self, own: SampledFrames, sample: dict[str, Any], rng: np.random.Generator,
                        unreadable: list[str]) -> None:
@@ -88,8 +97,7 @@ class TrackingDataset(Dataset):
         sample["present"] = np.ones(count, bool)
         if rng.random() >= self.negatives:
             return
-        other, partner = _readable(lambda: self.sampler.draw_partner(own, rng),
-                                   lambda draw: self.processing.partner(draw, count, rng), unreadable)
+        other, partner = self._draw_partner(own, rng, unreadable)
         if other is None:
             return
         absent = rng.random(count) < 0.5
@@ -99,71 +107,104 @@ class TrackingDataset(Dataset):
         sample["present"] = ~absent
 
 
-def _readable(draw: Callable[[], SampledFrames | None], process: Callable[[Any], dict[str, Any]],
-              unreadable: list[str]) -> tuple[Any, dict[str, Any]]:
-    """A draw and what is made of it; draws that cannot be read are passed over and named in ``unreadable``."""
-    before = len(unreadable)
-    while True:
+def _first_readable(draw: Callable[[], SampledFrames | None],
+                    process: Callable[[Any], dict[str, Any]],
+                    unreadable: list[str]) -> tuple[SampledFrames | None, dict[str, Any]]:
+    """Draw until the frames can be read; return the draw and what ``process`` makes of it.
+
+    The messages of failed draws are appended to ``unreadable``. Raises the last :class:`UserError` after
+    ``MAX_REDRAWS`` failures, so that a broken disk ends the training instead of slowing it down.
+    """
+    for attempt in range(1, MAX_REDRAWS + 1):
         drawn = draw()
         try:
             return drawn, process(drawn)
         except UserError as error:
             unreadable.append(str(error))
-            if len(unreadable) - before == REDRAWS:
+            if attempt == MAX_REDRAWS:
                 raise
+    raise AssertionError("not reached")
 
 
 class DistributedBatchSampler(Sampler):
-    """The keys (epoch, index) of one process: index = rank, rank + world, …; the last incomplete batch is left out."""
+    """Batches of keys (epoch, index) for one process: index = rank, rank + world, …
+
+    Set ``epoch`` (from 1) before iterating, and ``first_step`` to start within the epoch. The last incomplete batch
+    is dropped.
+    """
 
     def __init__(self, per_epoch: int, batch_size: int, rank: int = 0, world: int = 1):
-        self.per_epoch, self.batch_size, self.rank, self.world = per_epoch, batch_size, rank, world
-        self.epoch, self.first_step = 1, 0
+        self.per_epoch = per_epoch
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
+        self.epoch = 1
+        self.first_step = 0
 
     def __len__(self) -> int:
         return self.per_epoch // (self.batch_size * self.world)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         for step in range(self.first_step, len(self)):
             first = step * self.batch_size * self.world
             yield [(self.epoch, first + i * self.world + self.rank) for i in range(self.batch_size)]
 
 
 def collate(samples: list[dict[str, Any]]) -> Batch:
-    """Stack samples by ``PER_SAMPLE`` and ``PER_FRAME``; names, frame numbers and messages become lists."""
-    def stack(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.stack([s[name] for s in samples]))
+    """Stack samples into a batch."""
+    def per_sample(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.stack([sample[name] for sample in samples]))
 
-    batch: Batch = {name: stack(name) for name in PER_SAMPLE if name in samples[0]}
-    batch |= {name: stack(name).transpose(0, 1).contiguous() for name in PER_FRAME if name in samples[0]}
-    if "partner_video" in samples[0]:
-        batch["partner_videos"] = [s["partner_video"] for s in samples]
-    return batch | {
-        "videos": [s["video"] for s in samples],
-        "frames": [s["frames"].tolist() for s in samples],
-        "unreadable": [message for s in samples for message in s["unreadable"]],
-    }
+    def per_frame(name: str) -> torch.Tensor:
+        # (B, N, ...) -> (N, B, ...): the network steps through time with all samples at once.
+        return per_sample(name).transpose(0, 1).contiguous()
+
+    partner = None
+    if "partner_search" in samples[0]:
+        partner = PartnerBatch(
+            search=per_frame("partner_search"),
+            boxes=per_frame("partner_boxes"),
+            flip=per_sample("partner_flip"),
+            grey=per_sample("partner_grey"),
+            brightness=per_frame("partner_brightness"),
+            active=per_sample("partner_active"),
+            videos=[sample["partner_video"] for sample in samples])
+    return Batch(
+        template=per_sample("template"),
+        template_box=per_sample("template_box"),
+        search=per_frame("search"),
+        boxes=per_frame("boxes"),
+        flip=per_sample("flip"),
+        grey=per_sample("grey"),
+        brightness=per_frame("brightness"),
+        videos=[sample["video"] for sample in samples],
+        frames=[sample["frames"].tolist() for sample in samples],
+        unreadable=[message for sample in samples for message in sample["unreadable"]],
+        present=per_frame("present") if "present" in samples[0] else None,
+        partner=partner)
 
 
-def make_loader(samples: TrackingDataset, order: DistributedBatchSampler, workers: int,
+def make_loader(samples: TrackingDataset, batch_sampler: DistributedBatchSampler, workers: int,
                 pin_memory: bool = False) -> DataLoader:
-    """A loader over ``order``; set ``order.epoch`` before iterating.
-
-    Workers are started for every epoch: they get the order's epoch with them, and their start costs little. OpenCV's
-    threads are stopped in this process first: a forked worker waits forever for threads that stayed behind.
-    """
+    """A loader over ``batch_sampler``; set ``batch_sampler.epoch`` before iterating."""
     if workers:
+        # OpenCV's thread pool does not survive a fork: a worker that used it would wait for threads that only exist
+        # in the parent.
         cv2.setNumThreads(1)
-    return DataLoader(samples, batch_sampler=order, num_workers=workers, collate_fn=collate, pin_memory=pin_memory,
-                      worker_init_fn=_begin_worker, prefetch_factor=4 if workers else None)
+    # Workers are started anew for every epoch, because they receive a copy of the batch sampler with its epoch. The
+    # start costs little.
+    return DataLoader(samples, batch_sampler=batch_sampler, num_workers=workers, collate_fn=collate,
+                      pin_memory=pin_memory, worker_init_fn=_init_worker, prefetch_factor=4 if workers else None)
 
 
-def _begin_worker(_worker: int) -> None:
-    """One thread; no end by a SIGTERM that torchrun or a cluster sends to everything it started: the training process
-    takes its last batch and saves first; and what that process left for its garbage collector stays as it is: a film's
-    decoder, say, would wait forever for threads that stayed behind. A worker whose training process is gone ends by
-    itself."""
+def _init_worker(_worker: int) -> None:
+    """Set up a loader process."""
+    # Objects that the parent left for its garbage collector must not be collected here: the destructor of a video
+    # decoder, say, would wait for decoder threads that only exist in the parent.
     gc.freeze()
+    # torchrun and clusters send SIGTERM to all processes. The trainer still takes its last batches and saves a
+    # checkpoint; workers end with it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # One thread each: the workers themselves are the parallelism.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
-"""From a draw to the pictures and boxes of a sample: jitter, random search factor, boundary crops.
+"""From sampled frames to the images and boxes of a sample: jitter, random search factor, boundary crops.
 
 Search crops follow DATr (Zhao et al., WACV 2024, arXiv 2309.08264): one random search factor for all frames of a
-sample, raised until every target's centre is inside; now and then a *boundary* crop, which puts the target across the
-crop's edge.
+sample, raised until the center of every target is inside; with some probability a *boundary* crop, whose edge cuts
+through the target.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .sampler import SampledFrames
 
 @dataclass(frozen=True)
 class CropSettings:
-    """size: px; factor: crop side over the box's mean side; jitters: see the configuration's comments."""
+    """How a crop is cut: ``size`` px, ``factor`` = side of the region / sqrt(w h), jitters as in the configuration."""
 
     size: int
     factor: float
@@ -31,11 +31,12 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class Processing:
-    """Cuts the template and search crops of a draw and draws its photometric changes.
+    """Cuts the template and search crops of sampled frames and draws their photometric augmentation.
 
     search_factors    lowest and highest random search factor
     border_prob       probability of a boundary crop
-    flip, grey        probabilities; joint for the whole sample. brightness: factors 1 +- this
+    flip, grey        probabilities; all frames of a sample are augmented alike
+    brightness        factors are drawn from 1 - this to 1 + this
     """
 
     template: CropSettings
@@ -50,15 +51,16 @@ class Processing:
         """The sample as arrays.
 
         template (T, T, 3) uint8; search (N, S, S, 3) uint8; template_box (4,) and boxes (N, 4) float32 cx, cy, w, h
-        as shares of the crops;
-        flip, grey bool and brightness (1 + N,) float32, which ``transforms`` applies on the device.
+        as fractions of the crops;
+        flip, grey bool and brightness (1 + N,) float32, which :mod:`transforms` applies on the device.
         """
         boxes = draw.video.boxes_xywh[list(draw.searches)]
         around = jitter(draw.video.boxes_xywh[draw.template], self.template, rng)
         template = Crop.around(around, self.template.factor, self.template.size)
         crops = self._search_crops(boxes, rng)
         frames = (draw.template, *draw.searches)
-        first, search = _pictures(1, template.size), _pictures(len(crops), self.search.size)
+        first = _pictures(1, template.size)
+        search = _pictures(len(crops), self.search.size)
         cut_all(draw.video, frames, [template, *crops], [*first, *search])
         return {
             "template": first[0],
@@ -71,10 +73,10 @@ class Processing:
         }
 
     def partner(self, draw: SampledFrames | None, count: int, rng: np.random.Generator) -> dict[str, Any]:
-        """The search crops of a partner for a sample of ``count`` search frames, under ``partner_`` names.
+        """The search crops of a partner for a sample of ``count`` search frames; names begin with ``partner_``.
 
-        They are those of :meth:`__call__` (brightness: (N,), no template) with ``partner_active``; all of them zero
-        where there is no partner (``draw`` is None).
+        As :meth:`__call__`, without a template and with ``partner_active``. All values are zero if there is no partner
+        (``draw`` is None), so that batches have one shape.
         """
         boxes = np.zeros((count, 4), np.float32)
         pictures = _pictures(count, self.search.size)
@@ -95,26 +97,28 @@ class Processing:
         }
 
     def _search_crops(self, boxes: np.ndarray, rng: np.random.Generator) -> list[Crop]:
+        # All random numbers are drawn in every case: samples with and without boundary crops stay comparable.
         border = rng.random() < self.border_prob
         factor = rng.uniform(*self.search_factors)
         jittered = [jitter(box, self.search, rng) for box in boxes]
         if border:
             jittered = [boundary_jitter(box, j, factor, rng) for box, j in zip(boxes, jittered, strict=True)]
         else:
+            # One factor for all frames, large enough for the one that was moved farthest.
             factor = max([factor, *(min_search_factor(b, j) for b, j in zip(boxes, jittered, strict=True))])
         return [Crop.around(j, factor, self.search.size) for j in jittered]
 
 
 def cut_all(video: Video, frames: Sequence[int], crops: Sequence[Crop], out: Sequence[np.ndarray]) -> None:
-    """Cut one crop of each frame into ``out``.
+    """Cut one crop of each frame into ``out``. A frame that occurs several times is read once.
 
-    A frame is read once, however often it occurs, and no more of it than its crops need.
+    Only the rows that the crops need are decoded, at the lowest resolution that they allow.
     """
     for frame in dict.fromkeys(frames):
-        places = [i for i, f in enumerate(frames) if f == frame]
-        reduce = min(crops[i].reduce for i in places)
-        image = video.frames.read(frame, reduce, max(crops[i].rows for i in places))
-        for i in places:
+        uses = [i for i, f in enumerate(frames) if f == frame]
+        reduce = min(crops[i].reduce for i in uses)
+        image = video.frames.read(frame, reduce, max(crops[i].rows for i in uses))
+        for i in uses:
             crops[i].cut(image, reduce, out[i])
 
 
@@ -123,7 +127,10 @@ def _pictures(count: int, size: int) -> np.ndarray:
 
 
 def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generator) -> np.ndarray:
-    """The box that a crop is cut around: sides times e^(s N(0, 1)), centre moved by up to c * sqrt(w' h') / 2."""
+    """The box that a crop is cut around: sides times exp(s N(0, 1)), center moved by up to c sqrt(w' h') / 2.
+
+    s and c are the scale and center jitter; w' and h' are the sides after the scale jitter. As in STARK and OSTrack.
+    """
     cx, cy, w, h = xywh_to_cxcywh(box_xywh)
     size = np.array([w, h]) * np.exp(settings.scale_jitter * rng.standard_normal(2))
     reach = settings.center_jitter * np.sqrt(size.prod())
@@ -132,22 +139,23 @@ def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generato
 
 
 def min_search_factor(box_xywh: np.ndarray, around_xywh: np.ndarray) -> float:
-    """The search factor from which the crop around ``around`` holds the centre of ``box``, with 5 % to spare."""
+    """The smallest search factor at which the crop around ``around`` contains the center of ``box``, plus 5 %."""
     distance = np.abs(xywh_to_cxcywh(box_xywh)[:2] - xywh_to_cxcywh(around_xywh)[:2]).max()
     return 1.05 * 2 * float(distance) / float(np.sqrt(around_xywh[2] * around_xywh[3]))
 
 
 def boundary_jitter(box_xywh: np.ndarray, around_xywh: np.ndarray, factor: float,
                     rng: np.random.Generator) -> np.ndarray:
-    """Move ``around`` so that one edge of its crop cuts through the inner half of the target on one axis."""
+    """Move ``around`` so that one edge of its crop cuts through the inner half of the target, on a random axis."""
     side = factor * float(np.sqrt(around_xywh[2] * around_xywh[3]))
     cx, cy, w, h = xywh_to_cxcywh(box_xywh)
-    axis, sign = int(rng.integers(2)), rng.choice([-1.0, 1.0])
+    axis = int(rng.integers(2))
+    sign = rng.choice([-1.0, 1.0])  # which of the two edges
     target, extent = ((cx, w), (cy, h))[axis]
     center = xywh_to_cxcywh(around_xywh)[:2]
-    room = max(0.0, side / 2 - (h, w)[axis] / 2)  # keep the other axis well inside
+    room = max(0.0, side / 2 - (h, w)[axis] / 2)  # on the other axis, the target stays inside
     other = (cy, cx)[axis] + rng.uniform(-room, room)
-    # the centre stays inside: the edge lies 0 to 1/4 of the extent beyond it
+    # The target's center stays inside: the edge lies 0 to 1/4 of the target's extent beyond it.
     center[axis] = target + sign * (side / 2 - rng.uniform(0, 0.25) * extent)
     center[1 - axis] = other
     return np.concatenate([center - around_xywh[2:] / 2, around_xywh[2:]])

@@ -1,8 +1,7 @@
-"""Which frames make a sample: a template and the search frames that follow it in time ("causal" sampling). And with
-which video it is mixed: its partner, of the same class where the set knows classes.
+"""Chooses the frames of a sample: a template and search frames that follow it in time ("causal" sampling), and the
+partner video for feature mixing, of the same class if the set has classes.
 
-A draw is a function of the random generator alone, so that (seed, epoch, index) decides it, whatever the number of
-workers.
+The choice depends on the random generator alone, and so on (seed, epoch, index), whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import numpy as np
 from ...data.video import Video, VideoSet
 from ...utils.errors import UserError
 
-ATTEMPTS = 200  # draws of a video before the sets are declared unfit
-PARTNER_ATTEMPTS = 20  # draws of a partner of the same class, and then of any, before a sample goes without
-GAP_STEP = 5  # by how many frames the search window widens when too few visible frames lie in it
+ATTEMPTS = 200  # draws of a video before the sets are reported as unusable
+PARTNER_ATTEMPTS = 20  # draws of a partner of the same class, and then of any class
+GAP_STEP = 5  # frames by which the search window grows while it has too few visible frames
 
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """A video and the frames of it that make a sample; ``searches`` rise in time.
+    """A video and its frames that make a sample; ``searches`` are in the order of time.
 
-    ``place`` says which of the sampler's sets the video is from, and which video of it.
+    place  (set, video): the index of the sampler's set and of the video in it
     """
 
     video: Video
@@ -35,11 +34,12 @@ class SampledFrames:
 
 
 class CausalSampler:
-    """Draws samples from several sets by ratio.
+    """Draws samples from several sets.
 
-    num_searches  search frames a sample
-    max_interval  they come from this many frames after the template
-    partners      be ready for :meth:`draw_partner`
+    ratios        how often each set is drawn, relative to the others
+    num_searches  search frames per sample
+    max_interval  search frames are drawn from this many frames after the template
+    partners      prepare for :meth:`draw_partner`
     """
 
     def __init__(self, sets: Sequence[VideoSet], ratios: Sequence[float], num_searches: int, max_interval: int,
@@ -48,16 +48,20 @@ class CausalSampler:
         if empty or not sets:
             raise UserError(f"no video in the training set {empty[0]}" if empty else "no training set is configured")
         self.sets = tuple(sets)
-        self.ladders = tuple(DifficultyIndex(s) for s in sets)
-        self.shares = np.asarray(ratios, np.float64) / np.sum(ratios)
-        self.num_searches, self.max_interval = num_searches, max_interval
+        self.difficulties = tuple(DifficultyIndex(s) for s in sets)
+        self.probabilities = np.asarray(ratios, np.float64) / np.sum(ratios)
+        self.num_searches = num_searches
+        self.max_interval = max_interval
         self.classes = tuple(ClassIndex(s) for s in sets) if partners else ()
 
     def draw(self, rng: np.random.Generator, difficulty: float = 1.0) -> SampledFrames:
-        """One sample; ``difficulty`` in [0, 1] leaves out the harder videos of sets that say how hard theirs are."""
+        """One sample. ``difficulty`` in [0, 1] excludes harder videos of sets whose videos have a difficulty.
+
+        Raises :class:`UserError` if hardly any video has enough visible frames.
+        """
         for _ in range(ATTEMPTS):
-            origin = int(rng.choice(len(self.sets), p=self.shares))
-            index = self.ladders[origin].choose(rng, difficulty)
+            origin = int(rng.choice(len(self.sets), p=self.probabilities))
+            index = self.difficulties[origin].choose(rng, difficulty)
             draw = self._try(origin, index, rng)
             if draw is not None:
                 return draw
@@ -65,7 +69,7 @@ class CausalSampler:
                         f"{self.num_searches + 1} frames with a visible target; check their annotations")
 
     def draw_partner(self, own: SampledFrames, rng: np.random.Generator) -> SampledFrames | None:
-        """Another video of the same set and class; of the set alone where no other of the class is fit; else None."""
+        """Another video of the same set and class; of any class if there is none; else None."""
         origin, index = own.place
         for pool in self.classes[origin].candidates(index):
             for _ in range(PARTNER_ATTEMPTS if len(pool) > 1 else 0):
@@ -81,12 +85,13 @@ class CausalSampler:
 
     def _frames(self, visible: np.ndarray, length: int,
                 rng: np.random.Generator) -> tuple[int, tuple[int, ...]] | None:
-        if length == 1 and len(visible):  # a still image, repeated
+        if length == 1 and len(visible):  # a still image (COCO): the same frame as template and search
             return 0, (0,) * self.num_searches
         if len(visible) <= self.num_searches:
             return None
         template = int(visible[rng.integers(len(visible) - self.num_searches)])
         later = visible[visible > template]
+        # Widen the window where the target is hidden for long, so that every video can be used.
         reach = self.max_interval
         while (count := bisect_right(later, template + reach)) < self.num_searches:
             reach += GAP_STEP
@@ -95,7 +100,7 @@ class CausalSampler:
 
 
 class DifficultyIndex:
-    """The videos of a set from easy to hard, where the set knows; all alike where it does not."""
+    """The videos of a set in the order of their difficulty. Sets without difficulties have one level."""
 
     def __init__(self, videos: VideoSet):
         rated = [videos.difficulty_of(n) or 0.0 for n in videos.video_names] if videos.difficulty_of else None
@@ -103,13 +108,13 @@ class DifficultyIndex:
         self.difficulties = sorted(rated) if rated else None
 
     def choose(self, rng: np.random.Generator, difficulty: float) -> int:
-        """A random video (its index) no harder than ``difficulty`` (the easiest where all are harder)."""
+        """The index of a random video that is not harder than ``difficulty`` (the easiest if all are harder)."""
         count = len(self.order) if self.difficulties is None else bisect_right(self.difficulties, difficulty)
         return int(self.order[rng.integers(max(1, count))])
 
 
 class ClassIndex:
-    """The videos of a set by class, where the set knows."""
+    """The videos of a set by the class of their target, if the set has classes."""
 
     def __init__(self, videos: VideoSet):
         self.everything = range(len(videos))
@@ -119,13 +124,13 @@ class ClassIndex:
             self.members.setdefault(name, []).append(index)
 
     def candidates(self, index: int) -> Iterator[Sequence[int]]:
-        """Where to look for a partner of a video, first choice first; rising indices that hold the video's own."""
+        """Pools of videos to draw a partner from, best first: sorted indices that include the video itself."""
         if self.names is not None and self.names[index] is not None:
             yield self.members[self.names[index]]
         yield self.everything
 
 
 def _another(pool: Sequence[int], index: int, rng: np.random.Generator) -> int:
-    """A random element of the rising ``pool`` that is not ``index``, which is one of them."""
+    """A random element of the sorted ``pool``, which contains ``index``, other than ``index``."""
     chosen = int(rng.integers(len(pool) - 1))
     return pool[chosen + (pool[chosen] >= index)]

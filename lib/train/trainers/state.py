@@ -1,12 +1,12 @@
-"""A run's folder: checkpoints written atomically, found again, and refused by name when torn.
+"""The folder of a training run: writing, finding and reading its checkpoints and log records.
 
     <save_dir>/checkpoints/train/mstgt/<config>/
         config.yaml                       the resolved configuration
-        metrics.jsonl                     a line a report
+        metrics.jsonl                     log records, one JSON object per line
         training.png                      the curves, after every validation
-        MSTGT_ep0012.pth.tar              after 12 epochs: the last few, TEST.EPOCH's
-        MSTGT_best.pth.tar                the one with the best validation IoU
-        MSTGT_ep0012_step000350.pth.tar   350 steps into the 13th epoch: the newest only, gone when the epoch is done
+        MSTGT_ep0012.pth.tar              after 12 epochs; the last few and TEST.EPOCH are kept
+        MSTGT_best.pth.tar                the epoch with the best validation IoU
+        MSTGT_ep0012_step000350.pth.tar   350 steps into the 13th epoch; removed when the epoch is done
 
 A checkpoint is a dict:
 
@@ -16,9 +16,8 @@ A checkpoint is a dict:
     meter, best   sums over those steps; epoch and IoU of the best validation
     config, code, world   resolved settings, git commit, number of processes
 
-There is no random state in it, and none is missing: every sample is drawn with random numbers seeded by (seed, epoch,
-index), and every step of every process seeds torch with (seed, rank, step) before it begins. The learning rate is a
-function of the step, too.
+It holds no state of random number generators, because none is needed: every sample is drawn with a generator seeded by
+(seed, epoch, index), and every step seeds torch with (seed, rank, step). The learning rate depends on the step alone.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from ...utils.errors import UserError
 from ...utils.files import atomic_path, locked, write_text
 
-PATIENCE_S = 15.0  # for as long the loaders of a killed run, which find out within seconds, may hold its folder
+LOCK_WAIT_S = 15.0  # loader processes of a killed run hold its folder until they notice, within seconds
 METRICS = "metrics.jsonl"
 BEST = "MSTGT_best.pth.tar"
 _STEP_NAME = re.compile(r"MSTGT_ep(\d{4,})_step(\d{6,})\.pth\.tar")
@@ -76,35 +75,39 @@ _ENTRIES: dict[str, tuple[Any, Callable[[Any], bool]]] = {
 _log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Nobody else trains in ``folder`` while it lasts; what a killed run left half-written there is removed.
+class ResumeError(UserError):
+    """A run cannot be resumed as it is; a new one can be started in its place."""
 
-    Raises :class:`UserError` where another process does.
+
+@contextlib.contextmanager
+def lock_run_folder(folder: Path) -> Iterator[None]:
+    """Within the block, no other process trains in ``folder``; temporary files of a killed run are removed first.
+
+    Raises :class:`UserError` if another process trains there.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
-    with locked(folder.with_name(f".{folder.name}.lock"), wait_s=PATIENCE_S) as alone:
-        if not alone:
-            raise UserError(f"another process trains in {folder}; wait for its end, or give another --save_dir")
+    with locked(folder.with_name(f".{folder.name}.lock"), wait_s=LOCK_WAIT_S) as locked_here:
+        if not locked_here:
+            raise UserError(f"another process trains in {folder}; wait for its end, or train in another folder")
         for leftover in folder.glob(".*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         yield
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint: whole, or not at all."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(content, file)
-        except RuntimeError as error:  # torch's writer reports a full disk in this way, too
+        except RuntimeError as error:  # PyTorch's writer reports a full disk in this way
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, or the writer failed ({error})") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint of this project. Raises :class:`UserError` when it is torn or something else."""
+    """A training checkpoint of this project. Raises :class:`UserError` if it is truncated or something else."""
     content = load_file(path)
     missing = [k for k in _ENTRIES if not isinstance(content, dict) or k not in content]
     if missing:
@@ -129,7 +132,7 @@ def list_resumable(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The content of the newest readable checkpoint; torn ones are named and passed over."""
+    """The content of the newest readable checkpoint, or None. Unreadable ones are logged and skipped."""
     for path in reversed(list_resumable(folder)):
         try:
             content = read_checkpoint(path)
@@ -140,8 +143,12 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def prune(folder: Path, epoch: int, keep: int, spared: int) -> None:
-    """After ``epoch``: remove step checkpoints, and all but the last ``keep`` epochs' (0: none) and ``spared``'s."""
+def prune_checkpoints(folder: Path, epoch: int, keep: int, spared: int) -> None:
+    """Remove checkpoints that are no longer needed after ``epoch``.
+
+    Those within epochs are removed, and of those at the end of epochs all but the last ``keep`` (0: keep all) and the
+    one of epoch ``spared``.
+    """
     for path in folder.glob("*.pth.tar"):
         if _STEP_NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -150,49 +157,58 @@ def prune(folder: Path, epoch: int, keep: int, spared: int) -> None:
             old.unlink(missing_ok=True)
 
 
-def remember_best(folder: Path, epoch: int) -> None:
-    """Give the checkpoint of ``epoch`` the name of the best as well (a link: it takes no room)."""
+def link_best_checkpoint(folder: Path, epoch: int) -> None:
+    """Make the checkpoint of ``epoch`` available as the best one, as a hard link that takes no disk space."""
     with tempfile.TemporaryDirectory(prefix=".best.", dir=folder) as temporary:
         link = Path(temporary) / BEST
         try:
             os.link(checkpoint_path(folder, epoch), link)
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             save_checkpoint(folder / BEST, load_file(checkpoint_path(folder, epoch)))
         else:
             os.replace(link, folder / BEST)
 
 
-def append_metrics(folder: Path, figures: dict[str, Any]) -> None:
-    """Add a line of figures."""
+def remove_older_steps(folder: Path, newest: Path) -> None:
+    """Remove the checkpoints within the epoch of the checkpoint ``newest``, except for itself."""
+    prefix = newest.name.partition("_step")[0] + "_step"
+    for old in list_resumable(folder):
+        if old != newest and old.name.startswith(prefix):
+            old.unlink(missing_ok=True)
+
+
+def append_record(folder: Path, record: dict[str, Any]) -> None:
+    """Append a log record as a line of JSON."""
     path = folder / METRICS
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+            file.write(json.dumps(record) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def cut_metrics(folder: Path, global_step: int, epoch: int | None = None) -> None:
-    """Forget the lines after ``global_step``, and torn ones: a run that is resumed there will write them again.
+def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -> None:
+    """Remove the log records after ``global_step``, and truncated ones: a run resumed there writes them again.
 
-    epoch  epochs finished there: the summary of a later one is forgotten too, though its steps may all be done
+    epoch  finished epochs: the record of a later epoch is removed even if all of its steps are done
     """
     path = folder / METRICS
-    kept, torn = [], 0
+    kept = []
+    truncated = 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
-            figures = json.loads(line)
-            if figures["global_step"] <= global_step and not _is_summary_after(figures, epoch):
+            record = json.loads(line)
+            if record["global_step"] <= global_step and not _is_summary_after(record, epoch):
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError, RecursionError):
-            torn += 1
-    if torn:
-        _log.warning("%s: %d torn line(s) are left out", path, torn)
+            truncated += 1  # written by a process that was killed meanwhile
+    if truncated:
+        _log.warning("%s: %d truncated line(s) are removed", path, truncated)
     if global_step and not kept:
-        _log.warning("%s has no figures of the %d steps so far: curves will lack them", path, global_step)
+        _log.warning("%s has no records of the %d steps so far: the curves will start here", path, global_step)
     if path.is_file():
         write_text(path, "".join(kept))
 
 
-def _is_summary_after(figures: dict[str, Any], epoch: int | None) -> bool:
-    return epoch is not None and "step" not in figures and figures["epoch"] > epoch
+def _is_summary_after(record: dict[str, Any], epoch: int | None) -> bool:
+    return epoch is not None and "step" not in record and record["epoch"] > epoch

@@ -1,8 +1,8 @@
-"""Figures to TensorBoard, as event files in ``<folder>/tensorboard`` (look with ``tensorboard --logdir <folder>``).
+"""Log records to TensorBoard, as event files in ``<folder>/tensorboard`` (``tensorboard --logdir <folder>``).
 
-Scalars over the optimizer step: ``step/<figure>`` from the lines within an epoch (means since it began); from the lines
-of whole epochs ``train/<figure>``, ``val/<figure>``, and ``epoch/<what else the line says>``. What a resumed run does
-again is marked as replaced, so that TensorBoard shows one curve.
+Scalars over the optimizer step: ``step/<metric>`` from the records within an epoch (means since its start);
+``train/<metric>``, ``val/<metric>`` and ``epoch/<other value>`` from the records of whole epochs. Steps that a resumed
+run repeats are marked as purged, so that TensorBoard shows one curve.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 from ...utils.errors import UserError
 
-_PLACE = ("epoch", "step", "at", "global_step")  # where a line belongs: no figures
+_POSITION = ("epoch", "step", "at", "global_step")  # the position of a record, not a metric
 
 
 def tensorboard_logger(folder: Path) -> Callable[[dict[str, Any]], object]:
-    """Give each line of figures to what is returned; nothing is written before the first.
+    """A function that takes log records; nothing is written before the first one.
 
-    Raises :class:`UserError` where the package ``tensorboard`` is missing.
+    Raises :class:`UserError` if the package ``tensorboard`` is missing.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter  # optional, slow to import, and only wanted here
+        from torch.utils.tensorboard import SummaryWriter  # imported here: optional and slow
     except ImportError as error:
         raise UserError(f"TensorBoard cannot be used ({error}): run `python -m pip install tensorboard`") from error
     writer: SummaryWriter | None = None
@@ -40,12 +40,12 @@ def tensorboard_logger(folder: Path) -> Callable[[dict[str, Any]], object]:
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
-    """The figures of a line by their names in TensorBoard."""
+    """The metrics of a log record by their names in TensorBoard."""
     own = "step" if "step" in line else "epoch"
     found: dict[str, float] = {}
     for name, value in line.items():
         if isinstance(value, dict):
             found |= {f"{name}/{inner}": float(v) for inner, v in value.items() if isinstance(v, (int, float))}
-        elif name not in _PLACE and isinstance(value, (int, float)):
+        elif name not in _POSITION and isinstance(value, (int, float)):
             found[f"{own}/{name}"] = float(value)
     return found

@@ -1,14 +1,15 @@
-"""The training loop: epochs of steps, validation, lines of figures, checkpoints.
+"""The training loop: epochs of steps, validation, log records, checkpoints.
 
-Knows batches, an actor, an optimizer and a folder; nothing of videos or networks' insides. Where it stands is
-(``epoch``, ``step``): epochs finished, optimizer steps of the next one. Nothing else decides what the next step does:
-samples, random numbers and learning rate are functions of it, so a run that goes on from a checkpoint in the middle of
-an epoch ends with the weights of one that was never stopped.
+It knows batches, an actor, an optimizer and a folder, and nothing of videos or of the inside of networks. Its position
+is (``epoch``, ``step``): finished epochs, and finished optimizer steps of the next one. Samples, random numbers and the
+learning rate depend on the position alone. A run that is resumed from a checkpoint in the middle of an epoch therefore
+ends with the same weights as a run that was never stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import time
@@ -19,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ...config import dump_config
 from ...models.mstgt.checkpoint import load_strict
@@ -30,62 +31,136 @@ from ...utils.progress import progress
 from ...utils.version import code_version
 from ...visualize.training_curves import draw_curves
 from ..actors.mstgt import MSTGTActor
-from ..data.loader import Batch, mixing_active
+from ..data.batch import Batch
+from ..data.loader import mixing_active
 from ..distributed import Group
+from ..ema import WeightAverage
 from ..optim import load_optimizer, lr_factor, set_lr
 from . import state as run_state
-from .interruption import CheckpointInterval, TrainingInterrupted, catch_sigterm
+from .interruption import CheckpointInterval, StopRequest, StopWhileWaiting, TrainingInterrupted, catch_sigterm
 from .meter import Meter, means_of
+from .progress_lines import ProgressLines
 
 _log = logging.getLogger(__name__)
-UNREADABLE_LIMIT = 0.01  # share of an epoch's samples that may meet an unreadable frame
+UNREADABLE_LIMIT = 0.01  # fraction of an epoch's samples that may meet an unreadable frame
+
+MetricsLogger = Callable[[dict[str, Any]], object]
 
 
 class Trainer:
-    """Trains ``network`` through ``actor`` for ``cfg.TRAIN.EPOCH`` epochs.
+    """Trains ``network`` for ``cfg.TRAIN.EPOCH`` epochs.
 
-    network      the plain module whose weights are saved; ``actor.network`` may wrap it
-    train, val   loaders whose ``batch_sampler`` has ``epoch`` and ``first_step``; ``val`` may be None
-    folder       where checkpoints and figures go; only the leading process writes
-    loggers    get every line of figures too
-    every        when to save between two epochs
+    network     the module whose weights are saved
+    actor       takes a network and a batch to the losses
+    train, val  loaders with a :class:`DistributedBatchSampler`; ``val`` may be None
+    folder      where checkpoints and log records go; only the main process writes
+    model       what is called to train ``network``: a wrapper (DistributedDataParallel), or None: ``network`` itself
+    ema         moving average of the weights of ``network``, which is validated instead of them
+    loggers     are called with every log record
+    every       when to save within an epoch
     """
 
     def __init__(self, cfg: Any, network: nn.Module, actor: MSTGTActor, optimizer: torch.optim.Optimizer,
-                 train: Any, val: Any, folder: Path, group: Group,
-                 loggers: Sequence[Callable[[dict[str, Any]], object]] = (), every: CheckpointInterval | None = None):
-        self.cfg, self.network, self.actor, self.optimizer = cfg, network, actor, optimizer
-        self.train, self.val, self.folder, self.group = train, val, folder, group
-        self.loggers, self.every = loggers, every or CheckpointInterval()
-        self.ema = ModelEmaV3(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
+                 train: DataLoader, val: DataLoader | None, folder: Path, group: Group,
+                 model: nn.Module | None = None, ema: WeightAverage | None = None,
+                 loggers: Sequence[MetricsLogger] = (), every: CheckpointInterval | None = None):
+        self.cfg = cfg
+        self.network = network
+        self.model = model or network
+        self.actor = actor
+        self.optimizer = optimizer
+        self.train = train
+        self.val = val
+        self.folder = folder
+        self.group = group
+        self.ema = ema
+        self.loggers = loggers
+        self.every = every or CheckpointInterval()
+        # fp16 gradients underflow without scaling; bf16 has the range of fp32 and needs none.
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=actor.precision == torch.float16)
-        self.epoch = self.step = 0
-        self.steps = len(train) // cfg.TRAIN.ACCUMULATE
+        self.epoch = 0
+        self.step = 0
+        self.steps = len(train) // cfg.TRAIN.ACCUMULATE  # optimizer steps per epoch
         self.meter = Meter()
-        self.best: dict[str, float] | None = None
+        self.best: dict[str, float] | None = None  # epoch and IoU of the best validation
+        self.progress_lines = ProgressLines(self.steps * cfg.TRAIN.EPOCH)
         if not self.steps:
+            per_step = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATE * group.world
             raise UserError(f"an epoch has fewer samples ({cfg.DATA.TRAIN.SAMPLE_PER_EPOCH}) than one step takes "
-                            f"({cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATE * group.world}); raise "
-                            "DATA.TRAIN.SAMPLE_PER_EPOCH or lower TRAIN.BATCH_SIZE")
+                            f"({per_step}); raise DATA.TRAIN.SAMPLE_PER_EPOCH or lower TRAIN.BATCH_SIZE")
         if val is not None and not len(val):
             raise UserError("DATA.VAL.SAMPLE_PER_EPOCH is less than one batch of all processes; raise it")
 
     @property
     def global_step(self) -> int:
-        """Optimizer steps since the run began."""
+        """Optimizer steps since the start of the training."""
         return self.epoch * self.steps + self.step
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self.cfg.TRAIN.LR * lr_factor(self.global_step, self.steps, self.cfg)
+
     def fit(self) -> None:
-        """Train what is left. Raises :class:`TrainingInterrupted` when SIGTERM has come and all is saved."""
-        with catch_sigterm() as asked:
-            while self.epoch < self.cfg.TRAIN.EPOCH:
-                self._train_epoch(asked)
-                due = (self.epoch + 1) % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0 or \
-                    self.epoch + 1 == self.cfg.TRAIN.EPOCH
-                self._finish_epoch(self._validate(asked) if self.val is not None and due else None)
+        """Train the remaining epochs. Raises :class:`TrainingInterrupted` after SIGTERM, when everything is saved."""
+        epochs = self.cfg.TRAIN.EPOCH
+        with catch_sigterm() as stop:
+            while self.epoch < epochs:
+                self._train_epoch(stop)
+                is_last = self.epoch + 1 == epochs
+                validation_due = is_last or (self.epoch + 1) % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0
+                val = self._validate(stop) if self.val is not None and validation_due else None
+                self._finish_epoch(val)
+
+    def train_step(self, batches: Sequence[Batch], stop: StopRequest) -> None:
+        """One optimizer step on ``batches`` (several with TRAIN.ACCUMULATE), with the checkpoint that may be due.
+
+        Raises :class:`UserError` if the loss or its gradient is not finite: nothing is updated then.
+        """
+        # Seeded per step, so that stochastic depth does not depend on where the run was resumed.
+        seed_step(self.cfg.TRAIN.SEED, self.group.rank, self.global_step)
+        set_lr(self.optimizer, self.lr)
+        self.optimizer.zero_grad(set_to_none=True)
+
+        # Forward and backward; the gradient is the mean over the batches.
+        losses = []
+        for i, batch in enumerate(batches):
+            is_last = i + 1 == len(batches)
+            # Processes exchange gradients in the last backward pass only.
+            with contextlib.nullcontext() if is_last else self._no_sync():
+                parts = self.actor(self.model, batch)
+                self.scaler.scale(parts["total"] / len(batches)).backward()
+            losses.append(parts["total"].detach())
+            self.meter.add(parts, len(batch))
+
+        # Clip. Gradients must have their true size for that.
+        self.scaler.unscale_(self.optimizer)
+        max_norm = self.cfg.TRAIN.GRAD_CLIP_NORM or math.inf
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
+
+        # The only point of a step where the host waits for the device: one transfer for all scalars.
+        *loss_values, norm_value = torch.stack([*losses, norm]).tolist()
+
+        # All processes must decide alike, or the next collective call would wait for ever. With fp16, an infinite
+        # norm is expected now and then: the scaler skips that step and lowers its scale.
+        finite = all(map(math.isfinite, loss_values)) and (self.scaler.is_enabled() or math.isfinite(norm_value))
+        save_due = self.group.is_main_process and self.every.due(self.global_step + 1)
+        broken, stopping, saving = self.group.all_reduce_any([not finite, stop.requested, save_due])
+        if broken:
+            self._raise_not_finite(batches, finite, loss_values, norm_value)
+
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.ema:
+            self.ema.update(self.network)
+        self.step += 1
+        if self.step % self.cfg.TRAIN.PRINT_INTERVAL == 0:
+            self._log_step()
+        if stopping or saving:
+            self._save_step(stopping)
 
     def state(self) -> dict[str, Any]:
-        """All that other processes need to go on from here (:mod:`state`). All processes must call it."""
+        """The content of a checkpoint (:mod:`state`). All processes must call it, because it sums over them."""
         return {
             "net": self.network.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else None,
@@ -101,9 +176,9 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave, in as many processes or in another number of them.
+        """Continue from what :meth:`state` returned, with the same or another number of processes.
 
-        Raises :class:`UserError` where it does not fit the network.
+        Raises :class:`UserError` if it does not fit the network.
         """
         load_strict(self.network, state["net"], "the checkpoint")
         if self.ema:
@@ -111,168 +186,183 @@ class Trainer:
         load_optimizer(self.optimizer, state["optimizer"])
         if self.scaler.is_enabled() and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+        self.epoch = state["epoch"]
+        self.step = state["step"]
+        self.best = state["best"]
         if state["world"] != self.group.world:
+            # Keep the number of samples that were seen, as well as whole steps allow.
             self.step = self.step * state["world"] // self.group.world
-            _log.warning("the checkpoint is of %d processes and this run has %d: it goes on with a batch of another "
-                         "size", state["world"], self.group.world)
-        # what the last step left, for a run that goes on where no step is left of the epoch
+            _log.warning("the checkpoint was written by %d processes and this run has %d: it continues with a batch of "
+                         "another size", state["world"], self.group.world)
+        # The rate of the last step: a run with no step left in the epoch saves it in the next checkpoint.
         set_lr(self.optimizer, self.cfg.TRAIN.LR * lr_factor(max(0, self.global_step - 1), self.steps, self.cfg))
+        # The sums are those of all processes, so only one of them may take them over.
         self.meter = Meter(state["meter"] if self.group.is_main_process else None)
         if self.group.is_main_process:
-            run_state.cut_metrics(self.folder, self.global_step, self.epoch)
+            run_state.truncate_records(self.folder, self.global_step, self.epoch)
 
-    def _train_epoch(self, asked: Callable[[], bool]) -> None:
-        """The steps that are left of the epoch under way."""
-        self.actor.network.train()
+    def _train_epoch(self, stop: StopRequest) -> None:
+        """The remaining steps of the current epoch."""
+        self.model.train()
         if self.step == 0:
             self.meter = Meter()
-        batches = self._batches(self.train, self.epoch + 1, self.meter, self.step * self.cfg.TRAIN.ACCUMULATE)
-        with self._bar(f"epoch {self.epoch + 1}/{self.cfg.TRAIN.EPOCH}", self.steps, self.step) as bar:
+        accumulate = self.cfg.TRAIN.ACCUMULATE
+        batches = self._batches(self.train, self.epoch + 1, self.meter, stop, first=self.step * accumulate)
+        with self._progress_bar(f"epoch {self.epoch + 1}/{self.cfg.TRAIN.EPOCH}", self.steps, self.step) as bar:
             while self.step < self.steps:
-                chunk = list(islice(batches, self.cfg.TRAIN.ACCUMULATE))
-                losses, norm = self._backward(chunk)
-                finite = all(map(math.isfinite, losses)) and (self.scaler.is_enabled() or math.isfinite(norm))
-                due = self.group.is_main_process and self.every.due(self.global_step + 1)
-                broken, stop, save = self.group.all_reduce_any([not finite, asked(), due])
-                if broken:
-                    self._refuse(chunk, finite, losses, norm)
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                if self.ema:
-                    self.ema.update(self.network)
-                self.step += 1
-                self._say_step(bar)
-                if stop or save:
-                    self._save_step(stop)
+                self.train_step(list(islice(batches, accumulate)), stop)
+                bar.update()
+                if not bar.disable:
+                    bar.set_postfix(self.meter.postfix(), refresh=False)  # waits for the device
+                if self.group.is_main_process:
+                    self.progress_lines.step_done(self.global_step, self.epoch + 1, self.cfg.TRAIN.EPOCH,
+                                                  self.meter.own_means)
 
-    def _backward(self, chunk: Sequence[Batch]) -> tuple[list[float], float]:
-        """Gradients of one optimizer step, clipped: the losses of its batches and the norm before clipping."""
-        seed_step(self.cfg.TRAIN.SEED, self.group.rank, self.global_step)
-        set_lr(self.optimizer, self.lr)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for i, batch in enumerate(chunk):
-            with contextlib.nullcontext() if i + 1 == len(chunk) else self._unsynchronised():
-                parts = self.actor(batch)
-                self.scaler.scale(parts["total"] / len(chunk)).backward()
-            losses.append(parts["total"].detach())
-            self.meter.add(parts, len(batch["videos"]))
-        self.scaler.unscale_(self.optimizer)
-        limit = self.cfg.TRAIN.GRAD_CLIP_NORM or math.inf
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        *values, norm = torch.stack([*losses, norm]).tolist()  # the one wait for the device
-        return values, norm
-
-    def _unsynchronised(self) -> contextlib.AbstractContextManager:
-        return getattr(self.actor.network, "no_sync", contextlib.nullcontext)()
-
-    @property
-    def lr(self) -> float:
-        return self.cfg.TRAIN.LR * lr_factor(self.global_step, self.steps, self.cfg)
+    def _no_sync(self) -> contextlib.AbstractContextManager:
+        no_sync = getattr(self.model, "no_sync", contextlib.nullcontext)  # DistributedDataParallel has it
+        return no_sync()
 
     @torch.no_grad()
-    def _validate(self, asked: Callable[[], bool]) -> dict[str, float]:
-        """The figures of the validation samples, always the same ones."""
-        actor = self.actor.of(self.ema.module) if self.ema else self.actor
-        actor.network.eval()
+    def _validate(self, stop: StopRequest) -> dict[str, float]:
+        """Mean metrics of the validation samples, which are the same in every epoch."""
+        assert self.val is not None
+        model = self.ema.module if self.ema else self.model
+        model.eval()
         meter = Meter()
-        with self._bar(f"validate {self.epoch + 1}", len(self.val)) as bar:
-            for batch in self._batches(self.val, 1, meter):
-                meter.add(actor(batch), len(batch["videos"]))
+        with self._progress_bar(f"validate {self.epoch + 1}", len(self.val)) as bar:
+            for batch in self._batches(self.val, 1, meter, stop):
+                meter.add(self.actor(model, batch), len(batch))
                 bar.update()
-                if self.group.all_reduce_any([asked()])[0]:
+                if self.group.all_reduce_any([stop.requested])[0]:
                     self._save_step(stop=True)
         return meter.means(self.group)
 
     def _finish_epoch(self, val: dict[str, float] | None) -> None:
-        """The epoch's line of figures and its checkpoint."""
-        state = self.meter.state(self.group)
-        figures = {"train": means_of(state)} | ({"val": val} if val else {})
-        figures |= {"unreadable": state["unreadable"], "seconds": state["seconds"], "lr": self.lr,
-                    "mixing": mixing_active(self.epoch + 1, self.cfg)}
-        self.epoch, self.step, self.meter = self.epoch + 1, 0, Meter()
-        best = val is not None and (self.best is None or val["iou"] > self.best["iou"])
-        if best:
+        """Log and save the epoch whose steps are done. ``val``: metrics of its validation, if there was one."""
+        meter_state = self.meter.state(self.group)
+        record: dict[str, Any] = {"train": means_of(meter_state)}
+        if val:
+            record["val"] = val
+        record["unreadable"] = meter_state["unreadable"]
+        record["seconds"] = meter_state["seconds"]
+        record["lr"] = self.lr
+        record["mixing"] = mixing_active(self.epoch + 1, self.cfg)
+        self.epoch += 1
+        self.step = 0
+        self.meter = Meter()
+        is_best = val is not None and (self.best is None or val["iou"] > self.best["iou"])
+        if is_best and val is not None:
             self.best = {"epoch": self.epoch, "iou": val["iou"]}
         content = self.state()
-        if self.group.is_main_process:
-            self._print_epoch(figures)
-            self._log_line(figures)
-            run_state.save_checkpoint(checkpoint_path(self.folder, self.epoch), content)
-            if best:
-                run_state.remember_best(self.folder, self.epoch)
-            if val:
-                draw_curves(self.folder)
-            run_state.prune(self.folder, self.epoch, self.cfg.TRAIN.KEEP_CHECKPOINTS, self.cfg.TEST.EPOCH)
+        if not self.group.is_main_process:
+            return
+        self._print_epoch(record)
+        self._log_record(record)
+        run_state.save_checkpoint(checkpoint_path(self.folder, self.epoch), content)
+        if is_best:
+            run_state.link_best_checkpoint(self.folder, self.epoch)
+        if val:
+            draw_curves(self.folder)
+        run_state.prune_checkpoints(self.folder, self.epoch, self.cfg.TRAIN.KEEP_CHECKPOINTS, self.cfg.TEST.EPOCH)
 
     def _save_step(self, stop: bool) -> None:
-        """A checkpoint in the middle of an epoch; the one before it goes. ``stop``: and then the end."""
+        """Save a checkpoint within an epoch and remove the one before it. ``stop``: end the training afterwards."""
         content = self.state()
         path = run_state.step_path(self.folder, self.epoch, self.step)
         if self.group.is_main_process:
             run_state.save_checkpoint(path, content)
-            for old in run_state.list_resumable(self.folder):
-                if old != path and old.name.startswith(path.name.partition("_step")[0] + "_step"):
-                    old.unlink(missing_ok=True)
+            run_state.remove_older_steps(self.folder, path)
         if stop:
-            raise TrainingInterrupted(f"stopped as SIGTERM asked, {self.step} steps into epoch {self.epoch + 1}; saved "
-                                      f"{path}; the same command goes on from there")
+            raise TrainingInterrupted(f"stopped by SIGTERM after {self.step} steps of epoch {self.epoch + 1}; saved "
+                                      f"{path}; the same command continues from there")
 
-    def _batches(self, loader: Any, epoch: int, meter: Meter, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch; counts unreadable samples, stops when there are too many, times the waiting."""
-        loader.batch_sampler.epoch, loader.batch_sampler.first_step = epoch, first
+    def _batches(self, loader: DataLoader, epoch: int, meter: Meter, stop: StopRequest,
+                 first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number ``first`` on.
+
+        Logs unreadable samples and raises :class:`UserError` if there are too many, measures the time spent waiting,
+        and ends the training if SIGTERM arrives during the wait.
+        """
+        sampler: Any = loader.batch_sampler
+        sampler.epoch = epoch
+        sampler.first_step = first
         limit = max(1, math.ceil(UNREADABLE_LIMIT * len(loader) * self.cfg.TRAIN.BATCH_SIZE))
-        asked_at = time.monotonic()
-        for batch in loader:
-            meter.waited += time.monotonic() - asked_at
-            for message in batch["unreadable"]:
+        # Several processes must stop at the same step. They look at the flag together after each step instead.
+        is_interruptible = self.group.is_single_process
+        iterator: Iterator[Batch] | None = None
+        while True:
+            started = time.monotonic()
+            try:
+                with stop.interrupts(is_interruptible):
+                    iterator = iterator or iter(loader)
+                    batch = next(iterator, None)
+            except StopWhileWaiting:
+                self._save_step(stop=True)
+                return
+            except (OSError, RuntimeError) as error:
+                advice = _loader_advice(error)
+                if advice is None:
+                    raise
+                raise UserError(advice) from error
+            if batch is None:
+                return
+            meter.waited += time.monotonic() - started
+            for message in batch.unreadable:
                 meter.unreadable += 1
                 _log.warning("sample skipped (%d so far): %s", meter.unreadable, message)
             if meter.unreadable > limit:
                 raise UserError(f"{meter.unreadable} samples of this epoch could not be read (limit {limit}); "
-                                f"the last: {batch['unreadable'][-1]}")
+                                f"the last: {batch.unreadable[-1]}")
             yield batch
-            asked_at = time.monotonic()
 
-    def _bar(self, title: str, total: int, done: int = 0) -> Any:
+    def _progress_bar(self, title: str, total: int, done: int = 0) -> Any:
         return progress(total=total, initial=done, desc=title, unit="step", leave=False,
                         shown=self.group.is_main_process)
 
-    def _refuse(self, chunk: Sequence[Batch], finite: bool, losses: Sequence[float], norm: float) -> None:
+    def _raise_not_finite(self, batches: Sequence[Batch], own_finite: bool, losses: Sequence[float],
+                          norm: float) -> None:
         where = f"epoch {self.epoch + 1}, step {self.step}"
-        if finite:
+        if own_finite:
             raise UserError(f"stopping at {where}: the loss of another process is not finite; see its message")
-        seen = ", ".join(f"{v} {f}" for b in chunk for v, f in zip(b["videos"], b["frames"], strict=True))
-        good = run_state.list_resumable(self.folder)
+        samples = [f"{video} {frames}" for batch in batches
+                   for video, frames in zip(batch.videos, batch.frames, strict=True)]
+        resumable = run_state.list_resumable(self.folder)
         raise UserError(f"the loss is {sum(losses) / len(losses)} and its gradient {norm} at {where}; last good "
-                        f"checkpoint: {good[-1] if good else 'none'}; batch: {seen}")
+                        f"checkpoint: {resumable[-1] if resumable else 'none'}; batch: {', '.join(samples)}")
 
-    def _say_step(self, bar: Any) -> None:
-        """The line of figures that is due, and the progress bar (whose figures wait for the device)."""
-        bar.update()
-        if not bar.disable:
-            bar.set_postfix(self.meter.postfix(), refresh=False)
-        if self.step % self.cfg.TRAIN.PRINT_INTERVAL == 0:
-            means = self.meter.means(self.group)
-            if self.group.is_main_process:
-                self._log_line({"step": self.step, "lr": self.lr} | means)
+    def _log_step(self) -> None:
+        """The log record within an epoch: means since its start. All processes must call it."""
+        means = self.meter.means(self.group)
+        if self.group.is_main_process:
+            self._log_record({"step": self.step, "lr": self.lr} | means)
 
-    def _print_epoch(self, figures: dict[str, Any]) -> None:
-        parts = [f"{half} loss {figures[half]['total']:.4f} IoU {figures[half]['iou']:.4f}"
-                 for half in ("train", "val") if half in figures]
+    def _print_epoch(self, record: dict[str, Any]) -> None:
+        parts = [f"{mode} loss {record[mode]['total']:.4f} IoU {record[mode]['iou']:.4f}"
+                 for mode in ("train", "val") if mode in record]
         print(f"epoch {self.epoch}/{self.cfg.TRAIN.EPOCH}: {', '.join(parts)}, "
-              f"{figures['train']['samples_per_s']:.1f} samples/s, {figures['seconds']:.0f} s", flush=True)
+              f"{record['train']['samples_per_s']:.1f} samples/s, {record['seconds']:.0f} s", flush=True)
 
-    def _log_line(self, figures: dict[str, Any]) -> None:
-        """``epoch`` is the one under way in a step's line and the one just finished in an epoch's."""
-        line = {"epoch": self.epoch + ("step" in figures), "at": self.global_step / self.steps,
-                "global_step": self.global_step} | figures
-        run_state.append_metrics(self.folder, line)
+    def _log_record(self, record: dict[str, Any]) -> None:
+        """Write a log record. ``epoch`` is the current one in a step's record, the finished one in an epoch's."""
+        position = {"epoch": self.epoch + ("step" in record), "at": self.global_step / self.steps,
+                    "global_step": self.global_step}
+        line = position | record
+        run_state.append_record(self.folder, line)
         for logger in self.loggers:
             logger(line)
 
 
+def _loader_advice(error: OSError | RuntimeError) -> str | None:
+    """What to tell the user about a failure of the loader processes; None for any other error."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return ("the data loading processes cannot be started: shared memory (/dev/shm) is full; enlarge it "
+                "(docker run --shm-size=1g) or load in the training process with TRAIN.NUM_WORKER=0")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return ("a data loading process ended unexpectedly; memory or shared memory (/dev/shm) may be full: lower "
+                "TRAIN.NUM_WORKER, or load in the training process with TRAIN.NUM_WORKER=0")
+    return None
+
+
 def seed_step(seed: int, rank: int, step: int) -> None:
-    """Seed torch for one step of one process (stochastic depth draws from it)."""
+    """Seed torch for one step of one process."""
     torch.manual_seed(int(np.random.SeedSequence([seed, rank, step]).generate_state(1, np.uint64)[0]))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm.layers import Mlp
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,6 +16,7 @@ from mstgt.config import load_config
 from mstgt.data.readers.folder import folder
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
+from mstgt.models.layers.mlp import Mlp
 from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker
