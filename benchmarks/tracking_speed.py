@@ -81,8 +81,8 @@ class Kind:
             elif word.startswith("batch") and word[5:].isdecimal() and int(word[5:]):
                 batch = int(word[5:])
             else:
-                raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of openvino, {', '.join(OPTIONS)}, "
-                                                 "threadsN, batchN")
+                raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of {', '.join(OPTIONS)}, batchN, "
+                                                 "threadsN, openvino")
         if precision not in PRECISIONS:
             raise argparse.ArgumentTypeError(f"{name!r} begins with none of {', '.join((PLAIN, *PRECISIONS))}")
         if backend == "openvino" and ("compile" in engine or "cuda_graph" in engine):

@@ -45,9 +45,9 @@ def main() -> None:
     torch_engine = TorchEngine(network, cfg, device, args.precision, args.compile, args.cuda_graph)
     engine = torch_engine if backend == "torch" else other_engine(backend, network, cfg, device, args.precision)
     rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
-    how = ", ".join([backend, args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
+    how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
     print(f"device            {device_name(device)}")
-    print(f"network           {rates['network']:.1f} frames/s ({how}, one at a time)")
+    print(f"network           {rates['network']:.1f} frames/s ({backend}, {how}, one at a time)")
     print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 pictures in memory)")
     profile = profile_frame(torch_engine, args.seconds)
     print_parts(profile, network)
@@ -55,7 +55,8 @@ def main() -> None:
         draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.picture)
     if args.json:
         write_json(args.json, {
-            "config": args.config, "device": device_name(device), "torch": torch.__version__, "how": how,
+            "config": args.config, "device": device_name(device), "torch": torch.__version__,
+            "backend": backend, "how": how,
             "cost": asdict(cost), "frames_per_second": rates, **asdict(profile)})
 
 

@@ -113,7 +113,7 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
 
     Raises :class:`UserError` where a package is missing or too old, or where onnxruntime's boxes are not PyTorch's.
     """
-    if torch.__version__ < OLDEST_TORCH:
+    if not has_exporter(torch.__version__):
         raise UserError(f"the exporter of torch {torch.__version__} cannot write this network; install a newer torch, "
                         "as `bash install.sh locked` does")
     for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -153,6 +153,12 @@ def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu
     return load_onnx_engine(cfg, OnnxFiles(cached_entry(made_from, build), name), device, threads)
 
 
+def has_exporter(torch_version: str) -> bool:
+    """Whether the ONNX exporter of this version of PyTorch can write the network."""
+    major, minor, *_ = torch_version.split(".")
+    return (int(major), int(minor)) >= OLDEST_TORCH
+
+
 def onnx_engine_of(network: MSTGT, cfg: Any, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
     """The engine of a network in memory, such as one with random weights that is to be timed."""
     with tempfile.TemporaryDirectory() as folder:
@@ -183,6 +189,7 @@ def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[s
         program = torch.onnx.export(module.eval(), example, dynamo=True, opset_version=OPSET, verbose=False,
                                     input_names=list(inputs), output_names=list(outputs),
                                     dynamic_shapes=None if batch else shapes)
+    assert program is not None  # None is for the TorchScript exporter, which writes a file itself
     _save(program.model_proto, metadata, path)
 
 

@@ -70,11 +70,13 @@ def measure_cost(network: MSTGT) -> Cost:
         state = network.init_state(template)
         published = _PublishedFrame(network)
         parameters = sum(p.numel() for p in network.parameters())
-        flops = [_flops(f) for f in (lambda: network.init_state(template), lambda: network.forward_frame(search, state),
-                                     lambda: published(template, search))]
-        with contextlib.redirect_stdout(io.StringIO()):  # thop prints a line a layer
+        template_flops = _flops(lambda: network.init_state(template))
+        frame_flops = _flops(lambda: network.forward_frame(search, state))
+        published_flops = _flops(lambda: published(template, search))
+        with contextlib.redirect_stdout(io.StringIO()):  # thop prints one line per layer
             macs, _ = thop.profile(published, inputs=(template, search), verbose=False)
-    return Cost(parameters, parameters + unused_published_parameters(network), *flops, int(macs))
+    return Cost(parameters, parameters + unused_published_parameters(network), template_flops, frame_flops,
+                published_flops, int(macs))
 
 
 @torch.inference_mode()

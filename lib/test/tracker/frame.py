@@ -31,6 +31,10 @@ class FrameStep(nn.Module):
     """(B, S, S, 3) uint8 search crops and the state before -> (B, 5) cx, cy, w, h as fractions of the crop's side,
     and score; and the state after. ``dtype`` is what the network computes in."""
 
+    window: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, network: MSTGT, window: torch.Tensor, mean: Sequence[float], std: Sequence[float],
                  dtype: torch.dtype):
         super().__init__()

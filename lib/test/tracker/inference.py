@@ -1,13 +1,13 @@
-"""The network made ready for tracking: a copy that computes the same and cannot be trained.
+"""Prepare the network for tracking: a copy with the same outputs that cannot be trained.
 
     fast = prepare(network, torch.device("cpu"), "bf16")
 
-- The weights are in the wanted precision. So is everything between them; what the head says is fp32 again.
-- Batch norm is part of the head's convolutions.
-- Convolutions keep channels last, which is how their kernels compute.
-- On an x86 CPU the weights of the linear layers lie in the blocks that oneDNN computes with, and GELU is part of the
-  product before it. These are the operators that ``torch.compile`` puts in too (by their private names: there are no
-  public ones); where they are missing the layers stay as they are. In bf16 attention is done in steps there.
+- Weights and activations are in the chosen precision; head outputs are cast to fp32.
+- Batch norm is folded into the head's convolutions.
+- Convolutions use the channels-last memory format, which their kernels are fastest with.
+- On an x86 CPU the weights of the linear layers are stored in the blocked layout that oneDNN computes with, and GELU is
+  fused into the product before it. ``torch.compile`` inserts the same operators. They have private names only; where
+  they are missing the layers stay as they are. In bf16, attention is computed in separate steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ...utils.machine import is_fast_in, slowness
 
 _log = logging.getLogger(__name__)
 
-MANY_TOKENS = 256  # from here on attention in steps is worth its memory
+MANY_TOKENS = 256  # with fewer, the scores cost more to write to memory than the faster products save
 PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -55,9 +55,10 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
 
 
 def attend_in_steps(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """What ``scaled_dot_product_attention`` computes; among many tokens with the scores written out between two
-    products, in their precision. oneDNN multiplies in bf16, which PyTorch's fused operator for CPUs does not make use
-    of."""
+    """``scaled_dot_product_attention``; among many tokens as two products with the scores in memory between them.
+
+    oneDNN multiplies in bf16, which PyTorch's fused operator for CPUs does not make use of.
+    """
     if k.shape[-2] < MANY_TOKENS:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1) @ v
@@ -67,8 +68,9 @@ def fold_batch_norm(network: nn.Module) -> None:
     """Make every batch norm that follows a convolution in a Sequential a part of it."""
     for layers in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for at in range(len(layers) - 1):
-            if isinstance(layers[at], nn.Conv2d) and isinstance(layers[at + 1], nn.BatchNorm2d):
-                layers[at] = fuse_conv_bn_eval(layers[at], layers[at + 1])
+            convolution, norm = layers[at], layers[at + 1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                layers[at] = fuse_conv_bn_eval(convolution, norm)
                 layers[at + 1] = nn.Identity()
 
 
