@@ -1,1 +1,1 @@
-"""What a video is, where its bytes come from, who reads each dataset, and the synthetic world."""
+"""Videos with their boxes: readers of datasets, stores of their bytes (folder, zip, LMDB), decoding, the index."""

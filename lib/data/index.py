@@ -1,13 +1,13 @@
-"""What start-up needs to know of a set, kept between runs, so that 10 000 annotation files are parsed once.
+"""The index: classes and difficulties of a set's videos, cached between runs so that annotations are parsed once.
 
     videos = indexed(videos, root)      # the same set with class_of and difficulty_of
 
-The facts lie in ``<root>/../.mstgt_index/<root>-<set>.npz``; where that cannot be written, in the user's cache folder.
-They hold as long as the files do: each video goes with a digest of the sizes and times of its files (for an archive, of
-the archive), and the videos whose digest is another are parsed again. Deleting the folder is always safe.
+The cache is the file ``<root>/../.mstgt_index/<root>-<set>.npz``, or, if that cannot be written, a file in the user's
+cache folder. With each video it stores a fingerprint: a digest of the sizes and times of the video's files (in an
+archive, of the archive). Videos whose fingerprint has changed are parsed again. Deleting the folder is always safe.
 
-Sets that are one big annotation (COCO, ImageNet-VID) and big zip archives keep what they parsed in the same way through
-``cached_arrays``.
+Datasets that are one large annotation (COCO, ImageNet-VID) and large zip archives cache what they parsed in the same
+way, through ``cached_arrays``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FACTS = {"classes": "U1", "difficulties": "f1"}
 
 
 def indexed(videos: VideoSet, root: Path) -> VideoSet:
-    """``videos`` with its cheap facts, from the cache as far as its files are unchanged.
+    """Return ``videos`` with ``class_of`` and ``difficulty_of``, from the cache as far as its files are unchanged.
 
     A set without ``fingerprint`` is returned as it is. Raises :class:`UserError` for an annotation that cannot be read.
     """
@@ -55,7 +55,7 @@ def indexed(videos: VideoSet, root: Path) -> VideoSet:
 
 
 def digests(fingerprints: Iterable[Hashable]) -> np.ndarray:
-    """One number (uint64) for each state, which is made of names, numbers, None and tuples of these."""
+    """Return one uint64 for each fingerprint, which consists of names, numbers, None and tuples of these."""
     numbers = []
     for fingerprint in fingerprints:
         text = repr(fingerprint).encode("utf-8", "surrogateescape")
@@ -65,12 +65,12 @@ def digests(fingerprints: Iterable[Hashable]) -> np.ndarray:
 
 def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callable[[Arrays | None], Arrays],
                   kinds: Mapping[str, str], fits: Callable[[Arrays], bool]) -> Arrays:
-    """What ``build`` gives, from the cache when it was kept under the same ``fingerprints``.
+    """Return the result of ``build``, from the cache if it was stored with the same ``fingerprints``.
 
-    build   is given the arrays kept under other fingerprints, or None
+    build   is called with the arrays stored with other fingerprints, or None
     kinds   the arrays that a cached file must hold (:func:`mstgt.untrusted.arrays.check_arrays`)
-    fits    whether they fit together: nothing that would be an index error or a name of somewhere else. A cached file
-            comes with the dataset, perhaps from somebody else; one that does not fit counts as damaged
+    fits    returns whether the arrays are consistent: no index out of range, no name that leads elsewhere. A cached
+            file may have come with the dataset from somebody else; one that is not consistent counts as damaged
     """
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
     read = partial(_newest, files, fingerprints, {"states": "u1", **kinds}, fits)
@@ -93,7 +93,7 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
 
 
 def _collect(videos: VideoSet, fingerprints: np.ndarray, old: Arrays | None) -> Arrays:
-    """The facts of each video, parsed where ``old`` does not have them."""
+    """Return class and difficulty of each video; only those that ``old`` does not have are parsed."""
     rows = {} if old is None else {state: i for i, state in enumerate(old["states"].tolist())}
     kept = [] if old is None else list(zip(*(old[fact].tolist() for fact in _FACTS), strict=True))
     found = []
@@ -119,7 +119,7 @@ def _difficulty_of(difficulties: dict[str, float], name: str) -> float | None:
 
 
 def _folders(root: Path) -> tuple[Path, Path]:
-    """Where the cache may lie: beside the dataset, else with the user (by the dataset's place)."""
+    """Return the folders for the cache in order of preference: beside the dataset, in the user's cache folder."""
     parent = Path(os.path.abspath(root)).parent
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return parent / FOLDER, user / "mstgt" / "index" / hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
@@ -135,7 +135,7 @@ def _can_write(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _only_builder(folder: Path | None) -> Iterator[None]:
-    """Let the processes of one run build one after the other; without effect where folders cannot be locked."""
+    """Let only one process build at a time; no effect on file systems without locks."""
     if folder is None:
         yield
         return
@@ -153,7 +153,7 @@ def _same_length(facts: Arrays) -> bool:
 
 def _newest(files: list[Path], fingerprints: np.ndarray, kinds: Mapping[str, str], fits: Callable[[Arrays], bool],
             say: bool) -> Arrays | None:
-    """The kept arrays: those of ``fingerprints`` where there are such, else older ones, else None."""
+    """Return the cached arrays of ``fingerprints``, or older ones, or None."""
     old = None
     for file in files:
         arrays = _read(file, kinds, fits, say)

@@ -1,10 +1,10 @@
-"""Packing a dataset's folder into one file, a zip archive or an LMDB, which every reader takes in the folder's place.
+"""Pack a dataset's folder into one file, a zip archive or an LMDB, which every reader accepts instead of the folder.
 
     report = pack(Path("data/got10k"), Path("data/got10k.zip"))
 
-Files are taken in the order of their names, and the same files give the same archive. Hidden files are left out. Links
-to files inside the folder are packed as what they point to; links that lead out of it, and links to folders, are
-refused. The archive appears under its name when it is whole and its contents have been counted.
+Files are packed in the order of their names, so the same files give the same archive. Hidden files are left out. Links
+to files inside the folder are packed as the files that they point to; links that lead out of it, and links to folders,
+are refused. The archive gets its name only after it is complete and its contents have been counted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every zip entry
 
 @dataclass(frozen=True)
 class PackSummary:
-    """What was packed: files, their bytes, the bytes of the archive, and the wall time."""
+    """What was packed: number of files, their bytes, the bytes of the archive, and the wall time in s."""
 
     files: int
     source_bytes: int

@@ -1,10 +1,10 @@
-"""Decode the next frames of videos while the current ones are being worked on.
+"""Decode the next frames of videos in a thread while the current ones are processed.
 
     with ReadAhead() as reader:
         frames = reader.frames(video.frames)
-        image = next(frames)                    # frame 0; a thread is at frames 1 and 2 by now
+        image = next(frames)                    # frame 0; the thread decodes frames 1 and 2
 
-The images, and the errors at the frames that have them, are those of ``Frames.read``.
+Images and errors are those of ``Frames.read``, in the order of the frames.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 
 from .video import Frames
 
-AHEAD = 2  # frames of a video that wait, decoded, for their turn
+AHEAD = 2  # decoded frames that wait, per video
 
 
 class ReadAhead:
-    """One thread that reads for any number of videos. Leaving it drops what nobody has asked for."""
+    """One thread that reads for any number of videos. Frames that were not asked for are dropped at the end."""
 
     def __enter__(self) -> ReadAhead:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
@@ -33,7 +33,7 @@ class ReadAhead:
         self._thread.shutdown(cancel_futures=True)
 
     def frames(self, frames: Frames) -> Iterator[np.ndarray]:
-        """The frames in order. ``next`` raises what reading the frame that is due raises, and there it ends."""
+        """Yield the frames in order. If a frame cannot be read, its error is raised when the frame is due."""
         waiting: deque[Future[np.ndarray]] = deque()
         for index in range(len(frames)):
             while len(waiting) <= AHEAD and index + len(waiting) < len(frames):

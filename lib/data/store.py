@@ -1,11 +1,11 @@
-"""Where the bytes of a dataset come from. Readers ask a store for keys and never touch paths themselves.
+"""Stores: where the bytes of a dataset come from. Readers ask a store for keys and do not use paths.
 
-A key is a relative path with forward slashes, ``GOT-10k_Train_000001/00000001.jpg``. A folder on disk is here; archives
-are in ``mstgt.data.stores`` and serve the same keys. Every store is safe to use in worker processes: it can be pickled,
-and it opens what it reads from again in each process.
+A key is a relative path with forward slashes, ``GOT-10k_Train_000001/00000001.jpg``. This module holds the store of a
+folder on disk; those of archives are in ``mstgt.data.stores`` and serve the same keys. Stores can be used in worker
+processes: they can be pickled, and each process opens the files for itself.
 
-No key leads out of the root. Links in a folder are followed wherever they lead, for people keep frames on other disks;
-archives hold no links. Nothing is read but plain files of at most ``MAX_FILE_BYTES``.
+No key leads out of the root. Links in a folder are followed, because frames are often kept on other disks; archives
+hold no links. Only regular files of at most ``MAX_FILE_BYTES`` are read.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class FrameStore(Protocol):
     def __hash__(self) -> int: ...
 
     def read(self, key: str) -> bytes:
-        """The bytes under ``key``. Raises :class:`UserError` naming the key when it cannot be read."""
+        """Return the bytes of ``key``. Raises :class:`UserError` that names the key if it cannot be read."""
 
     def exists(self, key: str) -> bool:
-        """Whether ``key`` is there (a file, not a folder)."""
+        """Return whether there is a file (not a folder) ``key``."""
 
     def list(self, prefix: str = "") -> list[str]:
-        """The sorted names (not whole keys) directly under the folder ``prefix``; [] where there is none."""
+        """Return the sorted names (not whole keys) directly in the folder ``prefix``; [] if there is no such folder."""
 
     def where(self, key: str) -> str:
-        """How to name ``key`` to a person."""
+        """Return how to name ``key`` in messages."""
 
     def mtime_key(self, key: str) -> MtimeKey | None:
-        """The state of the file or folder ``key``, or of the archive that would hold it; None where there is none.
+        """Return size and time of the file or folder ``key``, or of its archive; None if there is no ``key``.
 
-        A folder's stamp changes with the names in it, not with the contents of its files.
+        The value of a folder changes with the names in it, not with the contents of its files.
         """
 
 
@@ -89,12 +89,12 @@ class FolderStore:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open without waiting for the other end, if it is a pipe that somebody left among the files."""
+    """Open without blocking if ``path`` is a named pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def file_mtime_key(path: str | Path) -> MtimeKey:
-    """The stamp of an archive. Raises :class:`UserError` when it cannot be looked at."""
+    """Return size and time of an archive. Raises :class:`UserError` if there is none."""
     try:
         state = os.stat(path)
     except OSError as error:

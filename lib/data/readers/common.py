@@ -68,7 +68,7 @@ OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": L
 
 
 class CachedLoad:
-    """A set's ``load`` that keeps the last videos it parsed, in each process by itself. Their arrays are read-only."""
+    """Cache the last videos that ``load`` parsed, in each process separately. Their arrays are read-only."""
 
     def __init__(self, load: Callable[[str], Video]):
         self.load = load
