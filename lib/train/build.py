@@ -26,7 +26,7 @@ from ..models.mstgt.checkpoint import load_pretrained
 from ..utils.errors import UserError
 from ..utils.files import write_text
 from ..utils.machine import is_fast_in, set_up, slowness
-from ..visualize.training_curves import PICTURE
+from ..visualize.training_curves import PLOT_FILE
 from .actors.mstgt import MSTGTActor
 from .data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
 from .data.processing import CropSettings, Processing
@@ -167,7 +167,7 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
             _print_start(trainer, group, resumed=state is not None)
         trainer.fit()
     if group.is_main_process:
-        print(f"curves: {folder / PICTURE}")
+        print(f"curves: {folder / PLOT_FILE}")
 
 
 def archive_run(folder: Path) -> None:

@@ -1,11 +1,11 @@
-"""The picture of a training run: its loss, the parts of the loss, IoU and learning rate over the epochs.
+"""Plot a training run: its loss, the parts of the loss, IoU and learning rate over the epochs.
 
     path = draw_curves(Path("output/checkpoints/train/mstgt/MSTGT-nano-128"))     # <folder>/training.png
 
 Read from ``<folder>/metrics.jsonl``, one JSON object a line: step lines (``epoch``, ``step``, ``at`` = epochs done,
-``lr``, and the means of the figures since the epoch's start) and epoch lines (``epoch``, ``at``, ``lr``, ``train``, and
+``lr``, and the means of the metrics since the epoch's start) and epoch lines (``epoch``, ``at``, ``lr``, ``train``, and
 ``val`` where the epoch was validated; ``mixing`` says whether it mixed features). The training curves are these means,
-so within an epoch they grow smoother. What a crash tore is passed over.
+so within an epoch they become smoother. Lines that a crash has truncated are skipped.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ..utils.files import atomic_path
 
 _log = logging.getLogger(__name__)
 
-PICTURE = "training.png"
-PARTS = {"giou": "#0072B2", "l1": "#D55E00", "focal": "#009E73"}  # of the loss, with colours of Okabe and Ito
+PLOT_FILE = "training.png"
+PARTS = {"giou": "#0072B2", "l1": "#D55E00", "focal": "#009E73"}  # of the loss, in colors of Okabe and Ito
 TRAIN, VALIDATION, MIXING = "#0072B2", "#D55E00", "#F0E442"
-FEW = 15  # points that are marked one by one
+MARKED_UP_TO = 15  # points: few points are marked one by one
 
 Line = dict[str, Any]
 Curve = tuple[list[float], list[float]]  # epochs done, values
 
 
 def draw_curves(folder: Path) -> Path:
-    """Draw the run in ``folder``; the picture's path. Raises :class:`UserError` where there is nothing to draw."""
+    """Draw the run in ``folder``; returns the plot's path. Raises :class:`UserError` where there is nothing to draw."""
     lines = read_lines(folder / METRICS)
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -49,7 +49,7 @@ def draw_curves(folder: Path) -> Path:
         _finish(axes, lines)
     for axes in figure.axes[-2:]:
         axes.set_xlabel("epochs done")
-    path = folder / PICTURE
+    path = folder / PLOT_FILE
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     return path
@@ -62,16 +62,16 @@ def read_lines(path: Path) -> list[Line]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     lines = [line for line in map(_parse, texts) if line is not None]
-    torn = sum(bool(text.strip()) for text in texts) - len(lines)
-    if torn:
-        _log.warning("%s: passed over what is no line of figures (%d)", path, torn)
+    skipped = sum(bool(text.strip()) for text in texts) - len(lines)
+    if skipped:
+        _log.warning("%s: skipped what is not a log record (%d lines)", path, skipped)
     if not lines:
-        raise UserError(f"{path} has no line of figures to draw yet; train until the first one (TRAIN.PRINT_INTERVAL)")
+        raise UserError(f"{path} has no log record to plot yet; train until the first one (TRAIN.PRINT_INTERVAL)")
     return lines
 
 
 def _parse(text: str) -> Line | None:
-    """A line of figures; None for one that is torn (or glued to what was written after the tear)."""
+    """A log record; None for a truncated line, also where a later record was appended to it."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):
@@ -103,9 +103,9 @@ def _draw_loss(axes: Axes, lines: list[Line]) -> None:
 
 
 def _draw_parts(axes: Axes, lines: list[Line]) -> None:
-    for name, colour in PARTS.items():
-        _line(axes, curve(lines, name, "train"), name, colour)
-        _dots(axes, curve(lines, name, "val"), "", colour)
+    for name, color in PARTS.items():
+        _line(axes, curve(lines, name, "train"), name, color)
+        _dots(axes, curve(lines, name, "val"), "", color)
     _logarithmic(axes)
     axes.set_title("Its parts, unweighted", loc="left")
 
@@ -127,16 +127,16 @@ def _draw_rate(axes: Axes, lines: list[Line]) -> None:
 PANELS: tuple[Callable[[Axes, list[Line]], None], ...] = (_draw_loss, _draw_parts, _draw_iou, _draw_rate)
 
 
-def _line(axes: Axes, points: Curve, label: str, colour: str) -> None:
-    marker = {"marker": ".", "markersize": 6} if len(points[0]) <= FEW else {}
-    axes.plot(*points, color=colour, linewidth=1.5, label=label if points[0] else "", **marker)
+def _line(axes: Axes, points: Curve, label: str, color: str) -> None:
+    marker = {"marker": ".", "markersize": 6} if len(points[0]) <= MARKED_UP_TO else {}
+    axes.plot(*points, color=color, linewidth=1.5, label=label if points[0] else "", **marker)
 
 
-def _dots(axes: Axes, points: Curve, label: str, colour: str) -> None:
+def _dots(axes: Axes, points: Curve, label: str, color: str) -> None:
     """Validation: joined circles; drawn only where there was any."""
     if points[0]:
-        size = 6 if len(points[0]) <= FEW else 4
-        axes.plot(*points, color=colour, linewidth=1, linestyle=(0, (4, 2)), marker="o", markersize=size,
+        size = 6 if len(points[0]) <= MARKED_UP_TO else 4
+        axes.plot(*points, color=color, linewidth=1, linestyle=(0, (4, 2)), marker="o", markersize=size,
                   markerfacecolor="white", markeredgewidth=1.5, label=label, zorder=3)
 
 

@@ -1,1 +1,1 @@
-"""From result files to figures: metrics, scores, tables and plots."""
+"""From result files to scores: metrics, means over videos, tables, comparisons."""

@@ -1,10 +1,10 @@
 """The challenges of a video: those that its dataset annotates, else some that can be measured on its boxes.
 
-    sequences, measured = with_attributes(sequences)
-    sequences, measured = with_attributes(sequences, read_attributes(Path("lasot_attributes.csv")))
+    videos, measured = with_attributes(videos)
+    videos, measured = with_attributes(videos, read_attributes(Path("lasot_attributes.csv")))
 
 A table of attributes is a CSV file: ``video`` and the attributes' names in the first line, then a line a video with its
-name and 0 or 1 for each. The lists that LaSOT, OTB and UAV123 publish can be put into it.
+name and 0 or 1 for each. The lists that LaSOT, OTB and UAV123 publish can be converted to it.
 
 Measured ones follow the definitions of LaSOT (Fan et al., CVPR 2019, attribute table), over the frames where the target
 is visible; they are not the dataset's own lists, and reports say so:
@@ -56,35 +56,43 @@ def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def with_attributes(sequences: Mapping[str, Video],
+def with_attributes(videos: Mapping[str, Video],
                     table: Mapping[str, tuple[str, ...]] | None = None) -> tuple[dict[str, Video], bool]:
-    """The sequences with attributes, and whether these were measured because no video is annotated with any.
+    """The videos with attributes, and whether these were measured because no video is annotated with any.
 
-    ``table`` stands above what the dataset says. Raises :class:`UserError` where it lacks a video.
+    ``table`` takes precedence over the dataset's own attributes. Raises :class:`UserError` where it lacks a video.
     """
     if table is not None:
-        lacking = [name for name in sequences if name not in table]
-        if lacking:
-            raise UserError(f"the table of attributes lacks {len(lacking)} of {len(sequences)} videos, such as "
-                            f"{lacking[0]}")
-        return {name: replace(s, attributes=table[name]) for name, s in sequences.items()}, False
-    if any(s.attributes for s in sequences.values()):
-        return dict(sequences), False
-    return {name: replace(s, attributes=measured_attributes(s)) for name, s in sequences.items()}, True
+        missing = [name for name in videos if name not in table]
+        if missing:
+            raise UserError(f"the table of attributes lacks {len(missing)} of {len(videos)} videos, such as "
+                            f"{missing[0]}")
+        return {name: replace(video, attributes=table[name]) for name, video in videos.items()}, False
+    if any(video.attributes for video in videos.values()):
+        return dict(videos), False
+    return {name: replace(video, attributes=measured_attributes(video)) for name, video in videos.items()}, True
 
 
-def measured_attributes(sequence: Video) -> tuple[str, ...]:
+def measured_attributes(video: Video) -> tuple[str, ...]:
     """The names of ``MEASURED`` that hold for a video."""
-    visible = sequence.visible[:sequence.annotated]
+    visible = video.visible[:video.annotated]
     if not visible.any():
         return ("absent_frames",)
-    boxes = sequence.boxes_xywh[:sequence.annotated][visible]
-    area, aspect = boxes[:, 2] * boxes[:, 3], boxes[:, 2] / boxes[:, 3]
-    step = np.linalg.norm(np.diff(boxes[:, :2] + boxes[:, 2:] / 2, axis=0), axis=1)
-    adjoining = np.diff(np.flatnonzero(visible)) == 1
-    holds = (not visible.all(), _leaves_range(area / area[0]), _leaves_range(aspect / aspect[0]),
-             bool((adjoining & (step > np.sqrt(area[:-1]))).any()), bool((area < SMALL_AREA).any()))
-    return tuple(name for name, here in zip(MEASURED, holds, strict=True) if here)
+    boxes = video.boxes_xywh[:video.annotated][visible]
+    area = boxes[:, 2] * boxes[:, 3]
+    aspect = boxes[:, 2] / boxes[:, 3]
+    centres = boxes[:, :2] + boxes[:, 2:] / 2
+    step = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    # A jump while the target is out of view is not fast motion: only consecutive frames are compared.
+    consecutive = np.diff(np.flatnonzero(visible)) == 1
+    holds = {
+        "absent_frames": not visible.all(),
+        "scale_change": _leaves_range(area / area[0]),
+        "aspect_change": _leaves_range(aspect / aspect[0]),
+        "fast_motion": bool((consecutive & (step > np.sqrt(area[:-1]))).any()),
+        "low_resolution": bool((area < SMALL_AREA).any()),
+    }
+    return tuple(name for name in MEASURED if holds[name])
 
 
 def _leaves_range(ratio: np.ndarray) -> bool:

@@ -1,6 +1,6 @@
-"""Scores of videos kept between runs, so that result files are parsed once.
+"""Keep the scores of videos between runs, so that result files are parsed once.
 
-    cache = ScoreCache(save_dir / ".cache" / "scores", benchmark.absent_policy, sequences)
+    cache = ScoreCache(save_dir / ".cache" / "scores", benchmark.absent_policy, videos)
     known = cache.load("ATOM", folder)        # video -> VideoScore, of the files that are as they were
     cache.save("ATOM", folder, video_scores)
 
@@ -44,28 +44,34 @@ _KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "o
 class ScoreCache:
     """The kept scores of one benchmark. With ``folder`` None nothing is kept and nothing found."""
 
-    def __init__(self, folder: Path | None, policy: AbsentFramePolicy, sequences: Mapping[str, Video]):
-        self.folder, self.policy, self.sequences = folder, policy, sequences
+    def __init__(self, folder: Path | None, policy: AbsentFramePolicy, videos: Mapping[str, Video]):
+        self.folder = folder
+        self.policy = policy
+        self.videos = videos
         self._annotations: dict[str, str] = {}
-        self._states: dict[Path, dict[str, int]] = {}
+        self._fingerprints: dict[Path, dict[str, int]] = {}
 
     def load(self, tracker: str, result_folder: Path) -> dict[str, VideoScore]:
         """The scores of those videos whose files and annotation are as they were. Call it before reading a file."""
         if self.folder is None:
             return {}
-        states = self._states[result_folder] = self._digests(result_folder)
+        fingerprints = self._digests(result_folder)
+        self._fingerprints[result_folder] = fingerprints
         kept = _read(self._file(tracker, result_folder))
-        return {v.name: v for state, v in kept if states.get(v.name) == state}
+        return {video.name: video for fingerprint, video in kept if fingerprints.get(video.name) == fingerprint}
 
-    def save(self, tracker: str, result_folder: Path, videos: Iterable[VideoScore]) -> None:
-        """Keep ``videos`` under the state that the files had at ``load``. A folder that cannot be written is said."""
+    def save(self, tracker: str, result_folder: Path, scores: Iterable[VideoScore]) -> None:
+        """Keep ``scores`` with the fingerprints that the files had at ``load``: they may have changed since.
+
+        A folder that cannot be written is a warning.
+        """
         if self.folder is None:
             return
-        states = self._states[result_folder]
-        videos = [v for v in videos if v.name in states]
+        fingerprints = self._fingerprints[result_folder]
+        kept = [score for score in scores if score.name in fingerprints]
         try:
             with atomic_path(self._file(tracker, result_folder)) as temporary:
-                np.savez(temporary, **_arrays(videos, [states[v.name] for v in videos]))
+                np.savez(temporary, **_arrays(kept, [fingerprints[score.name] for score in kept]))
         except UserError as error:
             _log.warning("scores are not kept: %s", error)
 
@@ -76,17 +82,23 @@ class ScoreCache:
 
     def _digests(self, folder: Path) -> dict[str, int]:
         """What the score of each video with a result file is made from, as one number."""
-        place, maker = os.path.abspath(folder), _maker()
-        file_keys = {name: tuple(_size_and_mtime(f"{place}/{name}{ending}.txt") for ending in ("", "_time"))
-                  for name in self.sequences}
-        here = [name for name, (boxes, _) in file_keys.items() if boxes is not None]
-        states = digests((maker, repr(self.policy), place, name, file_keys[name], self._annotation(name))
-                         for name in here)
-        return dict(zip(here, states.tolist(), strict=True))
+        place = os.path.abspath(folder)
+        maker = _maker()
+        sources = []
+        names = []
+        for name in self.videos:
+            boxes_key = _size_and_mtime(f"{place}/{name}.txt")
+            if boxes_key is None:
+                continue
+            file_keys = (boxes_key, _size_and_mtime(f"{place}/{name}_time.txt"))
+            names.append(name)
+            sources.append((maker, repr(self.policy), place, name, file_keys, self._annotation(name)))
+        return dict(zip(names, digests(sources).tolist(), strict=True))
 
     def _annotation(self, name: str) -> str:
+        """A digest of the parsed annotation of a video."""
         if name not in self._annotations:
-            video = self.sequences[name]
+            video = self.videos[name]
             digest = hashlib.blake2b(repr((len(video), video.size_wh, video.annotated)).encode(), digest_size=16)
             for values in (video.boxes_xywh, video.visible, video.visible_ratio):
                 digest.update(b"none" if values is None else np.ascontiguousarray(values).data)
@@ -108,23 +120,23 @@ def _size_and_mtime(path: str) -> tuple[int, int] | None:
     return state.st_size, state.st_mtime_ns
 
 
-def _arrays(videos: list[VideoScore], states: list[int]) -> dict[str, np.ndarray]:
-    """Everything in a few arrays, one row a video; the overlaps one after the other."""
+def _arrays(videos: list[VideoScore], fingerprints: list[int]) -> dict[str, np.ndarray]:
+    """Everything in a few arrays, one row per video; the overlaps are concatenated."""
     columns = {name: np.array([getattr(v, name) for v in videos]) for name in (*_CURVES, *_NUMBERS, "overlap_totals")}
     overlaps = [v.frame_overlap for v in videos]
-    return columns | {"states": np.array(states, np.uint64), "names": np.array([v.name for v in videos], np.str_),
+    return columns | {"states": np.array(fingerprints, np.uint64), "names": np.array([v.name for v in videos], np.str_),
                       "frames": np.array([len(o) for o in overlaps], np.int64),
                       "overlaps": np.concatenate(overlaps) if overlaps else np.empty(0, np.float32)}
 
 
 def _read(file: Path) -> list[tuple[int, VideoScore]]:
-    """What a file of the cache holds; nothing where there is none or it is damaged."""
+    """What a file of the cache holds; nothing where there is none or it is corrupt."""
     if not file.is_file():
         return []
     try:
         return _videos(load_arrays(file))
     except ArraysError as error:
-        _log.warning("the kept scores %s are damaged (%s): scoring again", file, error)
+        _log.warning("the kept scores %s are corrupt (%s): scoring again", file, error)
         return []
 
 

@@ -1,9 +1,9 @@
-"""The figures of one-pass evaluation, in plain NumPy. Boxes are (N, 4) x, y, w, h in pixels.
+"""The metrics of one-pass evaluation, in plain NumPy. Boxes are (N, 4) x, y, w, h in pixels.
 
 Success (Wu et al., CVPR 2013): the share of frames whose overlap is above τ, for τ = 0, 0.05 … 1; AUC is its mean.
-Precision: the share of frames whose centre is at most d pixels off, d = 0 … 50; the figure is the one at 20.
+Precision: the share of frames whose centre is at most d pixels off, d = 0 … 50; the metric is the share at 20.
 Normalised precision (Müller et al., ECCV 2018): the same with the offset in units of the true box's width and height,
-0 … 0.5; the figure is the one at 0.2. The overlap test is strict (``>``), the distance tests are not (``<=``).
+0 … 0.5; the metric is the share at 0.2. The overlap test is strict (``>``), the distance tests are not (``<=``).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def cut_to_image(boxes_xywh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray
     """Boxes cut to the image of ``size_wh`` pixels as the GOT-10k toolkit does it.
 
     First the corner x, y is moved into the image, then the width and height are cut to what is left of it. So a box
-    that begins left of the image or above it is moved, and keeps its size: the toolkit's figures depend on it.
+    that begins left of the image or above it is moved, and keeps its size: the toolkit's numbers depend on it.
     """
     boxes_xywh, size_wh = np.asarray(boxes_xywh, float), np.asarray(size_wh, float)
     top_left = np.clip(boxes_xywh[:, :2], 0, size_wh)

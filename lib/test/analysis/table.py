@@ -1,4 +1,4 @@
-"""Scores as text tables: one row a tracker, best AUC first; one row an attribute."""
+"""Scores as text tables: one row per tracker, best AUC first; one row per attribute."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def ranked(scores: Sequence[Score]) -> list[Score]:
 
 
 def format_table(benchmark: str, scores: Sequence[Score]) -> str:
-    """The table of a benchmark; all figures but FPS and the number of videos in %."""
+    """The table of a benchmark; all metrics except FPS in %."""
     return text_table(f"{benchmark} (%)",
                       [list(COLUMNS), *([show(s) for show in COLUMNS.values()] for s in ranked(scores))])
 
 
 def format_attributes(benchmark: str, by_tracker: Mapping[str, Mapping[str, Score]]) -> str:
-    """AUC in % a tracker on the videos of each attribute; ``by_tracker``: label -> attribute -> score.
+    """AUC in % of each tracker on the videos of each attribute; ``by_tracker``: label -> attribute -> score.
 
-    A tracker that has not been scored on all of an attribute's videos has their number beside its figure.
+    Where a tracker has not been scored on all videos of an attribute, their number is shown beside its AUC.
     """
     counts = {name: score.expected for scores in by_tracker.values() for name, score in scores.items()}
     rows = [["attribute", *by_tracker, "videos"]]
@@ -51,8 +51,8 @@ def _auc(score: Score | None) -> str:
 
 
 def text_table(title: str, rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns under a title; the first row is the head, the first column is set left."""
+    """Rows in columns under a title; the first row is the header, the first column is left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    rule = "-" * len(lines[0])
-    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])
+    line = "-" * len(lines[0])
+    return "\n".join([title, line, lines[0], line, *lines[1:], line])

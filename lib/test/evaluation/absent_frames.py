@@ -1,9 +1,9 @@
 """How each benchmark treats frames without a usable ground truth: target absent, hidden, or its box without area.
 
-One-pass evaluation gives three figures a frame: overlap, centre error, normalised centre error. In a frame without
-ground truth each of them is a ``miss`` (stays in the denominator and never counts), a ``hit`` (stays and always
-counts) or is dropped (``drop``). Which one is a matter of each benchmark's own evaluation code, and published numbers
-depend on it:
+One-pass evaluation gives three numbers per frame: overlap, centre error, normalised centre error. In a frame without
+ground truth each of them is a ``miss`` (stays in the denominator and never counts), a ``hit`` (stays and always counts)
+or is dropped (``drop``). Which one it is depends on each benchmark's own evaluation code, and published numbers depend
+on it:
 
 ``LASOT``    all three a miss: the target's absence flags make a frame a failure (LaSOT toolkit, and PyTracking
              for "lasot"; the extension is read in the same way).
@@ -28,7 +28,7 @@ Treatment = Literal["miss", "hit", "drop"]
 
 @dataclass(frozen=True)
 class AbsentFramePolicy:
-    """What a frame without usable ground truth counts as, by figure; ``as_got10k``: read boxes as its toolkit does."""
+    """What a frame without usable ground truth counts as, per metric; ``as_got10k``: read boxes as its toolkit does."""
 
     overlap: Treatment
     centre: Treatment

@@ -1,4 +1,4 @@
-"""What the benchmark servers with hidden ground truth take: one zip of result files, checked before it is written.
+"""Submissions to benchmark servers with hidden ground truth: one zip of result files, checked before it is written.
 
     server = server_of("got10k")
     members, problems = collect(benchmark, folder, server)     # {name in the zip: bytes}, [one line a problem]
@@ -8,8 +8,8 @@ GOT-10k       <video>/<video>_001.txt, one box x,y,w,h a frame, and <video>/<vid
 TrackingNet   <video>.txt, one box x,y,w,h a frame
 
 A source folder holds <video>.txt and <video>_time.txt as this project writes them, or GOT-10k's own layout (also
-without its folders); numbers may be parted by commas, tabs or spaces. Numbers go into the zip digit by digit as they
-stand in the source. The same results give the same bytes.
+without its folders); numbers may be separated by commas, tabs or spaces. Numbers go into the zip with exactly
+the digits of the source. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .benchmarks import ALIASES, Benchmark
 from .results import read_result_file
 
 FIRST_BOX_PX = 1.0  # how far each number of the first box may be from the given one
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, the earliest that a zip can store
 
 Check = Callable[[np.ndarray, Video], Iterable[tuple[int, str]]]  # rows, video -> line numbers and what is wrong
 
@@ -73,8 +73,8 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
             problems.append(f"{name} has no frames and no boxes on disk: fetch the dataset again")
             continue
         if not video.frames.store.exists(video.frames.keys[0]):
-            problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so nobody can tell how "
-                            "many rows its result needs")
+            problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so it is unknown how many "
+                            "rows its result needs")
             continue
         kinds = [(server.boxes, BOX_SOURCES, 4, _box_problems)]
         kinds += [(server.times, TIME_SOURCES, 1, _time_problems)] if server.times else []
@@ -85,7 +85,7 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
 
 
 def absent_videos(benchmark: Benchmark) -> str | None:
-    """A line on the videos that the complete benchmark has and the disk has not; None where all are there."""
+    """A line on the videos of the complete benchmark that are not on disk; None where all are."""
     if not benchmark.absent:
         return None
     missing = benchmark.videos.missing
@@ -105,8 +105,10 @@ def write_zip(path: str | Path, members: Mapping[str, bytes]) -> None:
     """Write ``members`` to the zip ``path``, sorted and without the time of day; atomically."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in progress(sorted(members), unit="file", desc="packing"):
-            info = zipfile.ZipInfo(name, _WHEN)
-            info.create_system, info.external_attr, info.compress_type = 3, 0o644 << 16, zipfile.ZIP_DEFLATED
+            info = zipfile.ZipInfo(name, _ZIP_EPOCH)
+            info.create_system = 3  # Unix: without it the file modes below are ignored
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name])
 
 
@@ -126,22 +128,25 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
         return b"", [str(error)]
     lines = data.decode("utf-8-sig", errors="replace").rstrip().splitlines()
     try:
-        rows, faults = parse_rows(data, str(path), columns=(columns,)), {}
+        rows = parse_rows(data, str(path), columns=(columns,))
+        faults: dict[int, str] = {}
     except UserError as error:
         rows, faults = _read_each(lines, columns)
-        if not faults:  # the fault is in no single line
+        if not faults:  # the error is not in a single line
             return b"", [str(error)]
     faults = dict(check(rows, video)) | faults
     problems = [f"{path}, line {number}: {text}" for number, text in sorted(faults.items())]
     if len(rows) != len(video):
         problems.append(f"{path}, line {min(len(rows), len(video)) + 1}: {len(rows)} rows for the {len(video)} frames "
                         f"of {video.name}")
-    return "".join(",".join(line.replace(",", " ").split()) + "\n" for line in lines).encode(), problems
+    packed = [",".join(line.replace(",", " ").split()) for line in lines]
+    return "".join(f"{line}\n" for line in packed).encode(), problems
 
 
 def _read_each(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, str]]:
     """Every line by itself: the rows, NaN where a line is none, and by line number what is wrong with it."""
-    rows, faults = np.full((len(lines), columns), np.nan), {}
+    rows = np.full((len(lines), columns), np.nan)
+    faults: dict[int, str] = {}
     for number, line in enumerate(lines, 1):
         try:
             row = parse_rows(line.encode(), "", columns=(columns,))
