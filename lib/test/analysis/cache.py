@@ -141,18 +141,24 @@ def _read(file: Path) -> list[tuple[int, VideoScore]]:
 
 
 def _videos(arrays: dict[str, np.ndarray]) -> list[tuple[int, VideoScore]]:
+    """Fingerprints and scores from the arrays of a cache file. Raises :class:`ArraysError` where they do not fit."""
     check_arrays(arrays, _KINDS)
     ends = np.cumsum(arrays["frames"])
     videos = len(ends)
     shapes = {"success": (videos, 21), "precision_curve": (videos, 51), "normalised_curve": (videos, 51),
               "overlap_totals": (videos, 3)}
-    if any(arrays[name].shape != shapes.get(name, (videos,)) for name in _KINDS if name != "overlaps") \
-            or (arrays["frames"] < 0).any() or len(arrays["overlaps"]) != (ends[-1] if videos else 0):
+    wrong = [name for name in _KINDS if name != "overlaps" and arrays[name].shape != shapes.get(name, (videos,))]
+    frames = int(ends[-1]) if videos else 0
+    if wrong or (arrays["frames"] < 0).any() or len(arrays["overlaps"]) != frames:
         raise ArraysError("its parts do not fit")
-    overlaps = np.split(arrays["overlaps"], ends[:-1]) if len(ends) else []
-    numbers = zip(*(arrays[name].tolist() for name in _NUMBERS), strict=True)
-    totals = map(tuple, arrays["overlap_totals"].tolist())
-    curves = zip(*(arrays[name] for name in _CURVES), strict=True)
-    return [(state, VideoScore(*curve, name, overlap, counted, total, timed, seconds))
-            for state, name, overlap, curve, (counted, timed, seconds), total in zip(
-                arrays["states"].tolist(), arrays["names"].tolist(), overlaps, curves, numbers, totals, strict=True)]
+    # One overlap per frame: the videos' parts lie one after the other.
+    overlaps = np.split(arrays["overlaps"], ends[:-1]) if videos else []
+    found = []
+    for row in range(videos):
+        curves = {name: arrays[name][row] for name in _CURVES}
+        numbers = {name: arrays[name][row].item() for name in _NUMBERS}
+        totals = tuple(arrays["overlap_totals"][row].tolist())
+        score = VideoScore(name=str(arrays["names"][row]), frame_overlap=overlaps[row], overlap_totals=totals, **curves,
+                           **numbers)
+        found.append((int(arrays["states"][row]), score))
+    return found
