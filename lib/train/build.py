@@ -82,8 +82,10 @@ def make_dataset(cfg: Any, paths: Paths, mode: str) -> TrackingDataset:
 
 def make_network(cfg: Any, paths: Paths) -> MSTGT:
     """The network with its initial weights: pretrained ones if the configuration names a file."""
+    # All processes start from the same weights.
     torch.manual_seed(cfg.TRAIN.SEED)
     network = build_model(cfg)
+    # The user's file wins over a shipped one of the same name.
     if cfg.MODEL.PRETRAIN_FILE:
         path = paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE
         shipped = SHIPPED / cfg.MODEL.PRETRAIN_FILE
@@ -151,10 +153,12 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
     resume  ``auto``: continue from the newest checkpoint in ``folder`` if there is one; ``none``: start anew and
             rename the folder of an earlier run; anything else: the path of a checkpoint to continue from
     """
+    # Found and compared before anything is built: a wrong setting is reported at once.
     state = _find_checkpoint(folder, resume)
     if state is not None:
         _check_same_config(state, cfg, folder)
     trainer = make_trainer(cfg, paths, folder, group, loggers, every)
+    # One process holds the lock and writes; the others only train.
     with lock_run_folder(folder) if group.is_main_process else contextlib.nullcontext():
         if group.is_main_process and resume == "none":
             archive_run(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -135,7 +137,7 @@ def test_samples_without_a_partner_are_left_alone():
     torch.manual_seed(2)
     own, other = torch.randn(2, 4, 4, 4, 3)  # two frames of two samples, frame-major
     given_ = partner(frames=2)
-    given_ = given_._replace(boxes=given_.boxes.expand(2, 2, 4), own=given_.own.expand(2, 2, 4),
+    given_ = dataclasses.replace(given_, boxes=given_.boxes.expand(2, 2, 4), own=given_.own.expand(2, 2, 4),
                              active=torch.tensor([True, False]))
     mixed = mix(own, other, given_)
     changed = (mixed != own).flatten(1).any(1)
@@ -159,7 +161,7 @@ def test_the_network_sees_the_distractor_and_only_it():
     template, search, given_ = network_inputs(True)
     with torch.no_grad():
         plain, mixed = model(template, search), model(template, search, given_)
-        idle = model(template, search, given_._replace(active=torch.tensor([False] * 2)))
+        idle = model(template, search, dataclasses.replace(given_, active=torch.tensor([False] * 2)))
     assert (plain.score - mixed.score).abs().max() > 1e-6
     for a, b in zip(plain, idle, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)

@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import os
 import pickle
+import types
 from multiprocessing.reduction import ForkingPickler
 
 import cv2
@@ -24,6 +25,7 @@ from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
 from mstgt.models.picture import to_input
 from mstgt.test.tracker.torch_engine import TorchEngine
+from mstgt.train.data import loader
 from mstgt.train.data.batch import Batch, PartnerBatch
 from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active
 from mstgt.train.data.processing import CropSettings, Processing, boundary_jitter, jitter, min_search_factor
@@ -172,6 +174,12 @@ def test_a_batch_is_sent_without_shared_memory(disk_set):
     assert_equal(batch, pickle.loads(message))
 
 
+def test_workers_are_left_out_where_shared_memory_is_too_small(disk_set, monkeypatch, caplog):
+    monkeypatch.setattr(loader.shutil, "disk_usage", lambda _path: types.SimpleNamespace(free=65536))
+    assert [batch.videos for batch in batches(disk_set, 2)] == [batch.videos for batch in batches(disk_set, 0)]
+    assert "/dev/shm" in caplog.text and "TRAIN.NUM_WORKER" in caplog.text
+
+
 class Garbage:
     """Refers to itself, so that only the collector ends it."""
 
@@ -193,8 +201,8 @@ def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
     samples = Collecting(CausalSampler([disk_set], [1], 2, 200), PROCESSING, 8, epochs=1, seed=3)
     with without_collector():
         Garbage(ended)
-        loader = make_loader(samples, DistributedBatchSampler(8, 4), 1)
-        said = [message for batch in loader for message in batch.unreadable]
+        batches_ = make_loader(samples, DistributedBatchSampler(8, 4), 1)
+        said = [message for batch in batches_ for message in batch.unreadable]
         assert said == ["0 ended"] * 8 and ended == []
     gc.collect()
     assert ended == [os.getpid()]

@@ -7,7 +7,9 @@ import logging
 import os
 import resource
 import signal
+import sys
 import time
+import types
 
 import pytest
 import torch
@@ -38,6 +40,7 @@ from mstgt.train.trainers.state import (
     save_checkpoint,
 )
 from mstgt.train.trainers.trainer import Trainer
+from mstgt.train.trainers.wandb_log import wandb_logger
 from mstgt.utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set
@@ -354,3 +357,18 @@ def test_lines_of_progress_without_a_terminal(monkeypatch, capsys):
         "the remaining 98 steps will take about 49 min, not counting validation",
         "epoch 1/4, step 3 of 100: loss 1.5000, IoU 0.2500, 8.0 samples/s, about 57 min left"]
     assert [duration(s) for s in (45, 600, 12000)] == ["45 s", "10 min", "3 h 20 min"]
+
+
+def test_wandb_without_a_login_is_a_user_error(monkeypatch, tmp_path):
+    def init(**_options):
+        raise fake.Error("api_key not configured (no-tty).\ncall wandb.login(key=[your_api_key])")
+
+    fake = types.SimpleNamespace(Error=type("Error", (Exception,), {}), run=None, init=init)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    log = wandb_logger("name", {}, tmp_path / "run")
+    with pytest.raises(UserError, match="cannot start a run: api_key not configured.*wandb login") as error:
+        log({"global_step": 1})
+    assert "\n" not in str(error.value)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="pip install wandb"):
+        wandb_logger("name", {}, tmp_path)

@@ -63,6 +63,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # No activation after the projection: the narrow features are linear (MobileNetV2's "linear bottleneck").
         y = self.project(self.depthwise(self.expand(x)))
         return x + y if self.residual else y
 
@@ -114,4 +115,5 @@ class Lite0Features(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number > frozen):
                 x = stage(x)
             outputs.append(x)
+        # The first three stages end at stride 8, the others at stride 16.
         return [outputs[2], outputs[4]]  # the last stages of stride 8 and of stride 16

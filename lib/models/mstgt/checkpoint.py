@@ -79,6 +79,7 @@ def load_file(path: str | Path) -> Any:
         raise UserError(f"no such checkpoint: {path}")
     if path.stat().st_size > _MAX_BYTES:
         raise UserError(f"{path} is refused: it has more than the {_MAX_BYTES} bytes that a checkpoint may have")
+    # safetensors holds a header of JSON and raw numbers: there is nothing to screen.
     if path.suffix == WEIGHTS_SUFFIX:
         return {"net": _read_weights(path)}
     try:
@@ -133,6 +134,7 @@ def _pickle_of(path: Path) -> bytes:
     PyTorch writes a CRC-32 with every tensor but does not check it when it reads: a bit that has flipped on the disk
     would become a weight.
     """
+    # torch.save writes a zip archive: one pickle with the structure, and the numbers of each tensor as a file.
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -150,6 +152,7 @@ def _pickle_of(path: Path) -> bytes:
 
 def _named_in(data: bytes) -> set[str]:
     """Every name that a pickle would import, as ``module name``."""
+    # The operations are parsed, not executed.
     names = set()
     for operation, argument, _ in pickletools.genops(data):
         if operation.name in ("INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):  # torch.save writes none of them
@@ -193,6 +196,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
 
     Values that are not finite are refused: with a single one of them, all outputs would be NaN.
     """
+    # Everything that is wrong is collected, because a mismatch of configurations shows in the pattern of names.
     own = module.state_dict()
     wrong = [name for name, v in state.items() if name in own and not _same_shape(v, own[name])]
     problems = [
@@ -296,11 +300,13 @@ def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:
     given = len({match[1] for match in blocks.values()})
     if not 0 < given < own:
         return state
+    # New index of each block of the file: evenly spread over the model's blocks, in the same order.
     place = {name: first + (int(match[1]) - first) * own // given for name, match in blocks.items()}
     grown = {f"backbone.blocks.{place[name]}.{blocks[name][2]}" if name in blocks else name: value
              for name, value in state.items()}
     for index in set(range(first, first + own)) - set(place.values()):
         for name, value in model.backbone.blocks[index].state_dict().items():
+            # The last layers of the attention and MLP branch: with zeros there, only the residual passes.
             silent = name.startswith(("attn.proj.", "mlp.fc2."))
             grown[f"backbone.blocks.{index}.{name}"] = torch.zeros_like(value) if silent else value
     return grown

@@ -88,6 +88,7 @@ class MSTGT(nn.Module):
         self.guidance = GuidanceEncoder(spec.dim, spec.num_heads, grid_z, attention)
         self.norm = nn.LayerNorm(spec.dim, eps=NORM_EPS)
         self.head = CenterHead(spec.dim, head_channels, prior_prob)
+        # Convolutions keep the initialization of their own modules.
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 INITS[init](module.weight)
@@ -96,6 +97,7 @@ class MSTGT(nn.Module):
 
     def init_state(self, template: torch.Tensor) -> TrackState:
         """The state before the first frame, from the template (B, 3, T, T)."""
+        # The stem sees every cell on its own, so the template's tokens hold for the whole video.
         z = self.backbone.forward_stem(template).flatten(1, 2) + self.backbone.pos_embed_z
         # Before anything has been seen, the guidance is the template itself.
         return TrackState(template=z, cue=self.cue(template), guidance=z)
@@ -105,6 +107,8 @@ class MSTGT(nn.Module):
 
         The guidance of this frame comes from the frames before it; the frame itself only affects later ones.
         """
+        # The prompt comes from the state before this frame; the update below uses the frame's stem tokens only. The two
+        # are independent of each other.
         x = self.embed_search(self.backbone.forward_stem(search))
         prompt = self.guidance.prompt(state.guidance)
         return self.decode(state, prompt, x), self.update_state(x, state)
@@ -136,6 +140,7 @@ class MSTGT(nn.Module):
     def forward_sequence(self, state: TrackState, x: torch.Tensor) -> Prediction:
         """Search tokens (T, B, Nx, C) of consecutive frames -> frame-major prediction (T * B, ...)."""
         frames = x.shape[0]
+        # Only this loop is sequential. The guidance block is small beside the attention blocks.
         prompts = []
         for t in range(frames):
             prompts.append(self.guidance.prompt(state.guidance))

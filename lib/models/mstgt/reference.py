@@ -38,6 +38,7 @@ def read_reference(path: str | Path) -> Arrays:
     for name in ("meta", "track/template", "track/search1", "train/template", "train/search"):
         if name not in arrays:
             raise UserError(f"{path} is no reference file: it lacks {name}")
+    # The numbers decide how much memory the network takes, so they are checked before it is built.
     meta = arrays["meta"]
     if meta.shape != (6,) or meta.dtype.kind not in "iu" or not ((meta >= 0) & (meta <= MAX_META)).all():
         raise UserError(f"{path}: meta must hold C, three depths, heads, head channels, at most "
@@ -62,10 +63,12 @@ def build_reference_model(arrays: Arrays, where: str) -> MSTGT:
 def replay(model: MSTGT, arrays: Arrays) -> Iterator[tuple[str, float]]:
     """Run ``track/*`` and ``train/*``; yield (output name, largest absolute difference) for all that is recorded."""
     state = model.init_state(_tensor(arrays["track/template"]))
+    # Frame by frame, with the state passed on: the way of a tracker.
     for frame in sorted(int(m[1]) for n in arrays if (m := re.fullmatch(r"track/search(\d+)", n))):
         prediction, state = model.forward_frame(_tensor(arrays[f"track/search{frame}"]), state)
         outputs = _outputs(prediction) | {"guidance_state": state.guidance}
         yield from _compare(arrays, {f"track/{n}{frame}": v for n, v in outputs.items()})
+    # All frames at once: the way of training.
     prediction = model(_tensor(arrays["train/template"]), _tensor(arrays["train/search"]))
     yield from _compare(arrays, {f"train/{n}": v for n, v in _outputs(prediction).items()})
 

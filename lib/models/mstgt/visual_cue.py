@@ -19,6 +19,7 @@ class VisualCueEncoder(nn.Module):
 
     def __init__(self, dim: int, template_size: int):
         super().__init__()
+        # The largest patches give the smallest map, which must still hold one pooling window.
         if template_size // max(PATCHES) < POOL:
             raise ValueError(f"a template of {template_size} px is too small: "
                              f"{POOL} patches of {max(PATCHES)} px need {POOL * max(PATCHES)}")
@@ -26,5 +27,6 @@ class VisualCueEncoder(nn.Module):
         self.proj = nn.Linear(dim, dim, bias=False)
 
     def forward(self, template: torch.Tensor) -> torch.Tensor:
+        # Pooling keeps a few tokens per scale: they join every frame's attention, so their number counts.
         maps = (F.avg_pool2d(self.embeddings[str(p)](template), POOL) for p in PATCHES)
         return self.proj(torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2))

@@ -9,6 +9,8 @@ random numbers, so that the sample itself is the same with and without mixing. I
 from __future__ import annotations
 
 import gc
+import logging
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +25,10 @@ from .batch import Batch, PartnerBatch
 from .processing import Processing
 from .sampler import CausalSampler, SampledFrames
 
+_log = logging.getLogger(__name__)
+
+SHARED_MEMORY = "/dev/shm"
+PAGE_BYTES = 4096
 MAX_REDRAWS = 10  # unreadable draws in a row before a sample fails
 PARTNER_STREAM = 1  # appended to the seed of a sample for the random numbers of its partner
 NEGATIVE_STREAM = 2  # likewise for search regions without the target
@@ -187,6 +193,7 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
 def make_loader(samples: TrackingDataset, batch_sampler: DistributedBatchSampler, workers: int,
                 pin_memory: bool = False) -> DataLoader:
     """A loader over ``batch_sampler``; set ``batch_sampler.epoch`` before iterating."""
+    workers = _usable_workers(workers)
     if workers:
         # OpenCV's thread pool does not survive a fork: a worker that used it would wait for threads that only exist
         # in the parent.
@@ -195,6 +202,25 @@ def make_loader(samples: TrackingDataset, batch_sampler: DistributedBatchSampler
     # start costs little.
     return DataLoader(samples, batch_sampler=batch_sampler, num_workers=workers, collate_fn=collate,
                       pin_memory=pin_memory, worker_init_fn=_init_worker, prefetch_factor=4 if workers else None)
+
+
+def _usable_workers(workers: int) -> int:
+    """``workers``, or 0 with a warning if shared memory is too small for the semaphores of their queues.
+
+    Batches do not use shared memory (:mod:`batch`), but Python keeps every semaphore in a page of /dev/shm, and fails
+    with a traceback from inside the DataLoader if there is no room.
+    """
+    try:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:  # not Linux
+        return workers
+    # Three semaphores for each worker's queue, and a dozen for the common queue and events.
+    if workers and free < PAGE_BYTES * (4 * workers + 16):
+        _log.warning("shared memory (%s) has only %d KB free, too little for loader processes: samples are loaded in "
+                     "the training process, as with TRAIN.NUM_WORKER=0; a container gets more with --shm-size=1g",
+                     SHARED_MEMORY, free // 1024)
+        return 0
+    return workers
 
 
 def _init_worker(_worker: int) -> None:

@@ -54,6 +54,7 @@ class Processing:
         as fractions of the crops;
         flip, grey bool and brightness (1 + N,) float32, which :mod:`transforms` applies on the device.
         """
+        # The template is jittered around its own box; the crop of the tracker at test time is centered.
         boxes = draw.video.boxes_xywh[list(draw.searches)]
         around = jitter(draw.video.boxes_xywh[draw.template], self.template, rng)
         template = Crop.around(around, self.template.factor, self.template.size)
@@ -109,11 +110,13 @@ class Processing:
         return [Crop.around(j, factor, self.search.size) for j in jittered]
 
 
-def cut_all(video: Video, frames: Sequence[int], crops: Sequence[Crop], out: Sequence[np.ndarray]) -> None:
+def cut_all(video: Video, frames: Sequence[int], crops: Sequence[Crop],
+            out: Sequence[np.ndarray] | np.ndarray) -> None:
     """Cut one crop of each frame into ``out``. A frame that occurs several times is read once.
 
     Only the rows that the crops need are decoded, at the lowest resolution that they allow.
     """
+    # A still image is template and search frame at once: decode it a single time.
     for frame in dict.fromkeys(frames):
         uses = [i for i, f in enumerate(frames) if f == frame]
         reduce = min(crops[i].reduce for i in uses)
@@ -132,6 +135,7 @@ def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generato
     s and c are the scale and center jitter; w' and h' are the sides after the scale jitter. As in STARK and OSTrack.
     """
     cx, cy, w, h = xywh_to_cxcywh(box_xywh)
+    # Width and height vary independently, so the crop's scale and the target's aspect ratio in it change.
     size = np.array([w, h]) * np.exp(settings.scale_jitter * rng.standard_normal(2))
     reach = settings.center_jitter * np.sqrt(size.prod())
     center = np.array([cx, cy]) + reach * (rng.random(2) - 0.5)
@@ -140,6 +144,7 @@ def jitter(box_xywh: np.ndarray, settings: CropSettings, rng: np.random.Generato
 
 def min_search_factor(box_xywh: np.ndarray, around_xywh: np.ndarray) -> float:
     """The smallest search factor at which the crop around ``around`` contains the center of ``box``, plus 5 %."""
+    # The crop is square: the larger of the two distances counts.
     distance = np.abs(xywh_to_cxcywh(box_xywh)[:2] - xywh_to_cxcywh(around_xywh)[:2]).max()
     return 1.05 * 2 * float(distance) / float(np.sqrt(around_xywh[2] * around_xywh[3]))
 

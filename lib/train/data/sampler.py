@@ -59,7 +59,9 @@ class CausalSampler:
 
         Raises :class:`UserError` if hardly any video has enough visible frames.
         """
+        # A bounded number of attempts: broken annotations must not become an endless loop.
         for _ in range(ATTEMPTS):
+            # First the set, by its ratio, then a video of it: large sets do not crowd out small ones.
             origin = int(rng.choice(len(self.sets), p=self.probabilities))
             index = self.difficulties[origin].choose(rng, difficulty)
             draw = self._try(origin, index, rng)
@@ -89,12 +91,14 @@ class CausalSampler:
             return 0, (0,) * self.num_searches
         if len(visible) <= self.num_searches:
             return None
+        # Any visible frame that is followed by enough visible ones.
         template = int(visible[rng.integers(len(visible) - self.num_searches)])
         later = visible[visible > template]
         # Widen the window where the target is hidden for long, so that every video can be used.
         reach = self.max_interval
         while (count := bisect_right(later, template + reach)) < self.num_searches:
             reach += GAP_STEP
+        # Drawn at random and sorted: the state runs forward in time, over gaps of varying length.
         chosen = rng.choice(later[:count], self.num_searches, replace=False)
         return template, tuple(int(i) for i in np.sort(chosen))
 
@@ -103,6 +107,7 @@ class DifficultyIndex:
     """The videos of a set in the order of their difficulty. Sets without difficulties have one level."""
 
     def __init__(self, videos: VideoSet):
+        # Videos without a difficulty count as the easiest.
         rated = [videos.difficulty_of(n) or 0.0 for n in videos.video_names] if videos.difficulty_of else None
         self.order = np.argsort(rated, kind="stable") if rated else np.arange(len(videos))
         self.difficulties = sorted(rated) if rated else None
@@ -125,6 +130,7 @@ class ClassIndex:
 
     def candidates(self, index: int) -> Iterator[Sequence[int]]:
         """Pools of videos to draw a partner from, best first: sorted indices that include the video itself."""
+        # A distractor of the same class is the hardest to tell from the target.
         if self.names is not None and self.names[index] is not None:
             yield self.members[self.names[index]]
         yield self.everything
@@ -132,5 +138,6 @@ class ClassIndex:
 
 def _another(pool: Sequence[int], index: int, rng: np.random.Generator) -> int:
     """A random element of the sorted ``pool``, which contains ``index``, other than ``index``."""
+    # Draw among one element less and skip over the excluded one.
     chosen = int(rng.integers(len(pool) - 1))
     return pool[chosen + (pool[chosen] >= index)]

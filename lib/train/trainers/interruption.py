@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import threading
@@ -28,9 +29,13 @@ class StopRequest:
     def __init__(self) -> None:
         self.requested = False
         self._raise = False
+        self._pid = os.getpid()
 
     def on_signal(self, *_signal: object) -> None:
         """The signal handler."""
+        # A forked loader process inherits the handler until it has installed its own: nothing to stop there.
+        if os.getpid() != self._pid:
+            return
         self.requested = True
         if self._raise:
             raise StopWhileWaiting
@@ -41,6 +46,7 @@ class StopRequest:
 
         For waits that may never end, such as the one for a batch: nobody would look at ``requested`` meanwhile.
         """
+        # The flag is set before the check, so that a signal between the two is not lost.
         self._raise = enabled
         try:
             if enabled and self.requested:
@@ -57,6 +63,7 @@ def catch_sigterm() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # Python allows signal handlers in the main thread only
         return
+    # The handler only sets a flag: a step that is cut in two could not be resumed exactly.
     before = signal.signal(signal.SIGTERM, stop.on_signal)
     try:
         yield stop
@@ -86,6 +93,7 @@ class CheckpointInterval:
 
     def due(self, step: int) -> bool:
         """Whether to save after optimizer step ``step``."""
+        # Counted from the start of the training, so that a resumed run saves at the same steps.
         if self.steps is not None:
             return step % self.steps == 0
         if self.seconds is None or time.monotonic() - self._last < self.seconds:

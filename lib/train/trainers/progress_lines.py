@@ -35,6 +35,7 @@ class ProgressLines:
             self._first = (step, now)
             return
         first_step, first_time = self._first
+        # Wall time per step since the first one, so that waiting for data and saving are counted.
         left_s = (now - first_time) / (step - first_step) * (self.steps - step) if step > first_step else 0.0
         if not self._estimated and now - first_time > ESTIMATE_AFTER_S and step < self.steps:
             self._estimated = True

@@ -58,7 +58,8 @@ def _is_best(value: dict[str, Any] | None) -> bool:
     return value is None or all(isinstance(value.get(name), (int, float)) for name in ("epoch", "iou"))
 
 
-# entry of a checkpoint: its type, and what else must hold
+# Entry of a checkpoint -> its type and a further condition. Everything is checked before anything is loaded, so that a
+# checkpoint of another program fails with a message and not halfway.
 _ENTRIES: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "net": (dict, lambda v: all(isinstance(name, str) for name in v)),
     "optimizer": (dict, lambda v: isinstance(v.get("state"), dict)),
@@ -92,6 +93,7 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
     with locked(folder.with_name(f".{folder.name}.lock"), wait_s=LOCK_WAIT_S) as locked_here:
         if not locked_here:
             raise UserError(f"another process trains in {folder}; wait for its end, or train in another folder")
+        # Temporary files have names that begin with a dot; nobody else can be writing them now.
         for leftover in folder.glob(".*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         yield
@@ -133,6 +135,7 @@ def list_resumable(folder: Path) -> list[Path]:
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The content of the newest readable checkpoint, or None. Unreadable ones are logged and skipped."""
+    # A run that was killed while it wrote leaves a good checkpoint before the broken one.
     for path in reversed(list_resumable(folder)):
         try:
             content = read_checkpoint(path)
@@ -149,6 +152,7 @@ def prune_checkpoints(folder: Path, epoch: int, keep: int, spared: int) -> None:
     Those within epochs are removed, and of those at the end of epochs all but the last ``keep`` (0: keep all) and the
     one of epoch ``spared``.
     """
+    # The checkpoint at the end of the epoch replaces those within it.
     for path in folder.glob("*.pth.tar"):
         if _STEP_NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -160,6 +164,7 @@ def prune_checkpoints(folder: Path, epoch: int, keep: int, spared: int) -> None:
 def link_best_checkpoint(folder: Path, epoch: int) -> None:
     """Make the checkpoint of ``epoch`` available as the best one, as a hard link that takes no disk space."""
     with tempfile.TemporaryDirectory(prefix=".best.", dir=folder) as temporary:
+        # Link under another name first and rename: the old best file is replaced in one operation.
         link = Path(temporary) / BEST
         try:
             os.link(checkpoint_path(folder, epoch), link)
@@ -195,6 +200,7 @@ def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -
     path = folder / METRICS
     kept = []
     truncated = 0
+    # Read with replacement: a truncated line may end within a character.
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)

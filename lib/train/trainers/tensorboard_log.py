@@ -31,6 +31,7 @@ def tensorboard_logger(folder: Path) -> Callable[[dict[str, Any]], object]:
         nonlocal writer
         step = line["global_step"]
         if writer is None:
+            # Records of a run that was killed may lie beyond the step that this one resumed at.
             writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
         for name, value in scalars(line).items():
             writer.add_scalar(name, value, step)
@@ -41,6 +42,7 @@ def tensorboard_logger(folder: Path) -> Callable[[dict[str, Any]], object]:
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
     """The metrics of a log record by their names in TensorBoard."""
+    # Records within an epoch hold their metrics directly, those of epochs hold them by "train" and "val".
     own = "step" if "step" in line else "epoch"
     found: dict[str, float] = {}
     for name, value in line.items():

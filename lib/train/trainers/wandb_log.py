@@ -20,6 +20,7 @@ def wandb_logger(name: str, config: dict[str, Any], folder: Path) -> Callable[[d
         raise UserError(f"Weights & Biases cannot be used ({error}): run `python -m pip install wandb`") from error
 
     def log(record: dict[str, Any]) -> None:
+        # With the first record, not before: a run that fails at its start leaves nothing behind.
         if wandb.run is None:
             folder.mkdir(parents=True, exist_ok=True)
             try:
