@@ -19,7 +19,8 @@ NORMALISED_AT = 20  # index into NORMALISED_THRESHOLDS: 0.2
 
 def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes row by row, (N,) in [0, 1]; 0 where both have no area."""
-    a, b = np.asarray(a_xywh, float), np.asarray(b_xywh, float)
+    a = np.asarray(a_xywh, float)
+    b = np.asarray(b_xywh, float)
     top_left = np.maximum(a[:, :2], b[:, :2])
     bottom_right = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
     shared = _area(np.maximum(bottom_right - top_left, 0))
@@ -72,6 +73,8 @@ def cut_to_image(boxes_xywh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray
     First the corner x, y is moved into the image, then the width and height are cut to what is left of it. So a box
     that begins left of the image or above it is moved, and keeps its size: the toolkit's numbers depend on it.
     """
-    boxes_xywh, size_wh = np.asarray(boxes_xywh, float), np.asarray(size_wh, float)
-    top_left = np.clip(boxes_xywh[:, :2], 0, size_wh)
-    return np.concatenate([top_left, np.clip(boxes_xywh[:, 2:], 0, size_wh - top_left)], axis=1)
+    boxes_xywh = np.asarray(boxes_xywh, float)
+    limits = np.asarray(size_wh, float)
+    top_left = np.clip(boxes_xywh[:, :2], 0, limits)
+    sides = np.clip(boxes_xywh[:, 2:], 0, limits - top_left)
+    return np.concatenate([top_left, sides], axis=1)
