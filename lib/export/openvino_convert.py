@@ -25,7 +25,7 @@ from ..models.mstgt import MSTGT, TrackState, build_model
 from ..models.mstgt.checkpoint import load_network
 from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError, one_line
-from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino
+from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino, new_core
 
 TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7
 MAX_BATCH = 1 << 16  # a bound for torch.export, which wants one
@@ -115,7 +115,7 @@ def _convert(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: Seque
 
 def _compare(openvino: Any, model: Any, module: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
     """Raise :class:`UserError` where the graph's answers for one video and for two are not PyTorch's."""
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = new_core(openvino).compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for count in (1, 2):
         inputs = tuple(tensor[:count].contiguous() for tensor in example)
         found = compiled([tensor.numpy() for tensor in inputs]).to_tuple()

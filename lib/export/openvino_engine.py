@@ -9,6 +9,7 @@ The network is converted once for every checkpoint and configuration (:mod:`.ope
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import importlib.util
@@ -60,14 +61,37 @@ def import_openvino() -> ModuleType:
             sys.modules.pop("openvino_telemetry", None)
 
 
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of signal.h on Linux."""
+
+    _fields_ = [("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def new_core(openvino: ModuleType) -> Any:
+    """An ``openvino.Core`` whose CPU plugin is loaded.
+
+    On Linux the plugin gives the calling thread an alternate signal stack of the smallest size that the kernel allows.
+    Python's signal handlers run on it and overflow it: Ctrl-C would end the process with a segmentation fault. The
+    thread therefore gets its own stack back.
+    """
+    if not sys.platform.startswith("linux"):
+        return openvino.Core()
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    core = openvino.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    libc.sigaltstack(ctypes.byref(before), None)
+    return core
+
+
 class CompiledNetwork:
     """A graph compiled for the CPU. It may be called from several threads: each call has an infer request of its own.
 
     OpenVINO shares no buffers between requests, and a request that is done is used again.
     """
 
-    def __init__(self, openvino: ModuleType, model: Any, config: dict[str, Any]):
-        self._compiled = openvino.Core().compile_model(model, "CPU", config)
+    def __init__(self, core: Any, model: Any, config: dict[str, Any]):
+        self._compiled = core.compile_model(model, "CPU", config)
         self._requests: deque[Any] = deque()
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -106,25 +130,25 @@ class OpenVinoEngine(ArrayEngine):
         network_bytes = (folder / FRAME_FILE).with_suffix(".bin").stat().st_size
         fixed = threads or given_threads()
         self._choice = ThreadChoice(fixed) if fixed else ThreadChoice(quiet_threads(network_bytes), 1)
-        core = openvino.Core()
+        core = new_core(openvino)
         # Weights are mapped from the file unless it is about to be removed.
         core.set_property({"ENABLE_MMAP": keep_files})
         init, frame = (core.read_model(folder / name) for name in (INIT_FILE, FRAME_FILE))
         # A graph for exactly one target is a tenth faster than one for any number of them.
         single = frame.clone()
         single.reshape({port: [1, *_static_shape(port)[1:]] for port in single.inputs})
-        self._openvino, self._any_batch = openvino, frame
+        self._core, self._any_batch = core, frame
         self._compile_config = {
             "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],  # left alone, it takes bf16 where the CPU has it
             "NUM_STREAMS": 1,
             # A pinned thread waits for its core while another process has it, although the other core is free.
             "ENABLE_CPU_PINNING": False,
         }
-        self._init = CompiledNetwork(openvino, init, self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
+        self._init = CompiledNetwork(core, init, self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
         self._single = {threads: self._compile(single, threads) for threads in self._choice.options}
 
     def _compile(self, graph: Any, threads: int) -> CompiledNetwork:
-        return CompiledNetwork(self._openvino, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
+        return CompiledNetwork(self._core, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
 
     @functools.cached_property
     def _batched(self) -> dict[int, CompiledNetwork]:

@@ -180,6 +180,23 @@ def test_devices_that_are_not_there_are_refused(name, words, monkeypatch):
         resolve_device(name)
 
 
+def test_ctrl_c_does_not_crash(engine, checkpoint, cache):
+    """OpenVINO's signal stack is too small for Python's handlers."""
+    code = """
+import signal, sys
+from mstgt.config import load_config
+from mstgt.test.tracker import load_engine
+load_engine(load_config("MSTGT", sys.argv[1]), sys.argv[2]).warm_up()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code, CONFIG, str(checkpoint)], capture_output=True, text=True,
+                          cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def test_a_cached_network_tracks_without_torch(engine, checkpoint, cache, tmp_path):
     """Nothing on the way to the first box imports PyTorch, timm or OpenVINO's telemetry."""
     code = """
