@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from benchmarks import opencv_trackers
-from benchmarks.compare_opencv import OPENCV_TRACKERS, OpenCvEnvironment, main
+from benchmarks.compare_opencv import DEFAULT_CONFIG, OPENCV_TRACKERS, OpenCvEnvironment, default_videos, main
 from benchmarks.nested_videos import nested_benchmark
+from benchmarks.opencv_environment import NETWORK_TRACKERS, find_networks
 from benchmarks.opencv_trackers import run_job, track
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.utils.checkpoint_paths import checkpoint_path, run_folder
 from mstgt.utils.errors import UserError
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
-CONFIG, FRAMES, SIZE_WH = "MSTGT-nano-128", 5, (160, 120)
-VERSIONS = {"opencv": "4.99", "numpy": "2.99", "trackers": [*OPENCV_TRACKERS]}
+CONFIG, FRAMES, SIZE_WH = DEFAULT_CONFIG, 5, (160, 120)
+VERSIONS = {"opencv": "4.99", "numpy": "2.99", "trackers": [*OPENCV_TRACKERS], "network_trackers": ["nano"]}
 
 
 class FakeOpenCv:
@@ -41,7 +41,8 @@ class FakeOpenCv:
         return self.versions
 
     def run(self, job: dict):
-        assert job["threads"] == 1 and job["tracker"] in OPENCV_TRACKERS
+        assert job["threads"] == 1 and job["tracker"] in (*OPENCV_TRACKERS, *NETWORK_TRACKERS)
+        assert all(Path(path).is_file() for path in job["networks"].values())
         assert all(Path(path).is_file() for path in job["frames"])
         name, frames = video_name(job), len(job["frames"])
         self.asked.append(name)
@@ -112,9 +113,9 @@ def test_videos_of_all_kinds_are_found_at_any_depth(videos):
     assert loaded["tlp_Bike"].annotated == FRAMES - 1
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no shared/real beside the checkout")
+@pytest.mark.skipif(not default_videos(), reason="no shared/real beside the checkout")
 def test_the_real_videos_are_six():
-    benchmark = nested_benchmark([REAL])
+    benchmark = nested_benchmark(default_videos())
     assert {video.name: len(video) for video in benchmark.videos} == {
         "Basketball": 300, "Car4": 659, "Jogging_1": 307, "Jogging_2": 307, "Bike": 300, "bag": 196}
 
@@ -231,6 +232,47 @@ def test_a_tracker_that_did_not_begin_has_no_speed(compare, capsys):
     assert columns.count("-") == 2  # KCF and the first box kept
 
 
+def network_files(folder: Path, name: str) -> Path:
+    for file in NETWORK_TRACKERS[name].files.values():
+        (folder / file).write_bytes(b"onnx")
+    return folder
+
+
+def test_several_configurations_and_a_tracker_with_a_network(compare, checkpoints, tmp_path, capsys):
+    """One configuration with two checkpoints; each has the differences to it, with their intervals."""
+    opencv = FakeOpenCv(off=15)
+    out = {flag: tmp_path / name for flag, name in (("--json", "a.json"), ("--speed_plot", "a.png"))}
+    assert compare(opencv, "--checkpoint", *map(str, checkpoints), "--trackers", "--nano_dir",
+                   str(network_files(tmp_path, "nano")), *(str(word) for pair in out.items() for word in pair)) == 0
+    said = capsys.readouterr().out
+    value = json.loads(out["--json"].read_text())
+    references = [f"{CONFIG} ({path.name})" for path in checkpoints]
+    assert list(value["trackers"]) == [*references, "NanoTrack"]
+    nano, first = value["trackers"]["NanoTrack"], value["trackers"][references[0]]
+    difference = nano["minus"][references[0]]
+    assert difference["success_auc"] == pytest.approx(nano["success_auc"] - first["success_auc"])
+    assert difference["interval"][0] <= difference["success_auc"] <= difference["interval"][1]
+    assert difference["videos"] == 4 and list(value["trivial"]["minus"]) == references
+    assert list(first["minus"]) == references[1:]
+    assert nano["median_auc"] == pytest.approx(np.median(list(nano["videos_auc"].values())))
+    row = next(line for line in said.splitlines() if line.startswith("median of the videos' AUC"))
+    assert f"{nano['median_auc']:.1f}" in row
+    assert f"AUC minus that of {references[1]}" in said and said.count("95% interval of it") == 2
+    assert "NanoTrack: OpenCV 4.99, nanotrack_backbone_sim.onnx with SHA-256 " in said
+    assert set(nano["made_from"]["networks"]) == set(NETWORK_TRACKERS["nano"].files.values())
+    assert cv2.imread(str(out["--speed_plot"])).std() > 5
+
+
+def test_a_network_that_opencv_cannot_load_ends_the_comparison(compare, tmp_path):
+    opencv = FakeOpenCv(Two_1={"unusable": "OpenCV 4.99 cannot load a.onnx"})
+    opencv.versions = VERSIONS | {"opencv": "4.98"}
+    with pytest.raises(UserError, match="NanoTrack cannot be run: OpenCV 4.99 cannot load a.onnx"):
+        compare(opencv, "--trackers", "--nano_dir", str(network_files(tmp_path, "nano")))
+    assert opencv.asked == ["Two_1"]
+    with pytest.raises(UserError, match="has no tracker dasiamrpn: leave out --dasiamrpn_dir"):
+        compare(opencv, "--trackers", "--dasiamrpn_dir", str(network_files(tmp_path, "dasiamrpn")))
+
+
 def test_without_opencv_only_the_network_is_compared(compare, capsys):
     def environment(place):
         raise AssertionError("not wanted")
@@ -252,7 +294,12 @@ def test_without_a_checkpoint_the_run_s_own_is_compared(videos, checkpoints, tmp
 
 @pytest.mark.parametrize(("more", "words"), [
     (("--threads", "0"), "--threads"), (("--plot", "a.txt"), "--plot a.txt: the name must end in .png"),
-    (("--sheet", "a.pdf"), "--sheet a.pdf"), (("--checkpoint", "gone.pth"), "gone.pth")])
+    (("--sheet", "a.pdf"), "--sheet a.pdf"), (("--checkpoint", "gone.pth"), "gone.pth"),
+    (("--speed_plot", "a.txt"), "--speed_plot a.txt"),
+    (("--nano_dir", "gone"), r"--nano_dir gone: no file .*gone.nanotrack_backbone_sim\.onnx; it can be had from"),
+    (("--vit", "gone.onnx"), r"--vit gone\.onnx: no file .*gone\.onnx"),
+    (("--config", CONFIG, "MSTGT-mini-128"), "--checkpoint has 1 files for 2 configurations"),
+    (("--checkpoint", "a/x.pth", "b/x.pth"), r"would both be called .* \(x\.pth\)")])
 def test_bad_arguments_are_named(compare, more, words):
     opencv = FakeOpenCv()
     with pytest.raises(UserError, match=words):
@@ -320,6 +367,15 @@ def test_opencv_follows_a_moving_picture(videos):
             lambda **line: said.append(json.loads(json.dumps(line))))
     assert said[0] == {"frames": 3} and said[1]["given"] == [1, 1, 1] and len(said) == 2
     assert np.abs(np.array(said[1]["boxes_xywh"][2]) - [58, 40, 30, 20]).max() < 8
+
+
+def test_a_network_that_cannot_be_loaded_is_named(videos, tmp_path):
+    """With NanoTrack, which is in every OpenCV."""
+    networks = find_networks("nano", network_files(tmp_path, "nano"))
+    said: list[dict] = []
+    run_job({"tracker": "nano", "run": 0, "threads": 1, "frames": frame_paths(videos), "box_xywh": [60, 40, 30, 20],
+             "networks": {name: str(path) for name, path in networks.items()}}, lambda **line: said.append(line))
+    assert len(said) == 1 and f"cannot load {tmp_path}" in said[0]["unusable"] and "\n" not in said[0]["unusable"]
 
 
 def test_a_frame_that_cannot_be_read_is_named(videos):
