@@ -96,8 +96,8 @@ def compare(videos, checkpoints, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
 
     def run(opencv: FakeOpenCv, *more: str) -> int:
-        return main(["--videos", str(videos), "--checkpoint", str(checkpoints[0]), "--threads", "1", "--cache",
-                     str(cache), *more], opencv)
+        return main(["--videos", str(videos), "--checkpoint", str(checkpoints[0]), "--threads", "1", "--backend",
+                     "torch", "--cache", str(cache), *more], opencv)
     return run
 
 
@@ -173,7 +173,7 @@ def test_only_what_has_changed_is_tracked_again(checkpoints, tmp_path, capsys):
         opencv = FakeOpenCv()
         opencv.versions = versions
         assert main(["--videos", str(tmp_path / "mine"), "--checkpoint", str(checkpoints[checkpoint]), "--threads", "1",
-                     "--cache", str(tmp_path / "cache"), "--trackers", "kcf", *more], opencv) == 0
+                     "--backend", "torch", "--cache", str(tmp_path / "cache"), "--trackers", "kcf", *more], opencv) == 0
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{CONFIG}: "))
         return opencv.asked, int(line.split()[1])
 
@@ -287,7 +287,8 @@ def test_without_a_checkpoint_the_run_s_own_is_compared(videos, checkpoints, tmp
     path.parent.mkdir(parents=True)
     path.write_bytes(checkpoints[0].read_bytes())
     monkeypatch.setenv("MSTGT_SAVE_DIR", str(tmp_path))
-    assert main(["--videos", str(videos), "--trackers", "--threads", "1", "--config", CONFIG.lower()]) == 0
+    assert main(["--videos", str(videos), "--trackers", "--threads", "1", "--backend", "torch", "--config",
+                 CONFIG.lower()]) == 0
     assert f"{CONFIG}: weights {path.name} with" in capsys.readouterr().out
     assert list((tmp_path / "benchmarks" / "compare_opencv" / "results").glob(f"{CONFIG}-*/Two_1.txt"))
 
