@@ -1,11 +1,11 @@
-"""Look at a training batch: a PNG sheet of what the network is given.
+"""Draw a training batch into a PNG file: the inputs of the network with their boxes.
 
     python tracking/show_batch.py --config MSTGT-nano-128 --set DA.imix=true --set DA.imix_interval=1 \
         --epoch 41 --samples 6 --out batch.png
 
-Rows are samples: the template, the search crops with their boxes, and, in epochs of feature mixing, the partner's crops
-with its boxes and the search crops with the mixed cells outlined. Without --epoch it takes the first epoch that mixes
-(the first of all where none does); samples are those that training draws in that epoch.
+Each row is a sample: the template, the search crops with their boxes and, in epochs of feature mixing, the partner's
+crops with its boxes and the search crops with the mixed cells outlined. Without --epoch, the first epoch with mixing is
+used (epoch 1 if there is none). The samples are those that training draws in that epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_bytes
 from mstgt.visualize.batch_sheet import draw_sheet
 
-LEAST_TILE = 192  # px; smaller crops are enlarged by a whole factor
+MIN_TILE = 192  # px; smaller crops are enlarged by a whole factor
 
 
 def parse() -> argparse.Namespace:
@@ -54,8 +54,8 @@ def main() -> None:
         raise UserError(f"--samples {args.samples}: an epoch has only {len(samples)} samples")
     batch = collate([samples[epoch, index] for index in range(args.samples)])
     for message in batch.unreadable:
-        logging.warning("passed over: %s", message)
-    zoom = -(-LEAST_TILE // cfg.DATA.SEARCH.SIZE)
+        logging.warning("skipped: %s", message)
+    zoom = -(-MIN_TILE // cfg.DATA.SEARCH.SIZE)
     sheet = draw_sheet(batch, cfg.DA.imix_occrate, zoom, cfg.MODEL.TEMPLATE_MASK)
     write_bytes(args.out, cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     mixing = "features are mixed" if mixing_active(epoch, cfg) else "features are not mixed in this epoch"

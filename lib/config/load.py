@@ -27,8 +27,8 @@ from .validation import check_together, check_value
 from .yaml_text import parse_yaml, parse_yaml_mapping
 
 _log = logging.getLogger(__name__)
-MAX_KEYS = 500  # and sections; there are some 90
-_said: set[str] = set()  # unused keys that this process has already told about
+MAX_KEYS = 500  # keys and sections; there are about 90
+_said: set[str] = set()  # unused keys that this process has already reported
 
 
 def load_config(script: str, config: str, overrides: Sequence[str] = (),
@@ -50,7 +50,7 @@ def load_config(script: str, config: str, overrides: Sequence[str] = (),
 def config_from_text(text: str, where: str = "saved configuration") -> EasyDict:
     """A configuration that :func:`dump_config` wrote; ``where`` names its origin in errors.
 
-    Keys that are absent (the text is older than the key) take their defaults, which is logged.
+    Missing keys (the text is older than the key) get their defaults, with a log message.
     """
     values = _defaults()
     given = _merge(values, parse_yaml_mapping(text, where), where)
@@ -78,7 +78,7 @@ def _shown(override: str) -> str:
 
 
 def _merge(values: dict[str, Any], tree: dict[Any, Any], where: str) -> set[str]:
-    """Put the checked leaves of ``tree`` into the flat ``values``; returns the keys that it gave."""
+    """Check the values in ``tree`` and put them into the flat ``values``; return their keys."""
     given: set[str] = set()
     for key, value in _leaves(tree, where):
         if key not in UNUSED_KEYS:
@@ -92,7 +92,7 @@ def _merge(values: dict[str, Any], tree: dict[Any, Any], where: str) -> set[str]
 
 
 def _leaves(tree: dict[Any, Any], where: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values. An unknown section is followed for a while, so that the error names a whole key."""
+    """Dotted keys and values. Unknown sections are followed a few levels down, so that the error names a full key."""
     for name, value in tree.items():
         key = RENAMED_KEYS.get(f"{prefix}{name}", f"{prefix}{name}")
         if key in SCHEMA or key in UNUSED_KEYS:
@@ -143,8 +143,8 @@ def _plain(value: Any) -> Any:
 
 
 def flatten(tree: dict[str, Any], where: str = "settings") -> dict[str, Any]:
-    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts. Raises :class:`UserError` for more than ``MAX_KEYS``: in a text
-    of somebody else's, aliases can make a section hold itself."""
+    """``{"TRAIN.LR": 1e-4, ...}`` from nested dicts. Raises :class:`UserError` for more than ``MAX_KEYS``:
+    aliases in a YAML text can make a section contain itself."""
     flat: dict[str, Any] = {}
     for number, (key, value) in enumerate(_walk(tree)):
         if number > MAX_KEYS:

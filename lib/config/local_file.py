@@ -1,4 +1,4 @@
-"""``local.py``: this machine's paths as plain assignments, written once and edited by hand. Read, never executed.
+"""Reads and writes ``local.py``: the paths of this machine as assignments. The file is parsed, never executed.
 
     workspace_dir = '/home/me/mstgt'
     lasot_dir = '/disk2/LaSOT'
@@ -16,7 +16,7 @@ from ..utils.files import write_bytes, write_text
 
 
 def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
-    """The assignments of ``path``; {} where there is no such file.
+    """The assignments in ``path``; {} if there is no such file.
 
     Raises :class:`UserError` with file and line for anything but ``name = 'text'`` with a name of ``names``.
     """
@@ -33,7 +33,7 @@ def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # MemoryError: nested too deeply
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = getattr(error, "msg", str(error) or "nested too deeply")
-        raise UserError(f"{path}{line}: {reason}; mend or delete the file") from error
+        raise UserError(f"{path}{line}: {reason}; correct or delete the file") from error
     values: dict[str, str] = {}
     for number, statement in enumerate(statements):
         if number == 0 and _is_docstring(statement):
@@ -46,7 +46,7 @@ def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
 
 
 def write_local_file(path: Path, values: Mapping[str, str]) -> Path | None:
-    """Write ``values`` to ``path`` atomically. A file that differs is kept: returns where (``local.py.bak``)."""
+    """Write ``values`` to ``path`` atomically. A different old file is kept as ``local.py.bak``, which is returned."""
     text = '"""The paths of this machine. Edit them freely; the file is read as text and never executed."""\n\n'
     text += "".join(f"{name} = {ascii(value)}\n" for name, value in values.items())
     try:

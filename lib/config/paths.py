@@ -1,14 +1,14 @@
-"""Where data, results and pre-trained weights lie. Nothing here looks at the disk except for ``local.py``.
+"""The folders of data, results and pretrained weights. Of these, only ``local.py`` is read here.
 
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
     paths.dataset("lasot")            # /home/me/data/lasot
     paths.save_dir / "checkpoints"    # /home/me/output/checkpoints
 
-Weakest first: ``data``, ``output`` and ``pretrained_networks`` in the clone (of an installed package:
-in the current folder); the ``local.py`` of the mode
+In the order of increasing priority: ``data``, ``output`` and ``pretrained_networks`` in the clone (for an installed
+package: in the current folder); the ``local.py`` of the mode, train or test
 (``python tracking/create_default_local_file.py`` writes both); the environment variables ``MSTGT_DATA_DIR``,
-``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag moves every
-dataset with it.
+``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag applies to all
+datasets.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LOCAL_NAMES = ("workspace_dir", *DEFAULT_FOLDERS, *(f"{name}_dir" for name in DA
 
 @dataclass(frozen=True)
 class Paths:
-    """Absolute folders; none of them need exist."""
+    """Absolute folders, which need not exist."""
 
     workspace_dir: Path
     data_dir: Path
@@ -77,10 +77,13 @@ class Paths:
 
 def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, mode: Mode = "train",
                local_file: Path | None = None) -> Paths:
-    """The paths of one mode. ``data_dir`` and ``save_dir`` are the flags; ``local_file`` defaults to the mode's own.
+    """The paths of a mode.
 
-    Relative folders in flags and variables are meant from the current folder, those in ``local.py`` from its
-    ``workspace_dir``. Raises :class:`UserError` for a broken ``local.py``.
+    data_dir, save_dir  values of the flags; None if they are not given
+    local_file          default: that of the mode
+
+    Relative folders in flags and environment variables are relative to the current folder, those in ``local.py`` to its
+    ``workspace_dir``. Raises :class:`UserError` for an invalid ``local.py``.
     """
     local = read_local_file(local_file or LOCAL_FILES[mode], LOCAL_NAMES)
     default = PROJECT_ROOT if IS_CLONE else Path.cwd()
@@ -89,6 +92,7 @@ def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None =
     if "workspace_dir" in local:
         folders = {name: workspace / folder for name, folder in DEFAULT_FOLDERS.items()}
     folders |= {name: _absolute(local[name], workspace) for name in folders if name in local}
+    # A data folder that is given now wins over the dataset folders that local.py lists.
     stronger = _stronger({"data_dir": data_dir, "save_dir": save_dir})
     folders |= stronger
     datasets = {name: folders["data_dir"] / folder for name, folder in DATASET_FOLDERS.items()}
@@ -108,7 +112,7 @@ def local_values(workspace_dir: str | Path, data_dir: str | Path, save_dir: str 
 
 
 def _stronger(flags: Mapping[str, str | Path | None]) -> dict[str, Path]:
-    """The folders that flags or, weaker, environment variables give. Empty ones count as not given."""
+    """The folders from flags, or else from environment variables. Empty values count as not given."""
     given: dict[str, str | Path | None] = {name: os.environ.get(variable) for name, variable in ENVIRONMENT.items()}
     given |= {name: flag for name, flag in flags.items() if flag}
     return {name: _absolute(str(value), Path.cwd()) for name, value in given.items() if value}

@@ -1,5 +1,8 @@
-"""YAML text to plain values: safe, one-line errors with the line, no key given twice, and no merge keys (``<<``): a few
-hundred bytes of them, one in the other, unfold to as many keys as the memory holds. Of at most ``MAX_TEXT``."""
+"""Parses YAML into plain values, safely and with one-line errors that name the line.
+
+Keys that are given twice are errors, and so are merge keys (``<<``): nested in each other, a few hundred bytes of them
+expand until the memory is full. Texts of more than ``MAX_TEXT`` characters are refused.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import yaml
 
 from ..utils.errors import UserError, one_line
 
-MAX_TEXT = 1 << 18  # characters; all settings have 4000
+MAX_TEXT = 1 << 18  # characters; a full configuration has 4000
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of ``text``. Raises :class:`UserError` naming ``where`` and the line where it is broken."""
+    """The value of ``text``. Raises :class:`UserError` that names ``where`` and the line of the error."""
     if len(text) > MAX_TEXT:
         raise UserError(f"{where}: {len(text)} characters, more than the {MAX_TEXT} that settings may have")
     try:
@@ -30,7 +33,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def parse_yaml_mapping(text: str, where: str) -> dict[Any, Any]:
-    """As :func:`parse_yaml`, for a text whose outermost value is a mapping (an empty text is an empty one)."""
+    """As :func:`parse_yaml`, for a text whose outermost value must be a mapping; an empty text gives {}."""
     value = parse_yaml(text, where)
     if value is None:
         return {}
@@ -40,12 +43,12 @@ def parse_yaml_mapping(text: str, where: str) -> dict[Any, Any]:
 
 
 def _faulty_key(root: yaml.Node | None) -> tuple[yaml.Node | None, str]:
-    """A merge key, or the second of two equal keys of one mapping, which YAML itself would settle silently; and what
-    is wrong with it."""
-    waiting, done = [root], set()
+    """The first merge key or repeated key (YAML would silently take the last one), and what is wrong with it."""
+    waiting = [root]
+    done = set()
     while waiting:
         node = waiting.pop()
-        if not isinstance(node, yaml.CollectionNode) or id(node) in done:  # an alias gives a node again
+        if not isinstance(node, yaml.CollectionNode) or id(node) in done:  # aliases reach a node several times
             continue
         done.add(id(node))
         if isinstance(node, yaml.SequenceNode):

@@ -6,6 +6,8 @@ trackers of this family use: the radius lacks CornerNet's divisor 2a, and publis
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
@@ -94,7 +96,7 @@ class TrackingLoss(nn.Module):
             "l1": (predicted - boxes_cxcywh).abs().mean(),
             "focal": focal_loss(score, heatmap),
         }
-        total = sum(self.weights[name] * value for name, value in parts.items())
+        total = cast(torch.Tensor, sum(self.weights[name] * value for name, value in parts.items()))
         with torch.no_grad():
             iou = box_iou(predicted_xyxy, true_xyxy).diagonal().mean()
         return parts | {"total": total, "iou": iou}
@@ -113,7 +115,7 @@ class TrackingLoss(nn.Module):
             "l1": (l1 * weight).sum() / count,
             "focal": focal_loss(score, heatmap * weight[:, None, None, None]),
         }
-        total = sum(self.weights[name] * value for name, value in parts.items())
+        total = cast(torch.Tensor, sum(self.weights[name] * value for name, value in parts.items()))
         with torch.no_grad():
             overlap = box_iou(predicted_xyxy, true_xyxy).diagonal()
             iou = torch.where(present, overlap, 0.0).sum() / count

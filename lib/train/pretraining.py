@@ -97,7 +97,7 @@ def random_crops(images: Sequence[Path], count: int, size: int, seed: int) -> It
     unreadable = 0
     made = 0
     while made < count:
-        path = images[rng.integers(len(images))]
+        path = images[int(rng.integers(len(images)))]
         try:
             image = decode_image(path.read_bytes(), str(path))
         except (UserError, OSError) as error:
@@ -141,6 +141,7 @@ def convert(network: MSTGT, teacher: Lite0Features, tracker: MSTGT | None = None
         raise UserError(f"the tracker has {tracker.spec.dim} channels, {tracker.spec.depths[2]} attention blocks and "
                         f"{tracker.spec.num_heads} heads, the network {network.spec.dim}, {network.spec.depths[2]} and "
                         f"{network.spec.num_heads}: they must be the same")
+    assert crops is not None and normalize is not None  # needed with a tracker
     weight, bias, explained = fit_projection(network.eval(), tracker.eval(), crops, normalize)
     _log.info("the projection explains %.1f %% of the variance of the tracker's tokens", 100 * explained)
     own = network.state_dict()
@@ -167,6 +168,7 @@ def renormalized(embeddings: nn.ModuleDict,
     scale = normalize(torch.ones(1, 3, 1, 1)) - offset
     weights = {}
     for name, conv in embeddings.items():
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
         # image = teacher_input * TEACHER_STD + TEACHER_MEAN; the tracker's input is image * scale + offset
         weights[f"{name}.weight"] = conv.weight.detach() * scale * TEACHER_STD
         constant = scale * TEACHER_MEAN + offset
@@ -180,6 +182,7 @@ def fit_projection(network: MSTGT, tracker: MSTGT, crops: Iterator[torch.Tensor]
     """Weight (C, n) and bias (C,) of the linear map from the normalised cells of ``network``'s stem to the tokens of
     ``tracker``'s stem, by ridge regression; and the share of the tokens' variance that it explains on the last tenth of
     the crops, which the fit does not see."""
+    assert isinstance(network.backbone, LiteViT)
     inputs, targets = [], []
     for images in batches(crops):
         features = network.backbone.features(teacher_input(images))

@@ -17,7 +17,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class _Shell:
         pass
 
 
-def _shells(path: Path) -> list[tuple[type, str]]:
+def _shells(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Screen the file; return placeholders for the names in it that need one.
 
     Raises :class:`pickle.UnpicklingError` for names that are not allowed.

@@ -66,11 +66,13 @@ class CenterHead(nn.Module):
             if p.dim() > 1:
                 nn.init.xavier_uniform_(p)
         if prior_prob:
-            for last in (self.center[-1], self.box[-1]):
+            # sigmoid(center_bias) = prior_prob
+            center_bias = -math.log((1 - prior_prob) / prior_prob)
+            for branch, bias in ((self.center, center_bias), (self.box, 0.0)):
+                last = branch[-1]
+                assert isinstance(last, nn.Conv2d) and last.bias is not None
                 nn.init.normal_(last.weight, std=0.01)
-                nn.init.zeros_(last.bias)
-            # sigmoid(bias) = prior_prob
-            nn.init.constant_(self.center[-1].bias, -math.log((1 - prior_prob) / prior_prob))
+                nn.init.constant_(last.bias, bias)
 
     def forward(self, features: torch.Tensor) -> Prediction:
         # Head outputs are cast to fp32: bf16 resolves offsets to 1/256 of a cell at best, and scores near 1 not at all.

@@ -1,1 +1,1 @@
-"""An actor takes a batch through the network to its losses; the trainer knows nothing of either."""
+"""Actors run a network on a batch and return the losses, so that the trainer depends on neither of them."""

@@ -1,1 +1,1 @@
-"""The training half's ``local.py`` lies here once ``tracking/create_default_local_file.py`` has written it."""
+"""``tracking/create_default_local_file.py`` writes the ``local.py`` of training here."""

@@ -1,2 +1,2 @@
-"""From videos to batches: ``sampler`` chooses frames, ``processing`` crops them, ``loader`` makes batches of them, and
-``transforms`` finishes them on the device."""
+"""From videos to batches: ``sampler`` chooses frames, ``processing`` crops them, ``loader`` collects them in a
+``batch``, and ``transforms`` augments and normalizes it on the device."""
