@@ -48,7 +48,7 @@ LABEL_LENGTH = 60  # longer names are cut in the middle
 TWO_COLUMNS_UP_TO = 36  # characters of a label that still fit two columns of a legend
 SUFFIXES = (".png", ".pdf")
 # Names are not formulas ($ is a character). Fonts are embedded as TrueType, as conferences require.
-STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+STYLE: Any = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
          "axes.grid": True, "grid.color": "#dddddd", "grid.linewidth": 0.8, "text.parse_math": False,
          "pdf.fonttype": 42}
 

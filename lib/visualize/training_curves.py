@@ -128,7 +128,7 @@ PANELS: tuple[Callable[[Axes, list[Line]], None], ...] = (_draw_loss, _draw_part
 
 
 def _line(axes: Axes, points: Curve, label: str, color: str) -> None:
-    marker = {"marker": ".", "markersize": 6} if len(points[0]) <= MARKED_UP_TO else {}
+    marker: dict[str, Any] = {"marker": ".", "markersize": 6} if len(points[0]) <= MARKED_UP_TO else {}
     axes.plot(*points, color=color, linewidth=1.5, label=label if points[0] else "", **marker)
 
 

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,13 +72,15 @@ class ScoreCache:
         kept = [score for score in scores if score.name in fingerprints]
         try:
             with atomic_path(self._file(tracker, result_folder)) as temporary:
-                np.savez(temporary, **_arrays(kept, [fingerprints[score.name] for score in kept]))
+                arrays: dict[str, Any] = _arrays(kept, [fingerprints[score.name] for score in kept])
+                np.savez(temporary, **arrays)
         except UserError as error:
             _log.warning("scores are not kept: %s", error)
 
     def _file(self, tracker: str, result_folder: Path) -> Path:
         place = os.path.abspath(result_folder)
         names = "".join(c if c.isalnum() or c in "-." else "_" for c in tracker[-40:])
+        assert self.folder is not None
         return self.folder / f"{names}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.npz"
 
     def _digests(self, folder: Path) -> dict[str, int]:
@@ -109,7 +112,7 @@ class ScoreCache:
 @cache
 def _maker() -> str:
     """A digest of the source of what makes scores: other code, other scores."""
-    return hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in _MAKERS)).hexdigest()
+    return hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in _MAKERS)).hexdigest()
 
 
 def _size_and_mtime(path: str) -> tuple[int, int] | None:

@@ -95,7 +95,7 @@ def _problems(tracker: str, folder: Path, benchmark: Benchmark,
               outcomes: Mapping[str, VideoScore | str]) -> list[Problem]:
     """What is wrong with the results of one tracker, in the order of the videos; all missing files are one line."""
     problems: list[Problem] = []
-    missing = []
+    missing: list[str] = []
     place = 0
     for name in benchmark.videos.video_names:
         outcome = outcomes.get(name)

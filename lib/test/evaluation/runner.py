@@ -156,6 +156,7 @@ class ProgressTracker:
         self.bar.update(frames)
 
     def close(self, name: str) -> None:
+        assert self.bar.total is not None
         self.bar.total -= len(self.videos[name]) - self.done[name]
         self.bar.refresh()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.readers.annotation import parse_rows
-from ...data.video import Video
+from ...data.video import StoredFrames, Video
 from ...utils.errors import UserError, unknown_name
 from ...utils.files import atomic_path
 from ...utils.progress import progress
@@ -72,12 +72,13 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
         if not len(video):
             problems.append(f"{name} has no frames and no boxes on disk: fetch the dataset again")
             continue
-        if not video.frames.store.exists(video.frames.keys[0]):
+        if isinstance(video.frames, StoredFrames) and not video.frames.store.exists(video.frames.keys[0]):
             problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so it is unknown how many "
                             "rows its result needs")
             continue
-        kinds = [(server.boxes, BOX_SOURCES, 4, _box_problems)]
-        kinds += [(server.times, TIME_SOURCES, 1, _time_problems)] if server.times else []
+        kinds: list[tuple[str, tuple[str, ...], int, Check]] = [(server.boxes, BOX_SOURCES, 4, _box_problems)]
+        if server.times:
+            kinds.append((server.times, TIME_SOURCES, 1, _time_problems))
         for wanted, sources, columns, check in kinds:
             members[wanted.format(name)], found = _checked(_find(folder, sources, name), columns, video, check)
             problems += found
