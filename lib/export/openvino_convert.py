@@ -10,10 +10,12 @@ size. They come from ``torch.export``; before they are kept, their answers are c
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +88,24 @@ def convert_network(network: MSTGT, cfg: Any, folder: Path) -> None:
     template, search = (torch.from_numpy(rng.integers(0, 256, (2, size, size, 3), np.uint8))
                         for size in (network.template_size, network.search_size))
     state = TrackState(*(tensor.clone() for tensor in network.init_state(frame.input(template))))
-    _convert(_InitState(frame), (template,), ("template",), folder / INIT_FILE)
-    _convert(_ForwardFrame(frame), (search, *state), FRAME_INPUTS, folder / FRAME_FILE)
+    with _inductor_cache_removed():
+        _convert(_InitState(frame), (template,), ("template",), folder / INIT_FILE)
+        _convert(_ForwardFrame(frame), (search, *state), FRAME_INPUTS, folder / FRAME_FILE)
+
+
+@contextlib.contextmanager
+def _inductor_cache_removed() -> Iterator[None]:
+    """Let torch.export make its compiler's cache folder where it is removed again; nothing is compiled."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    if name in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            del os.environ[name]
 
 
 def _convert(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: Sequence[str], path: Path) -> None:
