@@ -44,7 +44,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 
-def add_shared_arguments(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, *names: str,
+def add_shared_arguments(parser: argparse._ActionsContainer, *names: str,
                          defaults: Mapping[str, Any] | None = None) -> None:
     """Add the flags ``names`` (keys of ``SHARED``) to ``parser``.
 

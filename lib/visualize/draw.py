@@ -57,12 +57,15 @@ def tracked_box(box_xywh: np.ndarray, score: float | None = None, lost: bool = F
 
 
 def draw_boxes(image_rgb: np.ndarray, boxes: Sequence[LabeledBox], search_regions: Sequence[np.ndarray] = (),
-               caption: str = "", zoom: float = 1.0, legend: Sequence[tuple[str, Color]] = ()) -> np.ndarray:
+               caption: str = "", zoom: float = 1.0, legend: Sequence[tuple[str, Color]] = (),
+               line: int | None = None) -> np.ndarray:
     """Draw boxes into a copy of an image, (H, W, 3) uint8 RGB, that is enlarged by the factor ``zoom``.
 
     search_regions  (4,) x, y, w, h each, drawn thin below the boxes
     caption         in the top-left corner
     legend          names and their colors, in the bottom-left corner
+    line            width of the boxes' lines in px, which are then drawn on whole pixels and without a dark edge;
+                    default: in proportion to the image
 
     Boxes and regions are in pixels of the image as given. One that is NaN or has no area is left out. Lines and letters
     have the same size relative to the result, whatever the zoom.
@@ -70,7 +73,9 @@ def draw_boxes(image_rgb: np.ndarray, boxes: Sequence[LabeledBox], search_region
     image = resized(image_rgb, zoom)
     height, width = image.shape[:2]
     side = math.sqrt(width * height)
-    line, letters = max(2, round(side / 300)), max(16, round(0.6 * side**0.6))
+    crisp = line is not None
+    line = max(2, round(side / 300)) if line is None else line
+    letters = max(16, round(0.6 * side**0.6))
     for region in search_regions:
         if _drawable(region):
             overlay = image.copy()
@@ -81,14 +86,14 @@ def draw_boxes(image_rgb: np.ndarray, boxes: Sequence[LabeledBox], search_region
         if _drawable(item.box_xywh):
             box = np.asarray(item.box_xywh, np.float64) * zoom
             own_line = min(line, max(1, round(min(box[2:]) / 8)))  # thin enough to leave a small target visible
-            outline(image, box, item.color, own_line, dash=5 * own_line if item.dashed else None)
+            outline(image, box, item.color, own_line, 5 * own_line if item.dashed else None, crisp)
             if item.label:
                 _tag_box(image, box, item.label, letters, own_line, item.color)
     if caption:
         put_tag(image, caption, (letters // 2, letters // 2), letters, WHITE, BLACK, opacity=0.55)
     for place, (name, color) in enumerate(reversed(legend)):
         bottom = height - letters // 2 - letters - place * (letters + letters // 4)
-        put_tag(image, name, (letters // 2, bottom), letters, _ink_on(color), color)
+        put_tag(image, name, (letters // 2, bottom), letters, ink_on(color), color)
     return image
 
 
@@ -105,8 +110,12 @@ def resized(image: np.ndarray, zoom: float) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
 
 
-def outline(image: np.ndarray, box_xywh: np.ndarray, color: Color, line: int, dash: float | None = None) -> None:
-    """Draw a box into ``image``: ``line`` px wide with a dark edge; ``dash``: px of dashes and gaps."""
+def outline(image: np.ndarray, box_xywh: np.ndarray, color: Color, line: int, dash: float | None = None,
+            crisp: bool = False) -> None:
+    """Draw a box into ``image``, ``line`` px wide with a dark edge; ``dash``: px of dashes and gaps.
+
+    crisp  on whole pixels and without the edge, for images of a few dozen pixels
+    """
     x, y, w, h = box_xywh
     corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
     ends = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
@@ -115,6 +124,9 @@ def outline(image: np.ndarray, box_xywh: np.ndarray, color: Color, line: int, da
     # OpenCV counts from the center of the first pixel, boxes from its top-left corner: half a pixel less.
     ends = np.clip(ends - 0.5, -1e4, 1e5)
     lines = np.rint(ends * 2**_SHIFT).astype(np.int32)[:, :, None]
+    if crisp:
+        cv2.polylines(image, list(np.rint(ends + 0.5).astype(np.int32)[:, :, None]), False, color, line, cv2.LINE_8)
+        return
     edge = max(1, round(line / 2))
     for ink, width in ((BLACK, line + 2 * edge), (color, line)):
         cv2.polylines(image, list(lines), False, ink, width, cv2.LINE_AA, _SHIFT)
@@ -139,10 +151,10 @@ def _tag_box(image: np.ndarray, box_xywh: np.ndarray, text: str, height: int, li
     else:
         top = round(y) + gap
     left = round(x + (w - tag_width(text, height)) / 2)
-    put_tag(image, text, (left, top), height, _ink_on(color), color)
+    put_tag(image, text, (left, top), height, ink_on(color), color)
 
 
-def _ink_on(color: Color) -> Color:
+def ink_on(color: Color) -> Color:
     """Black or white, whichever is easier to read on ``color`` (luma of ITU-R BT.601)."""
     red, green, blue = color
     return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else WHITE

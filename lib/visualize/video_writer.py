@@ -17,6 +17,7 @@ from types import TracebackType
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 
 from ..utils.errors import UserError
 from ..utils.files import atomic_path
@@ -71,7 +72,9 @@ class VideoWriter:
     def _writing(self) -> Iterator[None]:
         encoder = self._encoder()
         with atomic_path(self.path) as temporary, self._opened(temporary):
-            self._stream = self._container.add_stream(encoder, rate=self.rate)
+            stream = self._container.add_stream(encoder, rate=self.rate)
+            assert isinstance(stream, VideoStream)  # encoder is one of ENCODERS
+            self._stream = stream
             self._stream.width, self._stream.height = self.size_wh
             self._stream.pix_fmt = "yuv420p"
             self._stream.options = {"crf": "20", "preset": "superfast"} if encoder == "libx264" else {}

@@ -19,7 +19,7 @@ PROCESSING = Processing(CropSettings(32, 2.0, 0, 0), CropSettings(SIZE, 4.0, 3.0
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
-    top, left = row * (SIZE + CAPTION + GAP) + CAPTION, column * (SIZE + GAP)
+    top, left = GAP + row * (SIZE + CAPTION + GAP) + CAPTION, GAP + column * (SIZE + GAP)
     return sheet[top : top + SIZE, left : left + SIZE]
 
 
@@ -36,14 +36,14 @@ def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
 
 def test_without_partners_there_are_template_and_search(samples):
     sheet = draw_sheet(collate([samples[1, i] for i in range(3)]), 0.5)
-    assert sheet.shape == (3 * (SIZE + CAPTION + GAP) - GAP, 3 * (SIZE + GAP) - GAP, 3)
+    assert sheet.shape == (3 * (SIZE + CAPTION + GAP) + GAP + CAPTION + GAP, 3 * (SIZE + GAP) + GAP, 3)
     assert all(has(tile(sheet, r, c), OWN) for r in range(3) for c in (1, 2)) and not has(sheet, OTHER)
 
 
 def test_mixed_cells_hold_the_partners_pixels_and_others_the_own(samples):
     batch = collate([samples[2, i] for i in range(6)])
     sheet = draw_sheet(batch, 0.5)
-    assert sheet.shape[1] == 7 * (SIZE + GAP) - GAP
+    assert sheet.shape[1] == 7 * (SIZE + GAP) + GAP
     own = flip_boxes(batch.boxes, batch.flip, SIZE)
     cells = mix_mask(augment_and_normalize_partner(batch.partner, own, (0,) * 3, (1,) * 3, 0.5, "none"), SIZE // 16)
     assert cells.any() and not cells.flatten(2).any(-1).all()
@@ -60,4 +60,4 @@ def test_mixed_cells_hold_the_partners_pixels_and_others_the_own(samples):
 
 def test_small_crops_can_be_enlarged(samples):
     batch = collate([samples[2, 0]])
-    assert draw_sheet(batch, 0.5, zoom=3).shape[1] == 7 * (3 * SIZE + GAP) - GAP
+    assert draw_sheet(batch, 0.5, zoom=3).shape[1] == 7 * (3 * SIZE + GAP) + GAP

@@ -1,7 +1,7 @@
 """Webcams and network streams: sources that do not wait. The newest frame is tracked, older ones are dropped.
 
     with open_stream("rtsp://camera.local/live") as source:
-        for index, image_rgb, time_s in source.read(): ...
+        for number, image_rgb, time_s in source.read(): ...
         print(source.dropped, source.reconnects)
 
 A thread receives all frames and keeps the newest. While one is tracked, the frames that arrive are dropped and counted,
@@ -19,6 +19,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import av
@@ -196,7 +197,7 @@ class StreamFeed(Feed):
             return  # a damaged packet; the stream goes on
         for frame in frames:
             if not frame.is_corrupt:
-                yield lambda frame=frame: to_rgb(frame)
+                yield partial(to_rgb, frame)
 
 
 class WebcamFeed(Feed):
@@ -220,7 +221,7 @@ class WebcamFeed(Feed):
                 good, image = camera.read()
                 failed = 0 if good else failed + 1
                 if good:
-                    yield lambda image=image: cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                    yield partial(cv2.cvtColor, image, cv2.COLOR_BGR2RGB)
         finally:
             camera.release()
 

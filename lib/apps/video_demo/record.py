@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -71,7 +72,7 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
         for frame in bar:
             first_time = frame.time_s if first_time is None else first_time
             video.add(drawn(frame, zoom), frame.time_s - first_time)
-            tiles.offer(lambda frame=frame: drawn(frame, tile_zoom))
+            tiles.offer(partial(drawn, frame, tile_zoom))
             rows += frame.rows
             numbers.append(frame.frame)
             if not frame.readable:

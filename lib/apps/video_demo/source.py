@@ -2,7 +2,7 @@
 
     with open_source("holiday.mp4") as source:
         print(source.name, source.fps, source.frames, source.size_wh)
-        for index, image_rgb, time_s in source.read():      # image_rgb is None where the frame cannot be read
+        for number, image_rgb, time_s in source.read():      # image_rgb is None where the frame cannot be read
             ...
 
 Opening reads the first frame: a source that cannot be read at all is refused there, and iterating meets single broken
@@ -33,7 +33,7 @@ STREAM_PROTOCOLS = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp
 class Frame(NamedTuple):
     """One frame: its number from 0, its image (None: unreadable) and its time in s since the first frame."""
 
-    index: int
+    number: int
     image_rgb: np.ndarray | None
     time_s: float
 
@@ -46,15 +46,28 @@ class Source(Protocol):
     live     frames are gone once they were read, and those that come too fast are dropped
     notes    sentences that the user should read about how the images are shown"""
 
-    name: str
-    fps: float
-    frames: int | None
-    size_wh: tuple[int, int]
-    live: bool
-    notes: Sequence[str]
+    # Read-only, so that classes may have plain attributes, class constants or properties.
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def frames(self) -> int | None: ...
+
+    @property
+    def size_wh(self) -> tuple[int, int]: ...
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
 
     def read(self, start: int = 0) -> Iterator[Frame]:
         """The frames from number ``start`` on. Images are (H, W, 3) uint8 RGB."""
+        ...
 
     def __enter__(self) -> Source: ...
 
@@ -76,7 +89,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
 
     text = str(what)
     if isinstance(what, int) or text.isdecimal() and not os.path.exists(text):
-        return open_webcam(int(what))
+        return open_webcam(int(text))
     if device := _DEVICE.fullmatch(text):
         return open_webcam(int(device[1]))
     if _URL.match(text):

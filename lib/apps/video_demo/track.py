@@ -118,14 +118,13 @@ def _track(source: Source, tracker: ManyTargets, boxes: dict[int, dict[int, np.n
             known[row.frame].append(row)
     targets = _Targets(tracker, boxes, lost_score)
     last_image = None
-    index = begin - 1
-    for index, image, time_s in islice(source.read(begin), count):
-        rows = known.pop(index, []) + targets.step(Frame(index, image, time_s))
+    for number, image, time_s in islice(source.read(begin), count):
+        rows = known.pop(number, []) + targets.step(Frame(number, image, time_s))
         last_image = last_image if image is None else image
         if last_image is None:
-            raise _changed(source, index)
+            raise _changed(source, number)
         rows.sort(key=lambda row: row.target)
-        yield TrackedFrame(index, time_s, last_image, image is not None, tuple(rows))
+        yield TrackedFrame(number, time_s, last_image, image is not None, tuple(rows))
     if targets.waiting:
         raise UserError(f"{source.name} ends before frame {min(targets.waiting)}, where a box was given (frames count "
                         "from 0)")
@@ -149,7 +148,7 @@ def _track_backwards(source: Source, tracker: ManyTargets, boxes: dict[int, dict
         found += rows
         last_image = last_image if frame.image_rgb is None else frame.image_rgb
         if rows and last_image is not None:
-            tell(TrackedFrame(frame.index, frame.time_s, last_image, frame.image_rgb is not None, tuple(rows)))
+            tell(TrackedFrame(frame.number, frame.time_s, last_image, frame.image_rgb is not None, tuple(rows)))
     targets.clear()
     return found
 
@@ -169,17 +168,18 @@ class _Targets:
 
     def step(self, frame: Frame) -> list[Row]:
         """The rows of all targets in the next frame."""
-        starting = self.waiting.pop(frame.index, {})
+        starting = self.waiting.pop(frame.number, {})
         if frame.image_rgb is None:
             if starting:
-                raise UserError(f"frame {frame.index} cannot be read: give the box at another frame")
-            rows = [replace(row, frame=frame.index, time_s=frame.time_s, score=0.0, search_xywh=None, readable=False)
+                raise UserError(f"frame {frame.number} cannot be read: give the box at another frame")
+            rows = [replace(row, frame=frame.number, time_s=frame.time_s, score=0.0, search_xywh=None, readable=False)
                     for row in self._last.values()]
         else:
             for target in starting:
                 if target in self._ids:
                     self.tracker.remove(self._ids.pop(target))
-            rows = self._update(frame) + [self._start(frame, target, box) for target, box in starting.items()]
+            rows = self._update(frame, frame.image_rgb)
+            rows += [self._start(frame, frame.image_rgb, target, box) for target, box in starting.items()]
         self._last = {row.target: row for row in rows}
         return rows
 
@@ -189,29 +189,29 @@ class _Targets:
             self.tracker.remove(target_id)
         self._ids = {}
 
-    def _update(self, frame: Frame) -> list[Row]:
+    def _update(self, frame: Frame, image_rgb: np.ndarray) -> list[Row]:
         if not self._ids:
             return []
         searched = {target: self.tracker.search_xywh(target_id) for target, target_id in self._ids.items()}
         try:
-            found = self.tracker.update(frame.image_rgb)
+            found = self.tracker.update(image_rgb)
         except UserError as error:
-            raise UserError(f"frame {frame.index}: {error}") from error
+            raise UserError(f"frame {frame.number}: {error}") from error
         rows = []
         for target, target_id in self._ids.items():
             box, score = found[target_id]
             self._means[target] += NEW_SHARE * (score - self._means[target])
             lost = self._means[target] < self.lost_score
-            rows.append(Row(frame.index, frame.time_s, target, box, score, searched[target], lost))
+            rows.append(Row(frame.number, frame.time_s, target, box, score, searched[target], lost))
         return rows
 
-    def _start(self, frame: Frame, target: int, box: np.ndarray) -> Row:
+    def _start(self, frame: Frame, image_rgb: np.ndarray, target: int, box: np.ndarray) -> Row:
         try:
-            self._ids[target] = self.tracker.add(frame.image_rgb, box)
+            self._ids[target] = self.tracker.add(image_rgb, box)
         except UserError as error:
-            raise UserError(f"frame {frame.index}: {error}") from error
+            raise UserError(f"frame {frame.number}: {error}") from error
         self._means[target] = 1.0
-        return Row(frame.index, frame.time_s, target, box, GIVEN_SCORE, None, False)
+        return Row(frame.number, frame.time_s, target, box, GIVEN_SCORE, None, False)
 
 
 def _check_frames(boxes: Mapping[int, Mapping[int, np.ndarray]], begin: int, frames: int | None,

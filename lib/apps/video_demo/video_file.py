@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -139,7 +140,7 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray | None:
         image = frame.to_ndarray(format="rgb24")
     except av.FFmpegError:
         return None
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # has the buffer interface
     return image if matrix is None else np.ascontiguousarray(upright(image, np.frombuffer(matrix, np.int32)))
 
 

@@ -57,7 +57,7 @@ class Settings:
 
 
 SETTINGS, VIDEOS, JOBS = (web.AppKey("settings", Settings), web.AppKey("videos", Videos), web.AppKey("jobs", Jobs))
-MAKE_TRACKER: web.AppKey[Callable[[], ManyTargets]] = web.AppKey("make_tracker", Callable)
+MAKE_TRACKER = web.AppKey[Callable[[], ManyTargets]]("make_tracker")
 
 
 def make_app(settings: Settings, make_tracker: Callable[[], ManyTargets], folder: Path) -> web.Application:

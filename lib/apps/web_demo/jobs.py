@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +138,7 @@ class Jobs:
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="track")
         self._jobs: dict[Job, asyncio.Queue[Event | None]] = {}  # in the order in which they came
 
-    async def follow(self, job: Job) -> AsyncIterator[Event]:
+    async def follow(self, job: Job) -> AsyncGenerator[Event, None]:
         """Run ``job`` and yield its events. Leaving early drops it; so does another job of the same video."""
         while job.video.job is not None:
             job.video.job.drop(REPLACED)
@@ -146,7 +146,11 @@ class Jobs:
         job.video.job = job
         loop = asyncio.get_running_loop()
         events = self._jobs[job] = asyncio.Queue()
-        job.tell = lambda event: loop.call_soon_threadsafe(self._hear, events, event)
+
+        def tell(event: Event) -> None:
+            loop.call_soon_threadsafe(self._hear, events, event)
+
+        job.tell = tell
         work = loop.run_in_executor(self._threads, job.run)
         work.add_done_callback(lambda _work: self._end(job))
         self._announce()

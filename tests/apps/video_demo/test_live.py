@@ -63,7 +63,7 @@ def test_a_webcam_keeps_the_newest_frame(monkeypatch):
             time.sleep(0.05)  # a slow tracker
     assert source.fps == 30 and frames[0].time_s == 0
     values = [int(frame.image_rgb[0, 0, 0]) for frame in frames]
-    assert [frame.index for frame in frames] == list(range(len(frames))) and values == sorted(set(values))
+    assert [frame.number for frame in frames] == list(range(len(frames))) and values == sorted(set(values))
     assert values[-1] == 200 and source.dropped > 0, "the newest one, and the others are counted"
     assert len(frames) + source.dropped <= 200 and frames[-1].time_s > frames[1].time_s > 0
     assert camera.released

@@ -137,7 +137,7 @@ def test_backwards_each_target_from_its_first_box(two_squares, bright, box_of, s
 
 
 def test_frames_are_read_backwards():
-    assert [frame.index for frame in read_backwards(Frames(9), 6, 2)] == [6, 5, 4, 3, 2]
+    assert [frame.number for frame in read_backwards(Frames(9), 6, 2)] == [6, 5, 4, 3, 2]
     assert list(read_backwards(Frames(9), -1)) == []
 
 

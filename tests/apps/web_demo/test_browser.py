@@ -300,8 +300,8 @@ def test_two_targets_with_colors_score_lines_and_corrections_of_their_own(open_p
     page.locator("#track").click()
     step(page, "done")
     page.locator("#frame", has_text="frame 9").wait_for()
-    strokes = """() => [...document.querySelectorAll("#plot path.line")].map((p) => getComputedStyle(p).stroke)"""
-    colors = page.evaluate(strokes)
+    colors = page.evaluate("""() => [...document.querySelectorAll("#plot path.line")]
+      .map((path) => getComputedStyle(path).stroke)""")
     assert colors == ["rgb(255, 150, 30)", "rgb(70, 165, 255)"]
     assert "target 2 probably lost" in page.locator("#summary").inner_text()
     assert page.locator("#plot .gap").count() == 1, "of the selected target"
