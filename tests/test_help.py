@@ -10,7 +10,7 @@ from mstgt.command_line import PROGRAMS
 from tests.processes import environment
 
 # they import PyTorch at the top
-LOAD_IT = {"export", "make_photos", "profile_model", "show_batch", "train", "verify_reference"}
+LOAD_IT = {"export", "make_photos", "pretrain", "profile_model", "show_batch", "train", "verify_reference"}
 ROOT = Path(__file__).resolve().parents[1]
 ASK = """
 import contextlib, importlib, io, sys
