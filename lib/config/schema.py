@@ -199,6 +199,8 @@ SCHEMA: dict[str, Key] = {
     "TEST.SEARCH_SIZE": Key(320, "side of the search crop in pixels", IMAGE_SIZE),
     "TEST.SIZE_SMOOTHING": Key(0.0, "if above 0, the sides of the box move by (1 - this) * score of the way to those "
                                "that the frame gives; 0: they are those", FRACTION_BELOW_1),
+    "TEST.CALIBRATE_SIZE": Key(False, "run the network on the first image too, and correct all later sizes by the "
+                               "factors that bring its box there to the size of the given one"),
     "TEST.WIDEN_BELOW": Key(0.0, "the search region is widened while the mean of the last scores is below this; "
                             "0: never", FRACTION),
     "TEST.WIDEN_BY": Key(1.5, "the widened region uses `TEST.SEARCH_FACTOR` times this",

@@ -209,6 +209,17 @@ def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, g
         load_network(deep, tmp_path / "net.pth.tar")
 
 
+def test_training_goes_on_with_crops_of_another_size(tmp_path):
+    small = fresh()
+    torch.save({"net": small.state_dict()}, tmp_path / "net.pth.tar")
+    large = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 96, 192, head_channels=8)
+    load_pretrained(large, tmp_path / "net.pth.tar")
+    assert torch.equal(large.norm.weight, small.norm.weight)
+    assert large.backbone.pos_embed_x.shape == (1, 144, 32)
+    with pytest.raises(UserError, match="pos_embed_x"):  # a tracker runs at the size that it was trained for
+        load_network(large, tmp_path / "net.pth.tar")
+
+
 @pytest.mark.parametrize("damage", [
     lambda s: s.pop("backbone.blocks.0.norm2.weight"), lambda s: s.pop("backbone.blocks.7.attn.proj.bias"),
     lambda s: s.update({f"backbone.blocks.{'9' * 5000}.x": torch.zeros(1)}),

@@ -239,7 +239,8 @@ def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:
 def load_pretrained(model: MSTGT, path: str | Path) -> None:
     """Load initial weights for training: a pretrained HiViT encoder into the backbone, or all weights of a tracker.
 
-    A tracker's file is what :func:`load_network` reads, or one with a shorter main stage (:func:`grow`). A HiViT's is
+    A tracker's file is what :func:`load_network` reads, or one with a shorter main stage (:func:`grow`) or for crops of
+    another size (:func:`fit_positions`). A HiViT's is
     a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the position embedding,
     learnt at 14 x 14, is resized to both grids (bicubic, align_corners off).
     """
@@ -254,7 +255,8 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
         rest = {name: value for name, value in model.state_dict().items() if not _stem_names(model).fullmatch(name)}
         return load_strict(model, {**rest, **stem}, str(path))
     if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):
-        return load_strict(model, grow(model, _tracker_weights(content, path)), str(path))
+        state = fit_positions(model, grow(model, _tracker_weights(content, path)))
+        return load_strict(model, state, str(path))
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
@@ -310,6 +312,20 @@ def grow(model: MSTGT, state: Mapping[str, Any]) -> Mapping[str, Any]:
             silent = name.startswith(("attn.proj.", "mlp.fc2."))
             grown[f"backbone.blocks.{index}.{name}"] = torch.zeros_like(value) if silent else value
     return grown
+
+
+def fit_positions(model: MSTGT, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of a network for crops of other sizes with the position embeddings resized to the grids of ``model``."""
+    fitted = dict(state)
+    for name in ("backbone.pos_embed_z", "backbone.pos_embed_x"):
+        own = getattr(model.backbone, name.rpartition(".")[2])
+        table = state.get(name)
+        if not _is_plain(table) or table.dim() != 3:
+            continue  # load_strict names it
+        is_square = round(table.shape[1] ** 0.5) ** 2 == table.shape[1]
+        if table.shape != own.shape and table.shape[0] == 1 and is_square and table.shape[1] > 0:
+            fitted[name] = resize_positions(table, round(own.shape[1] ** 0.5))
+    return fitted
 
 
 def resize_positions(table: torch.Tensor, grid: int) -> torch.Tensor:

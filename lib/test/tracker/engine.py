@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +20,8 @@ from ...geometry.crop import Crop
 from ...utils.errors import UserError
 
 MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which few images contain
+CALIBRATION_MIN_OVERLAP = 0.3  # with the given box; with less the network has found something else
+CALIBRATION_MAX_FACTOR = 1.6  # of a side, and 1 / this
 
 
 class TrackerInputError(UserError, ValueError):
@@ -33,11 +35,13 @@ class Target:
     box_xywh    (4,) float64, in pixels of the image
     state       the network's recurrent state, a batch of one, as the engine represents it
     mean_score  running mean of the scores: 1 at the first frame, then every new score has weight one half
+    size_correction  (w, h) factors of the sizes that the network gives for this target (TEST.CALIBRATE_SIZE)
     """
 
     box_xywh: np.ndarray
     state: Any
     mean_score: float = 1.0
+    size_correction: tuple[float, float] = (1.0, 1.0)
 
 
 class TrackerEngine(ABC):
@@ -96,7 +100,8 @@ class TrackerEngine(ABC):
             raise TrackerInputError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
         template = mask_template(crop.cut(image), crop.to_crop(box), self.template_mask_strength)
-        return Target(box, self.init_state(template[None]))
+        target = Target(box, self.init_state(template[None]))
+        return self._calibrated(image, target) if self.settings.CALIBRATE_SIZE else target
 
     def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:
         """Each target in its next image, and the score in (0, 1) of the grid cell that its box was read from.
@@ -106,6 +111,20 @@ class TrackerEngine(ABC):
         """
         for image in images:
             check_image(image)
+        found = []
+        for image, old, (box, score, state) in zip(images, targets, self._locate(images, targets), strict=True):
+            sides = box[2:] * old.size_correction
+            if self.settings.SIZE_SMOOTHING:
+                sides = follow_size(old.box_xywh[2:], sides, (1 - self.settings.SIZE_SMOOTHING) * score)
+            height, width = image.shape[:2]
+            box = clip_box(with_sides(box, sides), width, height)
+            mean_score = (old.mean_score + score) / 2
+            found.append((Target(box, state, mean_score, old.size_correction), score))
+        return found
+
+    def _locate(self, images: Sequence[np.ndarray],
+                targets: Sequence[Target]) -> list[tuple[np.ndarray, float, Any]]:
+        """Of each target in its next image: the box as the network gives it, its score, and the state after."""
         crops = [self.search_crop(target) for target in targets]
         searches = self._alloc_crops(len(crops))
         for crop, image, out in zip(crops, images, searches, strict=True):
@@ -113,20 +132,28 @@ class TrackerEngine(ABC):
         states = [target.state for target in targets]
         rows, state = self.forward_frame(searches, states[0] if len(states) == 1 else self.cat_states(states))
         after = [state] if len(states) == 1 else self.split_state(state)
-        found = []
-        for image, crop, row, own_state, old in zip(images, crops, rows, after, targets, strict=True):
+        located = []
+        for crop, row, own_state in zip(crops, rows, after, strict=True):
             # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
             if not np.isfinite(row).all():
                 raise UserError(f"the network answers {row}: its weights are damaged, or too large for "
                                 f"{self.precision}; take another checkpoint, or fp32")
-            height, width = image.shape[:2]
-            box = crop.from_crop(np.array(row[:4]))
-            score = row[4]
-            if self.settings.SIZE_SMOOTHING:
-                box = follow_size(old.box_xywh, box, (1 - self.settings.SIZE_SMOOTHING) * score)
-            box = clip_box(box, width, height)
-            found.append((Target(box, own_state, (old.mean_score + score) / 2), score))
-        return found
+            located.append((crop.from_crop(np.array(row[:4])), row[4], own_state))
+        return located
+
+    def _calibrated(self, image: np.ndarray, target: Target) -> Target:
+        """``target`` with the factors that bring the network's box in its first image to the size that was given.
+
+        Whether a box includes a bicycle's wheels or a walker's arms is a matter of who draws it; the first box tells.
+        Where the network finds something else in the first image, nothing is corrected.
+        """
+        [(box, _, _)] = self._locate([image], [target])
+        height, width = image.shape[:2]
+        found = clip_box(box, width, height)
+        if overlap(found, target.box_xywh) <= CALIBRATION_MIN_OVERLAP:
+            return target
+        factors = np.clip(target.box_xywh[2:] / found[2:], 1 / CALIBRATION_MAX_FACTOR, CALIBRATION_MAX_FACTOR)
+        return replace(target, size_correction=(float(factors[0]), float(factors[1])))
 
     def warm_up(self, batch: int = 1) -> None:
         """Run the network once on a black image, for ``batch`` videos.
@@ -210,15 +237,28 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     return np.round(np.where(inside, pixels, blended)).astype(np.uint8)
 
 
-def follow_size(old_xywh: np.ndarray, new_xywh: np.ndarray, rate: float) -> np.ndarray:
-    """The new box with the sides of the old one moved by ``rate`` in [0, 1] of the way to its own; same centre.
+def follow_size(old_wh: np.ndarray, new_wh: np.ndarray, rate: float) -> np.ndarray:
+    """The old sides, moved by ``rate`` in [0, 1] of the way to the new ones.
 
     A target changes its size slowly, but a single frame's estimate may take in much of the background; the next search
     region would then be too large as well. A rate proportional to the score follows SiamRPN (Li et al., CVPR 2018).
     """
-    sides = old_xywh[2:] + rate * (new_xywh[2:] - old_xywh[2:])
-    center = new_xywh[:2] + new_xywh[2:] / 2
-    return np.concatenate([center - sides / 2, sides])
+    return old_wh + rate * (new_wh - old_wh)
+
+
+def with_sides(box_xywh: np.ndarray, sides_wh: np.ndarray) -> np.ndarray:
+    """A box of these sides around the same centre."""
+    center = box_xywh[:2] + box_xywh[2:] / 2
+    return np.concatenate([center - sides_wh / 2, sides_wh])
+
+
+def overlap(a_xywh: np.ndarray, b_xywh: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    top_left = np.maximum(a_xywh[:2], b_xywh[:2])
+    bottom_right = np.minimum(a_xywh[:2] + a_xywh[2:], b_xywh[:2] + b_xywh[2:])
+    shared = float(np.maximum(bottom_right - top_left, 0).prod())
+    union = float(a_xywh[2:].prod() + b_xywh[2:].prod()) - shared
+    return shared / union if union > 0 else 0.0
 
 
 def check_image(image: object) -> None:

@@ -13,7 +13,7 @@ from mstgt.config import load_config
 from mstgt.models.mstgt import Prediction, TrackState, build_model
 from mstgt.models.picture import mask_background
 from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
-from mstgt.test.tracker.engine import follow_size, mask_template
+from mstgt.test.tracker.engine import ArrayEngine, follow_size, mask_template, overlap, with_sides
 from mstgt.test.tracker.frame import hann_window
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
@@ -201,9 +201,35 @@ def test_the_template_mask_is_that_of_training():
         assert np.array_equal(mask_template(IMAGE[:64, :64], box, strength), expected.numpy())
 
 
-def test_sides_follow_by_the_rate_around_the_new_centre():
-    old, new = np.array([10.0, 10, 40, 20]), np.array([20.0, 30, 80, 10])
-    assert follow_size(old, new, 1.0).tolist() == new.tolist()
-    half = follow_size(old, new, 0.5)
+def test_sides_follow_by_the_rate_around_the_same_centre():
+    old, box = np.array([40.0, 20]), np.array([20.0, 30, 80, 10])
+    assert follow_size(old, box[2:], 1.0).tolist() == [80, 10]
+    half = with_sides(box, follow_size(old, box[2:], 0.5))
     assert half[2:].tolist() == [60, 15]
     assert (half[:2] + half[2:] / 2).tolist() == [60, 35]
+
+
+def test_overlap_of_two_boxes():
+    assert overlap(np.array([0.0, 0, 10, 10]), np.array([5.0, 0, 10, 10])) == pytest.approx(1 / 3)
+    assert overlap(np.array([0.0, 0, 10, 10]), np.array([20.0, 0, 10, 10])) == 0
+
+
+class FixedEngine(ArrayEngine):
+    """Finds a box of twice the target's width in the middle of every crop."""
+
+    def init_state(self, templates):
+        return (np.zeros((len(templates), 1)),)
+
+    def forward_frame(self, searches, state):
+        wide, high = 2 / self.settings.SEARCH_FACTOR, 1 / self.settings.SEARCH_FACTOR
+        return [[0.5, 0.5, wide, high, 0.8] for _ in searches], state
+
+
+@pytest.mark.parametrize("calibrated, width", [(False, 40), (True, 25)])
+def test_the_first_box_calibrates_the_size(calibrated, width):
+    cfg = load_config("MSTGT", "MSTGT-demo-128", [f"TEST.CALIBRATE_SIZE={str(calibrated).lower()}"])
+    tracker = Tracker(FixedEngine(cfg))
+    tracker.init(IMAGE, (100, 60, 20, 20))
+    box, _ = tracker.update(IMAGE)
+    # 40 px divided by 1.6, the most that is corrected
+    assert box[2] == pytest.approx(width, rel=0.01) and box[3] == pytest.approx(20, rel=0.01)
