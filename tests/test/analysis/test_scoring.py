@@ -144,7 +144,7 @@ def test_a_damaged_cache_is_said_and_made_anew(world, damage, caplog):
         file.write_bytes(damage(file.read_bytes()))
     with caplog.at_level(logging.WARNING):
         assert figures(score_folders(folders, bench, videos, tmp_path / "cache")[0]) == figures(first)
-    assert caplog.text.count("are damaged") == 2
+    assert caplog.text.count("are corrupt") == 2
     caplog.clear()
     assert figures(score_folders(folders, bench, videos, tmp_path / "cache")[0]) == figures(first) and not caplog.text
 
