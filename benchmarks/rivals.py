@@ -81,7 +81,7 @@ def serve(name: str, pictures: str, *numbers: str) -> None:
     """Answer every line of standard input with an empty line after one update."""
     *box, threads = map(int, numbers)
     cv2.setNumThreads(threads)
-    update = _cycle(getattr(cv2, CONTRIB[name]).create(), np.load(pictures), box)
+    update = _cycle(getattr(cv2, CONTRIB[name]).create(), np.load(pictures, allow_pickle=False), box)
     for _ in sys.stdin:
         update()
         print(flush=True)

@@ -17,8 +17,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mstgt.apps.video_demo.rows import Row, read_rows, rows_before, write_rows
 
+from mstgt.apps.video_demo.results import read_rows, rows_to_keep, write_results
+from mstgt.apps.video_demo.track import Row
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.config import config_from_text, load_config
 from mstgt.config.yaml_text import MAX_TEXT, parse_yaml, parse_yaml_mapping
@@ -325,22 +326,23 @@ def test_a_film_with_pictures_too_large_is_refused_by_its_header(tmp_path):
     (tmp_path / "bomb.gif").write_bytes(gif(16_000, 16_000))  # 1.7 GB while it is decoded
     (tmp_path / "wide.gif").write_bytes(gif(40_000, 2))
     for name in ("bomb.gif", "wide.gif"):
-        with bounded(1 << 28), pytest.raises(UserError, match=f"{name}: it has no frame that can be decoded, or its "
-                                                              "pictures have more than 67108864 px or 32766 a side"):
+        with bounded(1 << 28), pytest.raises(UserError, match=f"{name}: it has no frame that can be decoded, or "
+                                                              "its images have more than 67108864 px or 32766 px"):
             VideoFile(tmp_path / name)
 
 
 def test_a_track_with_boxes_of_any_size_is_not_drawn(tmp_path):
     box = np.array([1.0, 2, 30, 40])
-    write_rows(tmp_path / "t.csv", [Row(frame, box, 0.5, None, True, True) for frame in range(3)], 10)
+    rows = [Row(frame, frame / 10, 1, box, 0.5, None, True) for frame in range(3)]
+    write_results(tmp_path / "t.csv", "csv", rows, {})
     text = (tmp_path / "t.csv").read_text()
     for old, new in ((",30.00,", ",1e300,"), (",30.00,", ",nan,"), (",40.00,", ",-4,")):
         (tmp_path / "t.csv").write_text(text.replace(old, new, 1))
-        with pytest.raises(UserError, match=r"t.csv, line 2: not a row of a track \(no box: "):
+        with pytest.raises(UserError, match=r"t.csv, line 2: not a row of a track \(not a box: "):
             read_rows(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(text.replace("\n0,", f"\n-{10**12},", 1))
     with bounded(), pytest.raises(UserError, match="the first correction cannot be at frame 2"):
-        rows_before(tmp_path / "t.csv", 2)
+        rows_to_keep(tmp_path / "t.csv", {1: 2})
 
 
 @pytest.mark.parametrize("read", [read_boxes, read_scores])

@@ -56,6 +56,18 @@ def decode_image(data: bytes, where: str, reduce: int = 1, rows: int | None = No
     return image if rows is None else image[:-(-rows // reduce)]
 
 
+def decode_full_depth(data: bytes, where: str) -> np.ndarray:
+    """An encoded image as (H, W, 3) RGB in the depth of the file, upright as its EXIF orientation says.
+
+    Raises :class:`UserError` naming ``where`` for what is no image, or a too large one.
+    """
+    _check_kind_and_size(data, where)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None:
+        raise UserError(f"cannot read {where}: it is no image, or truncated")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 def _check_kind_and_size(data: bytes, where: str) -> None:
     """Raise :class:`UserError` for an unknown kind, and for a JPEG whose header gives a size beyond the limits.
 

@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ...data.images import decode_image
+from ...data.images import decode_full_depth, decode_image
 from ...data.readers.common import IMAGE_SUFFIXES
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
@@ -60,17 +59,13 @@ class ImageFiles:
         """(H, W, 3) uint8 RGB; None if it cannot be read."""
         try:
             data = FolderStore(path.parent).read(path.name)
-            image = decode_image(data, str(path))  # also refuses images that are too large to decode
+            image = decode_image(data, str(path))
+            # decode_image is faster, and refuses truncated files; it ignores the EXIF orientation and the depth.
+            if _needs_opencv(data):
+                image = decode_full_depth(data, str(path))
         except UserError:
             return None
-        if not _needs_opencv(data):
-            return image
-        # Unlike decode_image, these flags apply the EXIF orientation and keep the depth of the file.
-        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        if full is None:
-            return image
-        full = cv2.cvtColor(full, cv2.COLOR_BGR2RGB)
-        return full if full.dtype == np.uint8 else self._stretch(full)
+        return image if image.dtype == np.uint8 else self._stretch(image)
 
     def _stretch(self, image: np.ndarray) -> np.ndarray:
         """Any depth -> uint8: the range of the first such image becomes 0 to 255."""

@@ -115,7 +115,8 @@ def rows_to_keep(path: Path, corrected: Mapping[int, int]) -> list[Row]:
             raise UserError(f"{path} has no target {target}, only {', '.join(map(str, targets))}: --correct "
                             "TARGET:FRAME x y w h names one of them")
         before = [number for number in own if number < frame]
-        if not own or frame < own[0] or before != list(range(own[0], frame)):
+        # counted, not listed: the frame numbers of a file may be far apart
+        if not own or frame < own[0] or not len(before) == len(set(before)) == frame - own[0]:
             there = f"frames {own[0]} to {own[-1]}" if own else "no frames"
             raise UserError(f"{path} has {there}: the first correction cannot be at frame {frame}; correct one of "
                             "them, or track the video anew with --init_box")
