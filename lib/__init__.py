@@ -2,7 +2,7 @@
 
     from mstgt import load_tracker
 
-    tracker = load_tracker("MSTGT-nano-128")
+    tracker = load_tracker("MSTGT-nano")
     tracker.init(image_rgb, (x, y, w, h))
     box_xywh, score = tracker.update(image_rgb)
 

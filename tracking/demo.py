@@ -22,7 +22,7 @@ from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
 HERE = Path(__file__).resolve().parent
-CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano-128"
+CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano"
 
 
 def run(script: str, *arguments: str) -> None:

@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     add_shared_arguments(output, "save_dir")
     network = parser.add_argument_group("network")
     add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "backend", "precision",
-                         defaults={"config": "MSTGT-nano-128"})
+                         defaults={"config": "MSTGT-nano"})
     args = parser.parse_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
     if (args.start or 0) < 0 or (args.frames is not None and args.frames < 1) or not 0 <= args.lost_score <= 1:
         raise UserError("--start must be at least 0, --frames at least 1, --lost_score from 0 to 1")

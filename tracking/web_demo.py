@@ -24,7 +24,7 @@ def parse() -> argparse.Namespace:
     """The command line, checked before PyTorch is loaded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device", "backend",
-                         defaults={"config": "MSTGT-nano-128"})
+                         defaults={"config": "MSTGT-nano"})
     parser.add_argument("--port", type=int, default=8765, help="port; 0: any free one (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1,
                         help="videos tracked at the same time; others wait (default: %(default)s)")

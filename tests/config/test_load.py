@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
 from mstgt.config.document import document
+from mstgt.config.experiments import ALIASES
 from mstgt.config.load import default_config
 from mstgt.config.schema import SCHEMA, UNUSED_KEYS
 from mstgt.utils.errors import UserError
@@ -278,3 +279,9 @@ def test_unknown_names_list_the_known(script, config, parts):
         find_experiment(script, config)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_aliases_name_experiments():
+    for alias, name in ALIASES.items():
+        assert find_experiment("MSTGT", alias.upper()) == find_experiment("MSTGT", name)
+        assert find_experiment("MSTGT", alias).stem == name

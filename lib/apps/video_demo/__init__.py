@@ -1,7 +1,7 @@
 """Tracking a video that a person brings: the parts of ``tracking/video_demo.py`` and ``tracking/web_demo.py``.
 
     with open_source("holiday.mp4") as source:
-        for frame in track(source, MultiTracker("MSTGT-nano-128"), {1: {0: (210, 95, 60, 80)}}):
+        for frame in track(source, MultiTracker("MSTGT-nano"), {1: {0: (210, 95, 60, 80)}}):
             image = drawn(frame)
 
 ``source``   video files, folders of images, network streams, webcams: all give frames with their times

@@ -1,6 +1,6 @@
 """The server's life: listen on this computer only, until it is told to end; then leave no files behind.
 
-    serve(Settings(name="MSTGT-nano-128", device="cpu"), make_tracker)       # until Ctrl-C
+    serve(Settings(name="MSTGT-nano", device="cpu"), make_tracker)       # until Ctrl-C
 """
 
 from __future__ import annotations

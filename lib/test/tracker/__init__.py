@@ -1,6 +1,6 @@
 """The tracker: one video, one box, frame after frame.
 
-    tracker = load_tracker("MSTGT-nano-128")
+    tracker = load_tracker("MSTGT-nano")
     tracker.init(image_rgb, box_xywh)
     box_xywh, score = tracker.update(image_rgb)
 """

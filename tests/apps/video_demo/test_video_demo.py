@@ -265,7 +265,7 @@ def test_show_without_a_display_is_only_a_warning(demo, film, tmp_path, box_of, 
 
 def test_with_the_network(demo, film, tmp_path, box_of):
     torch.manual_seed(0)
-    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano-128")).state_dict()}, tmp_path / "net.pth.tar")
+    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano")).state_dict()}, tmp_path / "net.pth.tar")
     given = ("--checkpoint", tmp_path / "net.pth.tar", "--device", "cpu", "--frames", 3, "--out", tmp_path / "o")
     status, said, complained = demo(film, "--init_box", *box_of(0), *given, tracker="real")
     assert (status, complained) == (0, "") and "frames 0 to 2" in said

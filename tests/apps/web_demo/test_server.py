@@ -95,7 +95,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
 def checkpoint(tmp_path):
     """Of an untrained network."""
     path = tmp_path / "random.pth.tar"
-    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano-128")).state_dict()}, path)
+    torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano")).state_dict()}, path)
     return path
 
 
@@ -109,7 +109,7 @@ def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, film,
     def visit(url):
         try:
             server = Remote(url)
-            assert b"MSTGT-nano-128" in server.ask("GET", "/")[1]
+            assert b"MSTGT-nano" in server.ask("GET", "/")[1]
             events.extend(server.track(server.upload(film)["id"], {"0": true_box(0)}))
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
