@@ -171,7 +171,7 @@ export class Plot {
   // null: the color of a single target, which the style sheet gives.
   inColor(color, node) {
     if (color) {
-      node.style.setProperty("--tracker-colour", color);
+      node.style.setProperty("--tracker-color", color);
       node.style.setProperty("--given", color);
     }
     return node;
