@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing.util
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -231,6 +234,16 @@ def _init_worker(_worker: int) -> None:
     # torchrun and clusters send SIGTERM to all processes. The trainer still takes its last batches and saves a
     # checkpoint; workers end with it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # On Ctrl-C nobody reads the pipe any more. Without this, the worker would wait at its exit until its last batch has
+    # been read, and the training process would wait for the worker.
+    multiprocessing.util.Finalize(None, _exit_at_once, exitpriority=100)
+
+
+def _exit_at_once() -> None:
+    """End this process without the clean-up of queues; every batch that is wanted has been read by then."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
     # One thread each: the workers themselves are the parallelism.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
