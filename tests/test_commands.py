@@ -127,7 +127,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
 @pytest.mark.parametrize(("arguments", "words"), [
     (("train.py", "--script", "MSTGT", "--config", "MSTGT-full-256", "--save_dir", "./output", "--mode", "multiple",
       "--nproc_per_node", "2", "--use_wandb", "0"), ("mae_hivit_base_1600ep.pth", "MODEL.PRETRAIN_FILE")),
-    (("train.py", "--config", CONFIG), ("synthetic", "--data_dir")),
+    (("train.py", "--config", CONFIG), ("synthetic", "data_dir")),
     (("train.py", "--config", CONFIG, "--resume", "nowhere.pth.tar"), ("nowhere.pth.tar",)),
     (("train.py", "--config", "MSTGT-demo-129"), (CONFIG,)),
     (("test.py", "--tracker_param", "MSTGT-full-256", "--dataset", "lasot", "--threads", "8", "--num_gpus", "2"),

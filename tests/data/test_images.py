@@ -42,7 +42,8 @@ def parts(monkeypatch):
         seen.append(image.shape[0])
         return image
 
-    monkeypatch.setattr(images, "simplejpeg", SimpleNamespace(decode_jpeg=decode))
+    monkeypatch.setattr(images, "simplejpeg", SimpleNamespace(
+        decode_jpeg=decode, decode_jpeg_header=simplejpeg.decode_jpeg_header))
     return seen
 
 

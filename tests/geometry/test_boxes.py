@@ -66,7 +66,7 @@ def test_an_annotation_of_any_numbers_can_be_used(rows):
             0 < min(row[2:]) < MIN_PX and np.isfinite(row).all() for row in finite))
         for box in video.boxes_xywh[video.visible]:
             Crop.around(box, 6.0, 16).cut(IMAGE)
-        for rule in (absent_frames.LASOT, absent_frames.UAV, absent_frames.OTB) if video.visible.any() else ():
+        for rule in (absent_frames.LASOT, absent_frames.UAV, absent_frames.OTB) if video.visible[1:].any() else ():
             score = score_video(np.tile([1.0, 2, 30, 40], (len(rows), 1)), video, rule)
             assert 0 <= score.auc <= 100 and 0 <= score.precision <= 100
 

@@ -257,7 +257,7 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path,
 
 
 def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path, monkeypatch):
-    monkeypatch.setattr("mstgt.train.trainers.state.PATIENCE_S", 0.2)
+    monkeypatch.setattr("mstgt.train.trainers.state.LOCK_WAIT_S", 0.2)
     run = tmp_path / "run"
     (run / ".best.x").mkdir(parents=True)
     (run / ".MSTGT_ep0001.pth.abc.tar").write_bytes(b"half")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...data.video import Video
+from ...geometry.boxes import MAX_PX
 from ...utils.errors import UserError
 from ..evaluation.absent_frames import AbsentFramePolicy, Treatment
 from ..evaluation.benchmarks import Benchmark
@@ -138,7 +139,7 @@ def score_video(boxes_xywh: np.ndarray, video: Video, policy: AbsentFramePolicy,
         # The first frame's time is that of initialization, which FPS leaves out.
         timed_frames=0 if seconds is None else len(seconds) - 1,
         seconds=0.0 if seconds is None else float(seconds[1:].sum()),
-        boxes_xywh=np.asarray(boxes_xywh, np.float32))
+        boxes_xywh=np.clip(boxes_xywh, -MAX_PX, MAX_PX).astype(np.float32))
 
 
 def nothing_to_score(video: Video, policy: AbsentFramePolicy) -> str | None:

@@ -32,7 +32,7 @@ def test_folder_benchmark_is_named_after_its_folder(tmp_path):
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_an_absent_dataset_is_named(tmp_path, name):
-    with pytest.raises(UserError, match=f"no folder {tmp_path}/.*--data_dir"):
+    with pytest.raises(UserError, match=f"no folder {tmp_path}/.*data_dir"):
         load_benchmark(name, lambda key: tmp_path / key)
 
 
