@@ -177,6 +177,7 @@ main() {
         ;;
     test)
         "$python" -m ruff check . || fail "ruff found the problems above"
+        "$python" -m mypy || fail "mypy found the problems above"
         "$python" -m pytest -n auto --maxprocesses 8 --dist worksteal || fail "tests failed; see above"
         ;;
     demo)

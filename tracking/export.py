@@ -23,7 +23,7 @@ from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.export.onnx_engine import OnnxFiles, export_folder
 from mstgt.export.onnx_export import Report, about, export_network
-from mstgt.models.mstgt import build_model
+from mstgt.models.mstgt import MSTGT, build_model
 from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_weights
 from mstgt.test.tracker import find_checkpoint
 from mstgt.utils.errors import UserError, run_command
@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
     return args
 
 
-def load_mean(network: torch.nn.Module, checkpoints: list[str | Path]) -> None:
+def load_mean(network: MSTGT, checkpoints: list[str | Path]) -> None:
     """Give ``network`` the mean of the weights of ``checkpoints``."""
     states = []
     for checkpoint in checkpoints:

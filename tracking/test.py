@@ -98,8 +98,8 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
         checkpoint = args.checkpoint
         if checkpoint is None and args.epoch:
             checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
-        build = partial(load_onnx_engine, cfg, files, threads=threads)
-        return build, {"backend": backend, **exported_origin(cfg, files, checkpoint)}
+        build_onnx: Callable[[str], TrackerEngine] = partial(load_onnx_engine, cfg, files, threads=threads)
+        return build_onnx, {"backend": backend, **exported_origin(cfg, files, checkpoint)}
     checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
     versions: dict[str, str] = {}
     if backend != "torch":

@@ -320,7 +320,7 @@ def fit_positions(model: MSTGT, state: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("backbone.pos_embed_z", "backbone.pos_embed_x"):
         own = getattr(model.backbone, name.rpartition(".")[2])
         table = state.get(name)
-        if not _is_plain(table) or table.dim() != 3:
+        if not isinstance(table, torch.Tensor) or not _is_plain(table) or table.dim() != 3:
             continue  # load_strict names it
         is_square = round(table.shape[1] ** 0.5) ** 2 == table.shape[1]
         if table.shape != own.shape and table.shape[0] == 1 and is_square and table.shape[1] > 0:
