@@ -118,7 +118,7 @@ def _convert(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: Seque
             program = torch.export.export(module.eval(), example, dynamic_shapes=({0: batch},) * len(example))
             model = openvino.convert_model(program)
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RuntimeError, TypeError,
-            ValueError) as error:
+            ValueError, openvino.frontend.GeneralFailure, openvino.frontend.OpConversionFailure) as error:
         # Which of these an exporter raises for what it cannot convert depends on the versions of both packages.
         reason = one_line((str(error).splitlines() or [type(error).__name__])[0])[:200]
         raise UserError(f"OpenVINO {openvino.__version__} cannot convert this network ({reason}); "

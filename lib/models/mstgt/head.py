@@ -37,7 +37,9 @@ class Prediction(NamedTuple):
         offset = self.offset.flatten(2).gather(2, at).squeeze(2)
         size = self.size.flatten(2).gather(2, at).squeeze(2)
         # Cells are numbered row by row: x is the remainder, y the quotient.
-        cell = torch.cat([best % grid, best // grid], dim=1)
+        row = best // grid
+        # the column without a remainder, an operation that not every version of OpenVINO can convert
+        cell = torch.cat([best - row * grid, row], dim=1)
         return torch.cat([(cell + offset) / grid, size], dim=1), score.gather(1, best).squeeze(1)
 
 
