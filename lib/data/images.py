@@ -62,10 +62,7 @@ def decode_full_depth(data: bytes, where: str) -> np.ndarray:
     Raises :class:`UserError` naming ``where`` for what is no image, or a too large one.
     """
     _check_kind_and_size(data, where)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if image is None:
-        raise UserError(f"cannot read {where}: it is no image, or truncated")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_decode_bgr(data, where, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), cv2.COLOR_BGR2RGB)
 
 
 def _check_kind_and_size(data: bytes, where: str) -> None:
@@ -91,6 +88,12 @@ def _too_large(where: str) -> UserError:
 def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
     by_decoder = data.startswith(_JPEG)  # others would be shrunk to whole pixels, rounded down
     flags = (_REDUCED[reduce] if by_decoder else cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode_bgr(data, where, flags)
+    return cv2.cvtColor(image if by_decoder else _shrunk(image, reduce), cv2.COLOR_BGR2RGB)
+
+
+def _decode_bgr(data: bytes, where: str, flags: int) -> np.ndarray:
+    """What OpenCV decodes with ``flags``. Raises :class:`UserError` naming ``where``."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
@@ -99,7 +102,7 @@ def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
         raise UserError(f"cannot decode image {where}: {error.err}") from error
     if image is None:
         raise UserError(f"cannot decode image {where}: not an image, or cut short")
-    return cv2.cvtColor(image if by_decoder else _shrunk(image, reduce), cv2.COLOR_BGR2RGB)
+    return image
 
 
 def _shrunk(image: np.ndarray, reduce: int) -> np.ndarray:

@@ -59,10 +59,9 @@ class ImageFiles:
         """(H, W, 3) uint8 RGB; None if it cannot be read."""
         try:
             data = FolderStore(path.parent).read(path.name)
-            image = decode_image(data, str(path))
-            # decode_image is faster, and refuses truncated files; it ignores the EXIF orientation and the depth.
-            if _needs_opencv(data):
-                image = decode_full_depth(data, str(path))
+            # decode_image is faster, but ignores the EXIF orientation and the depth
+            decode = decode_full_depth if _needs_opencv(data) else decode_image
+            image = decode(data, str(path))
         except UserError:
             return None
         return image if image.dtype == np.uint8 else self._stretch(image)
