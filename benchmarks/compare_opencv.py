@@ -44,18 +44,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
-
-from benchmarks.comparison_table import as_json, as_markdown, compare_with, make_notes, merge_runs, table_rows
-from benchmarks.nested_videos import nested_benchmark
-from benchmarks.opencv_environment import (
+from comparison_table import as_json, as_markdown, compare_with, make_notes, merge_runs, table_rows
+from nested_videos import nested_benchmark
+from opencv_environment import (
     NETWORK_TRACKERS,
     OPENCV_TRACKERS,
     OpenCvEnvironment,
     find_networks,
     opencv_runs,
 )
-from benchmarks.strips import draw_strips
-from benchmarks.tracker_runs import TrackerRun, mstgt_run, update_results
+from strips import draw_strips
+from tracker_runs import TrackerRun, mstgt_run, update_results
+
 from mstgt.config import PROJECT_ROOT, find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.data.readers.folder import absolute

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from random_runs import mean_of_runs
+from tracker_runs import TrackerRun
 
-from benchmarks.random_runs import mean_of_runs
-from benchmarks.tracker_runs import TrackerRun
 from mstgt.test.analysis.bootstrap import LEVEL, RESAMPLES
 from mstgt.test.analysis.comparison import Comparison, compare
 from mstgt.test.analysis.report import BenchmarkReport

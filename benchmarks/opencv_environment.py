@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tracker_runs import TrackerRun, machine
 
-from benchmarks.tracker_runs import TrackerRun, machine
 from mstgt.data.readers.folder import absolute
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from ablation import VARIANTS, main, run_logged, summarise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.ablation import VARIANTS, main, run_logged, summarise
 from mstgt.config import load_config
 from mstgt.utils.errors import UserError
 

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import opencv_trackers
 import pytest
 import torch
+from compare_opencv import DEFAULT_CONFIG, OPENCV_TRACKERS, OpenCvEnvironment, default_videos, main
+from nested_videos import nested_benchmark
+from opencv_environment import NETWORK_TRACKERS, find_networks
+from opencv_trackers import run_job, track
 
-from benchmarks import opencv_trackers
-from benchmarks.compare_opencv import DEFAULT_CONFIG, OPENCV_TRACKERS, OpenCvEnvironment, default_videos, main
-from benchmarks.nested_videos import nested_benchmark
-from benchmarks.opencv_environment import NETWORK_TRACKERS, find_networks
-from benchmarks.opencv_trackers import run_job, track
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.utils.checkpoint_paths import checkpoint_path, run_folder

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from benchmarks.score_quality import Track, auroc, find_losses, running_mean, summarize
+from score_quality import Track, auroc, find_losses, running_mean, summarize
 
 
 def test_auroc_counts_pairs_and_halves_ties():

@@ -13,7 +13,7 @@ import pytest
 def kind(monkeypatch):
     """``Kind``, imported as the command imports it: beside ``plain_tracker``."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    return importlib.import_module("benchmarks.tracking_speed").Kind
+    return importlib.import_module("tracking_speed").Kind
 
 
 def test_a_row_is_named_by_what_it_does(kind):

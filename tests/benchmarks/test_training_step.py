@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 import torch
+import training_step
+from training_step import Clock, Row, main, make_step, measure, measure_apart
 
-from benchmarks import training_step
-from benchmarks.training_step import Clock, Row, main, make_step, measure, measure_apart
 from mstgt.config import load_config
 from mstgt.utils.errors import UserError
 

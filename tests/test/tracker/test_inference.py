@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plain_tracker import PlainTracker
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.plain_tracker import PlainTracker
 from mstgt.config import load_config
 from mstgt.data.readers.folder import folder
 from mstgt.models.layers.attention import Attention, GroupedAttention
