@@ -427,3 +427,24 @@ def test_negatives_show_another_video_and_leave_the_rest_alone():
         assert (sample["boxes"][present] == without["boxes"][present]).all()
         assert (sample["template"] == without["template"]).all()
     assert 10 < absent < 30
+
+
+def test_a_negative_of_the_same_frame_shows_it_without_the_target():
+    class OneWhiteTarget:
+        def __len__(self):
+            return 3
+
+        def read(self, index, reduce=1, rows=None):
+            image = np.full((240, 320, 3), 90, np.uint8)
+            image[50:70, 40:70] = 255
+            return image
+
+    boxes = np.tile([40.0, 50, 30, 20], (3, 1))
+    video = Video("v", OneWhiteTarget(), boxes, np.ones(3, bool))
+    rng = np.random.default_rng(0)
+    drawn = [PROCESSING.without_target(SampledFrames(video, 0, (1, 2)), rng) for _ in range(20)]
+    crops = np.concatenate([crops[found] for crops, found in drawn])
+    assert len(crops) > 30 and crops.max() == 90 and (crops.max((1, 2, 3)) == 90).all()
+    # Where the target fills the image, no region is free of it.
+    video.boxes_xywh[:] = 0, 0, 320, 240
+    assert not PROCESSING.without_target(SampledFrames(video, 0, (1, 2)), rng)[1].any()

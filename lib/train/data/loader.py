@@ -57,9 +57,9 @@ class TrackingDataset(Dataset):
     curriculum  fraction of all epochs over which the difficulty rises from 0 to 1; 0: always 1
     mixes       whether the samples of an epoch have partners; None: never. The sampler must have been built with
                 ``partners``
-    negatives   probability of a sample with absent targets: each of its search regions then shows, with probability
-                0.5 and at least one of them does, another video of the same class if there is one. Batches then have
-                ``present``
+    negatives   probability of a sample with absent targets: each of its search regions is then replaced with
+                probability 0.5, and at least one of them is, by one of another video (of the same class if there is
+                one) or by a part of the same frame without the target. Batches then have ``present``
     """
 
     def __init__(self, sampler: CausalSampler, processing: Processing, per_epoch: int, epochs: int, seed: int,
@@ -111,7 +111,11 @@ class TrackingDataset(Dataset):
             return
         absent = rng.random(count) < 0.5
         absent[rng.integers(count)] = True
-        sample["search"][absent] = partner["partner_search"][absent]
+        # The own frame, beside the target, is the harder one: it holds what a lost tracker follows.
+        beside, found = self.processing.without_target(own, rng)
+        found &= rng.random(count) < 0.5
+        sample["search"][absent & ~found] = partner["partner_search"][absent & ~found]
+        sample["search"][absent & found] = beside[absent & found]
         sample["boxes"][absent] = NEGATIVE_BOX
         sample["present"] = ~absent
 

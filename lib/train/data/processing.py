@@ -18,6 +18,8 @@ from ...geometry.boxes import xywh_to_cxcywh
 from ...geometry.crop import Crop
 from .sampler import SampledFrames
 
+ABSENT_ATTEMPTS = 10  # draws of a search region without the target
+
 
 @dataclass(frozen=True)
 class CropSettings:
@@ -89,6 +91,32 @@ class Processing:
         found = {"search": pictures, "boxes": boxes, **self._photometric(count, rng), "active": draw is not None,
                  "video": "" if draw is None else draw.video.name}
         return {f"partner_{name}": value for name, value in found.items()}
+
+    def without_target(self, draw: SampledFrames, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Search crops of the frames of ``draw`` that do not show the target: (N, S, S, 3) uint8, and which of them
+        were found, (N,) bool.
+
+        There the tracker is to say that the target is absent, although its surroundings and what looks like it are
+        there. A crop has the scale of an ordinary one, its center lies anywhere in the image. None is found
+        where the target fills too much of the image.
+        """
+        pictures = _pictures(len(draw.searches), self.search.size)
+        found = np.zeros(len(draw.searches), bool)
+        for i, frame in enumerate(draw.searches):
+            box = draw.video.boxes_xywh[frame]
+            image = draw.video.frames.read(frame)
+            height, width = image.shape[:2]
+            for _ in range(ABSENT_ATTEMPTS):
+                around = jitter(box, self.search, rng)
+                center = rng.random(2) * (width, height)
+                around[:2] = center - around[2:] / 2
+                factor = rng.uniform(*self.search_factors)
+                reach = (factor * np.sqrt(around[2:].prod()) + box[2:]) / 2
+                found[i] = (np.abs(center - xywh_to_cxcywh(box)[:2]) > reach).any()
+                if found[i]:
+                    Crop.around(around, factor, self.search.size).cut(image, 1, pictures[i])
+                    break
+        return pictures, found
 
     def _photometric(self, pictures: int, rng: np.random.Generator) -> dict[str, Any]:
         return {
