@@ -73,6 +73,7 @@ def make_dataset(cfg: Any, paths: Paths, mode: str) -> TrackingDataset:
     mixes = partial(mixing_active, cfg=cfg) if is_training and cfg.DA.imix else None
     negatives = cfg.DA.negative_prob if is_training else 0.0
     curriculum = cfg.DATA.CURRICULUM if is_training else 0.0
+    # Another seed, or validation would repeat the random numbers of the first epoch.
     seed = cfg.TRAIN.SEED if is_training else cfg.TRAIN.SEED + 1
     sampler = CausalSampler(sets, part.DATASETS_RATIO, cfg.DATA.SEARCH.NUMBER, cfg.DATA.MAX_SAMPLE_INTERVAL,
                             partners=mixes is not None or negatives > 0)
@@ -99,6 +100,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
+    # With STEM_MULTIPLIER 0 the optimizer leaves the stem out, so that no stage of it needs a gradient.
     network.backbone.frozen_stages = cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
     train = _make_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
     val = _make_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
@@ -141,6 +143,7 @@ def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
         # Harmless: the strides of 1 x 1 convolutions describe the same memory layout in two ways.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         model = DistributedDataParallel(network, device_ids=devices)
+    # Compiled after wrapping: the compiler then splits the graph where DistributedDataParallel exchanges gradients.
     if compiled:
         model.compile()
     return model
@@ -191,6 +194,7 @@ def _find_checkpoint(folder: Path, resume: str) -> dict[str, Any] | None:
     if resume != "auto":
         return read_checkpoint(Path(resume))
     state = newest_checkpoint(folder)
+    # A new run would write over what may still be of use.
     if state is None and list_resumable(folder):
         raise ResumeError(f"no checkpoint in {folder} can be read")
     return state

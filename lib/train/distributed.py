@@ -45,6 +45,7 @@ class Group:
         """The sum of ``values`` over the processes. All of them must call it."""
         if self.is_single_process:
             return values
+        # NCCL reduces tensors on GPUs only.
         values = values.to(self.device)
         dist.all_reduce(values)
         return values
@@ -53,6 +54,7 @@ class Group:
         """For each flag, whether it is set in any process. All of them must call it."""
         if self.is_single_process:
             return list(flags)
+        # One collective call for all flags: in each of them, every process waits for all others.
         values = torch.tensor(flags, dtype=torch.uint8, device=self.device)
         dist.all_reduce(values, dist.ReduceOp.MAX)
         return [bool(v) for v in values.tolist()]
@@ -77,6 +79,7 @@ class Launch:
         """torchrun's command line, without the script."""
         common = [f"--nproc_per_node={self.nproc_per_node}", f"--max_restarts={self.max_restarts}"]
         if self.endpoint is None:
+            # standalone takes a free port, so that runs on one machine do not meet each other's processes.
             return ["--standalone", *common]
         common.append(f"--nnodes={self.nodes}")
         if self.node_rank is None:
@@ -106,10 +109,12 @@ def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
         raise UserError(f"{how.nproc_per_node} processes per node are more than the {torch.cuda.device_count()} GPUs "
                         "of this machine")
     if not torch.cuda.is_available():
+        # torchrun would give each process one thread. Without GPUs, the processes share the cores.
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // how.nproc_per_node)))
     # By default, torchrun lets restarted processes reuse the rendezvous store of the failed ones, which still holds
     # their addresses.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    # What was printed so far must stand before the output of the processes.
     sys.stdout.flush()
     try:
         run(parse_args([*how.arguments(), script, *arguments]))
@@ -130,6 +135,7 @@ def process_group() -> Iterator[Group]:
         return
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
     if gpu:
+        # Before the group is made: NCCL takes the current GPU, which is the first one in every process otherwise.
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if gpu else "gloo")
     try:

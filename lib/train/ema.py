@@ -23,6 +23,7 @@ class WeightAverage:
         """Take in the weights of ``network`` after a step."""
         averages = []
         values = []
+        # Buffers are averaged as well: the statistics of batch norm must fit the averaged weights.
         current = network.state_dict()
         for name, average in self.module.state_dict().items():
             if average.is_floating_point():

@@ -110,9 +110,11 @@ def random_crops(images: Sequence[Path], count: int, size: int, seed: int) -> It
         side = max(1, int(min(height, width) * rng.uniform(0.4, 1)))
         y = rng.integers(height - side + 1)
         x = rng.integers(width - side + 1)
+        # INTER_AREA averages where a crop shrinks; linear interpolation would skip pixels.
         crop = cv2.resize(image[y:y + side, x:x + side], (size, size), interpolation=cv2.INTER_AREA)
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
+        # Copy: torch.from_numpy refuses the negative strides of a flipped view.
         yield torch.from_numpy(crop.copy()).permute(2, 0, 1).float() / 255
         made += 1
 
@@ -148,14 +150,17 @@ def convert(network: MSTGT, teacher: Lite0Features, tracker: MSTGT | None = None
     first = tracker.backbone.stem_length
     for name, value in tracker.state_dict().items():
         part, _, rest = name.partition(".")
+        # Cue encoder, guidance and head: they work on tokens, and the fitted tokens resemble the tracker's.
         if part != "backbone":
             own[name] = value
         elif rest.startswith("pos_embed"):
             own[name] = resize_positions(value, round(own[name].shape[1] ** 0.5))
         elif rest.startswith("blocks.") and int(rest.split(".")[1]) >= first:
+            # The tracker numbers its attention blocks after those of its stem; a convolutional stem has none.
             _, number, parameter = rest.split(".", 2)
             own[f"backbone.blocks.{int(number) - first}.{parameter}"] = value
     own |= {"backbone.embed.weight": weight, "backbone.embed.bias": bias}
+    # The cue encoder looks at the template's pixels, which are now normalized as the teacher's were.
     own |= {f"cue.embeddings.{name}": value for name, value in renormalized(tracker.cue.embeddings, normalize).items()}
     return own
 
@@ -188,8 +193,10 @@ def fit_projection(network: MSTGT, tracker: MSTGT, crops: Iterator[torch.Tensor]
         features = network.backbone.features(teacher_input(images))
         inputs.append(network.backbone.embed_norm(cells_of(*features)).flatten(0, 2))
         targets.append(tracker.backbone.forward_stem(normalize(images)).flatten(0, 2))
+    # fp64: the normal equations below square the condition number.
     x = torch.cat(inputs).double()
     y = torch.cat(targets).double()
+    # The column of ones makes the bias a part of the solution.
     x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
     count = len(x) * 9 // 10
     penalty = RIDGE * count * torch.eye(x.shape[1], dtype=x.dtype)
@@ -224,6 +231,8 @@ def distill(network: MSTGT, teacher: Lite0Features, crops: Iterator[torch.Tensor
     for _, images in zip(range(steps), batches(crops), strict=False):
         with torch.no_grad():
             target = cells_of(*teacher(teacher_input(images)))
+            # Normalized per cell: the channels of the two maps differ in scale, and a few of them would dominate the
+            # error.
             target = F.layer_norm(target, target.shape[-1:])
         loss = F.mse_loss(predict(backbone.forward_stem(normalize(images))), target)
         optimizer.zero_grad()

@@ -20,5 +20,6 @@ class DropPath(nn.Module):
         if not self.rate or not self.training:
             return x
         keep = 1 - self.rate
+        # One draw for all tokens and channels of a sample: the block is there for a sample or it is not.
         per_sample = (x.shape[0],) + (1,) * (x.dim() - 1)
         return x * x.new_empty(per_sample).bernoulli_(keep).div_(keep)

@@ -21,6 +21,7 @@ class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
 
     def __init__(self, channels: int, eps: float = BATCH_NORM_EPS):
         super().__init__(channels, eps)
+        # Modules start in training mode.
         self.train(False)
 
     def train(self, mode: bool = True) -> FrozenStatsBatchNorm2d:
@@ -112,6 +113,7 @@ class Lite0Features(nn.Module):
             x = self.first(image)
         outputs = []
         for number, stage in enumerate(self.stages, start=1):
+            # Without a graph, frozen stages cost neither the memory nor the time of a backward pass.
             with torch.set_grad_enabled(torch.is_grad_enabled() and number > frozen):
                 x = stage(x)
             outputs.append(x)

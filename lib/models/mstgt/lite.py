@@ -31,9 +31,11 @@ class LiteViT(HiViT):
     """
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
+        # Not HiViT's, which would build the MLP stem as well.
         nn.Module.__init__(self)
         depth = spec.depths[2]
         rates = [drop_path * i / max(1, depth - 1) for i in range(depth)]
+        # All of the blocks are attention blocks here, so HiViT's forward_blocks runs every one.
         self.stem_length = 0
         self.features = Lite0Features()
         channels = 4 * Lite0Features.channels[0] + Lite0Features.channels[1]

@@ -92,6 +92,8 @@ def track_videos(engine: TrackerEngine, videos: Iterable[Video], batch: int = 1,
                 for slot in ended:
                     yield slot.video.name, slot.track
                 continue
+            # All frames are read before the step: a video whose frame cannot be read leaves the batch, and the others
+            # go on.
             images = []
             readable = []
             for slot in slots:
@@ -116,6 +118,7 @@ def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     started = time.perf_counter()
     target = engine.start(image, video.boxes_xywh[0])
     seconds = time.perf_counter() - started
+    # Frame 0 is given and not found: it keeps the given box and the score 1.
     track = Track(np.empty((len(video), 4)), np.empty(len(video)), np.ones(len(video)))
     track.boxes_xywh[0] = video.boxes_xywh[0]
     track.seconds[0] = seconds

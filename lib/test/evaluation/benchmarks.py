@@ -60,6 +60,7 @@ class _Entry:
     hidden_truth: bool = False
 
 
+# With the number of videos that the published set has: a copy with fewer must not pass for the whole benchmark.
 BENCHMARKS: dict[str, _Entry] = {
     "lasot": _Entry("lasot", lasot_test, 280, absent_frames.LASOT),
     "lasot_extension_subset": _Entry("lasot_extension_subset", lasot_extension_subset, 150, absent_frames.LASOT),
@@ -85,6 +86,7 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
         raise unknown_name("benchmark", name, [*BENCHMARKS, *ALIASES])
     entry = BENCHMARKS[name]
     videos = entry.read(open_store(dataset_dir(entry.dataset), name))
+    # A set's own list may name more videos than the published number, or none at all.
     expected = max(entry.videos or 0, len(videos) + len(videos.missing))
     return Benchmark(name, videos, expected, entry.absent_policy, entry.hidden_truth)
 
@@ -100,5 +102,6 @@ def folder_benchmark(path: str | Path) -> Benchmark:
     """Every video in a folder, under the folder's name (with ``_folder`` where a benchmark has that name)."""
     videos = folder(path)
     root = absolute(path)
+    # A folder that is called lasot must neither be scored by LaSOT's rules nor share its results folder.
     name = f"{root.name}_folder" if root.name in (*BENCHMARKS, *ALIASES) else root.name
     return Benchmark(name, videos, len(videos) + len(videos.missing), absent_frames.DROP, root=root)

@@ -77,6 +77,8 @@ class RunProvenance:
     @property
     def compatibility_key(self) -> dict[str, Any]:
         """How the network was run: must be the same for all results of a folder."""
+        # Device and batch size are left out: they change the last bits only, and the shards of a run may differ in
+        # them.
         return {name: getattr(self, name) for name in ("precision", *_DEFAULTS)}
 
     @property
@@ -100,8 +102,11 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
     :class:`UserError` where the folder cannot be written.
     """
     with _exclusive(folder):
+        # Under the lock until the manifest is written: of two commands that both find an empty folder, one must see the
+        # manifest of the other.
         manifest = _read_manifest(folder, overwrite)
         done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
+        # A video that is being tracked has no result yet, but its result will stand under the same manifest.
         running = next((name for name in benchmark.videos.video_names if is_locked(folder, name)), None)
         differences = _differences(manifest, provenance, benchmark) if done or running else []
         if differences and running:
@@ -116,14 +121,18 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
             to_remove = done if differences else done & set(names)
             remove_results(folder, to_remove)
             done -= to_remove
+        # Before the list is made, so that this run tracks the corrupt ones again.
         done -= _remove_corrupt(folder, [name for name in names if name in done])
         left = [name for name in names if name not in done]
+        # Where all results were removed, those who made them must not stay in the manifest.
         made_by = manifest["made_by"] if manifest and done else []
         if done:
             _warn_of_other_code(made_by)
         if left:
             if provenance.made_by not in made_by:
                 made_by = [*made_by, provenance.made_by]
+            # Absolute, because later commands may run in another folder. Of exported files alone, only the checkpoint's
+            # name is known.
             checkpoint = provenance.checkpoint if provenance.exported else provenance.checkpoint.absolute()
             write_manifest(folder, benchmark, tracker, config, checkpoint=str(checkpoint),
                            checkpoint_sha256=provenance.checkpoint_sha256, settings=provenance.settings,
@@ -162,6 +171,7 @@ def _warn_of_other_code(made_by: Sequence[dict[str, Any]]) -> None:
 
 def _differences(manifest: dict[str, Any] | None, provenance: RunProvenance, benchmark: Benchmark) -> list[str]:
     """How the origin of the results in a folder differs from ``provenance``; [] where it does not."""
+    # Results without a manifest may come from anywhere.
     if manifest is None:
         return [f"there is no {MANIFEST}"]
     differences = []
@@ -193,6 +203,7 @@ def _relevant_settings(yaml_text: str) -> dict[str, Any]:
     Settings of training are left out: what they did to the weights is in the checkpoint's SHA-256.
     """
     settings = flatten(parse_yaml_mapping(yaml_text, MANIFEST), where=MANIFEST)
+    # TEST.EPOCH only chooses the checkpoint, which its SHA-256 identifies.
     return {key: value for key, value in settings.items()
             if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")) and key != "TEST.EPOCH"}
 

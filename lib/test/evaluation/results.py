@@ -38,6 +38,7 @@ _COMPANIONS = ("_time.txt", "_score.txt")
 _CHECKSUMS = ".sha256"
 _MAX_MANIFEST_BYTES = 16 << 20
 _AGAIN = "track its videos again"
+# With another entry, a manifest was changed by hand or written by a later version whose meaning is not known here.
 _ENTRIES = {"benchmark", "root", "tracker", "config", "checkpoint", "checkpoint_sha256", "settings", "precision",
             "backend", "compile", "cuda_graph", "exported", "made_by"}
 
@@ -103,6 +104,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not os.path.lexists(path):
         return None
     try:
+        # Before reading: results folders may come from anybody.
         refuse_size(path.stat().st_size, str(path), _MAX_MANIFEST_BYTES)
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -120,6 +122,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     check_name(manifest["benchmark"], f"{path}: the benchmark")
     if "\0" in (manifest.get("root") or ""):
         raise ManifestError(f"{path}: the root is not a path; {_AGAIN}")
+    # Early versions did not write these entries. They are filled in here, once for all readers.
     manifest.setdefault("root", None)
     manifest["made_by"] = manifest.get("made_by") or []
     manifest["exported"] = manifest.get("exported") or {}
@@ -144,6 +147,7 @@ def write_result(folder: Path, video: str, boxes_xywh: np.ndarray, seconds: np.n
     scores_text = "".join(f"{value:.6f}\n" for value in scores)
     boxes_text = "".join(",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes_xywh)
     files = {f"{video}_time.txt": times_text, f"{video}_score.txt": scores_text, f"{video}.txt": boxes_text}
+    # Of the text in memory, not of the file: what the disk changes while writing is noticed as well.
     checksums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items())
     write_text(folder / f"{video}_time.txt", times_text)
     write_text(folder / f"{video}_score.txt", scores_text)
@@ -187,6 +191,7 @@ def _read_checksums(folder: Path, video: str) -> dict[str, str]:
     for line in _read_bytes(path).decode(errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         checksums[name] = digest
+    # A list with a line missing would silently protect fewer files.
     if checksums.keys() != {f"{video}{ending}" for ending in (".txt", *_COMPANIONS)}:
         raise UserError(f"{path} is not as it was written: track the video again")
     return checksums
@@ -196,6 +201,7 @@ def read_boxes(folder: Path, video: str) -> np.ndarray:
     """The boxes of one video, (rows, 4), every number finite and no side negative."""
     path = folder / f"{video}.txt"
     boxes_xywh = parse_rows(read_result_file(path, video), str(path), columns=(4,))
+    # Sides of 0 are let through: benchmarks have a rule for predictions without area.
     bad = np.flatnonzero(~np.isfinite(boxes_xywh).all(axis=1) | (boxes_xywh[:, 2:] < 0).any(axis=1))
     if bad.size:
         raise UserError(f"{path}, line {bad[0] + 1}: not a box: {', '.join(f'{v:g}' for v in boxes_xywh[bad[0]])}")

@@ -70,6 +70,7 @@ def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequenc
         while names:
             queue = VideoQueue(setup, names)
             try:
+                # No more workers than videos: the others would load a network for nothing.
                 failures += _run_round(setup, videos, devices[: len(names)], queue, tracker)
                 names = queue.wait_for_others()
             finally:
@@ -134,6 +135,7 @@ class VideoQueue:
             _log.info("waiting for %d videos that another process is tracking", len(self.locked_elsewhere))
         left = []
         for name in self.locked_elsewhere:
+            # The lock becomes free when its process is done or dead. Whether it left a result tells which.
             self.locks.acquire(name, wait=True)
             self.locks.release(name)
             if has_result(self.folder, name):
@@ -209,6 +211,7 @@ class WorkerPool:
                 for connection in wait(list(self.workers)):
                     assert isinstance(connection, Connection)
                     yield from self._receive(self.workers[connection])
+            # No worker is left, and there are videos: every replacement has crashed, too.
             for name in self.queue.waiting:
                 self.tracker.close(name)
                 yield Failure(name, f"not tracked: {2 * len(self.devices)} workers died before its turn")
@@ -219,6 +222,7 @@ class WorkerPool:
     def start(self, device: str) -> None:
         """Start a worker process on ``device``."""
         ours, theirs = self.context.Pipe()
+        # daemon: Python ends the worker even where this process leaves without shutdown.
         process = self.context.Process(target=worker_process, args=(self.setup, device, theirs), daemon=True)
         # The new process inherits that Ctrl-C is ignored, so that it is not interrupted while it is loading.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -270,6 +274,7 @@ class WorkerPool:
         """A worker has ended: normally, or it crashed."""
         del self.workers[worker.connection]
         worker.connection.close()
+        # The pipe closes a moment before the process ends; only then is its exit code known.
         worker.process.join()
         if not worker.process.exitcode and not worker.videos:
             return []

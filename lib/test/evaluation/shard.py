@@ -38,9 +38,11 @@ class Shard:
         own = set()
         for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
             lightest = frames.index(min(frames))
+            # At least 1, so that videos that cannot be read do not all fall to one shard.
             frames[lightest] += max(1, lengths[name])
             if lightest == self.index:
                 own.add(name)
+        # In the benchmark's order, as without shards.
         return [name for name in lengths if name in own]
 
     def devices(self, workers: int, gpus: int) -> list[str]:

@@ -127,19 +127,23 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
         data = read_result_file(path, video.name)
     except UserError as error:
         return b"", [str(error)]
+    # utf-8-sig: some editors put a byte order mark before the first number.
     lines = data.decode("utf-8-sig", errors="replace").rstrip().splitlines()
     try:
         rows = parse_rows(data, str(path), columns=(columns,))
         faults: dict[int, str] = {}
     except UserError as error:
+        # parse_rows stops at the first bad line. All of them are listed at once, because servers limit the uploads.
         rows, faults = _read_each(lines, columns)
         if not faults:  # the error is not in a single line
             return b"", [str(error)]
+    # A line that is no row counts as such, not as the NaN that stands for it here.
     faults = dict(check(rows, video)) | faults
     problems = [f"{path}, line {number}: {text}" for number, text in sorted(faults.items())]
     if len(rows) != len(video):
         problems.append(f"{path}, line {min(len(rows), len(video)) + 1}: {len(rows)} rows for the {len(video)} frames "
                         f"of {video.name}")
+    # The text of the numbers is kept: printing them anew could change the last digit of what was evaluated here.
     packed = [",".join(line.replace(",", " ").split()) for line in lines]
     return "".join(f"{line}\n" for line in packed).encode(), problems
 

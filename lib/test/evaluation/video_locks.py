@@ -72,6 +72,7 @@ class VideoLocks:
     def _open(self, path: Path) -> int:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Everybody may write, as far as the umask allows: users of one group may share a results folder.
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
@@ -80,6 +81,7 @@ class VideoLocks:
 def is_locked(folder: Path, video: str) -> bool:
     """Whether a process is tracking ``video`` for ``folder`` now."""
     locks = VideoLocks(folder)
+    # To acquire the lock would make the file, in folders that are only looked at, too.
     if not locks.path(video).exists():
         return False
     if not locks.acquire(video):

@@ -51,6 +51,7 @@ class Connection:
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None,
                  _trace: TracebackType | None) -> None:
+        # A TraX message is one line.
         reason = None if error is None else str(error).replace("\n", " ")
         # Where the connection is lost there is nobody to send the reason to.
         with contextlib.suppress(self.trax.TraxException):
@@ -65,6 +66,7 @@ class Connection:
         frames = 0
         while (request := self.server.wait()).type != status.QUIT:
             image = _read(request.image[CHANNEL].path())
+            # This may come after any frame: the toolkit starts the tracker anew after a failure.
             if request.type == status.INITIALIZE:
                 box_xywh = _one_box(request.objects)
                 score = 1.0
@@ -97,4 +99,5 @@ def _one_box(objects: list[tuple[Any, dict[str, str]]]) -> np.ndarray:
 
 def _read(path: str) -> np.ndarray:
     file = Path(path)
+    # Read and decoded as in every other evaluation, so that the same image gives the same box.
     return decode_image(FolderStore(file.parent).read(file.name), path)

@@ -32,6 +32,7 @@ def tracker_entry(name: str, label: str, command: Sequence[str]) -> str:
     words = shlex.join(command)
     if "\n" in words or "\n" in label:
         raise UserError(f"a line break in {words!r}: {name} cannot be written to a trackers.ini")
+    # The toolkit reads the file with configparser, which takes a single % for the start of a reference.
     values = {"label": label, "protocol": "trax", "timeout": str(TIMEOUT_S), "command": words}
     return f"[{name}]\n" + "".join(f"{key} = {value.replace('%', '%%')}\n" for key, value in values.items())
 
@@ -43,6 +44,7 @@ def add_tracker(path: Path, name: str, entry: str, overwrite: bool = False) -> b
     ``overwrite``.
     """
     text = _read(path)
+    # Replaced as text: configparser would write the file without the comments in its other sections.
     old = re.search(rf"^\[{re.escape(name)}\].*?(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
     if old and old[0].strip() == entry.strip():
         return False

@@ -58,6 +58,7 @@ class TrackerEngine(ABC):
 
     def __init__(self, cfg: Any, device: str = "cpu", precision: str = "fp32"):
         self.settings, self.device_name, self.precision = cfg.TEST, device, precision
+        # A property of the weights: a network that was trained with masked templates needs them when it tracks, too.
         self.template_mask_strength = cfg.MODEL.TEMPLATE_MASK
         # How to build this engine again in another process; set by load_engine.
         self.rebuild: Callable[[], TrackerEngine] | None = None
@@ -96,8 +97,10 @@ class TrackerEngine(ABC):
         check_image(image)
         box = _checked_box(box_xywh)
         height, width = image.shape[:2]
+        # Partly outside is fine, because crops are padded. Wholly outside there is no target to look at.
         if not overlaps_image(box, width, height):
             raise TrackerInputError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
+        # Cut once: the template is never updated. Changes of the target's appearance are the guidance's part.
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
         template = mask_template(crop.cut(image), crop.to_crop(box), self.template_mask_strength)
         target = Target(box, self.init_state(template[None]))
@@ -113,11 +116,14 @@ class TrackerEngine(ABC):
             check_image(image)
         found = []
         for image, old, (box, score, state) in zip(images, targets, self._locate(images, targets), strict=True):
+            # First corrected, then smoothed: the old sides that it is smoothed with were corrected in their frame.
             sides = box[2:] * old.size_correction
             if self.settings.SIZE_SMOOTHING:
                 sides = follow_size(old.box_xywh[2:], sides, (1 - self.settings.SIZE_SMOOTHING) * score)
             height, width = image.shape[:2]
+            # Clipped last: the next search region is cut around this box and must overlap the image.
             box = clip_box(with_sides(box, sides), width, height)
+            # Recent frames count 1/2, 1/4, 1/8 …: search_crop tells from it that the target may be lost.
             mean_score = (old.mean_score + score) / 2
             found.append((Target(box, state, mean_score, old.size_correction), score))
         return found
@@ -129,6 +135,7 @@ class TrackerEngine(ABC):
         searches = self._alloc_crops(len(crops))
         for crop, image, out in zip(crops, images, searches, strict=True):
             crop.cut(image, out=out)
+        # A single target is the usual case; it needs no copies of its state into a batch and back.
         states = [target.state for target in targets]
         rows, state = self.forward_frame(searches, states[0] if len(states) == 1 else self.cat_states(states))
         after = [state] if len(states) == 1 else self.split_state(state)
@@ -147,11 +154,13 @@ class TrackerEngine(ABC):
         Whether a box includes a bicycle's wheels or a walker's arms is a matter of who draws it; the first box tells.
         Where the network finds something else in the first image, nothing is corrected.
         """
+        # The state after this pass is dropped: the guidance must not take in the first frame before tracking begins.
         [(box, _, _)] = self._locate([image], [target])
         height, width = image.shape[:2]
         found = clip_box(box, width, height)
         if overlap(found, target.box_xywh) <= CALIBRATION_MIN_OVERLAP:
             return target
+        # Bounded: a size that is farther off is a wrong box rather than another way to draw the same one.
         factors = np.clip(target.box_xywh[2:] / found[2:], 1 / CALIBRATION_MAX_FACTOR, CALIBRATION_MAX_FACTOR)
         return replace(target, size_correction=(float(factors[0]), float(factors[1])))
 
@@ -161,9 +170,11 @@ class TrackerEngine(ABC):
         The first run allocates memory and selects, compiles or records kernels; after this call no frame pays for it.
         An engine that pads batches is run for every smaller padded batch too, since videos end one by one.
         """
+        # A small image will do: the network sees crops, and these always have the same size.
         image, box = np.zeros((64, 64, 3), np.uint8), np.array([16.0, 16, 32, 32])
         target = self.start(image, box)
         counts = [batch]
+        # ceil(n / 2) is padded to the next smaller power of two, so each padded size is run once.
         while self.pads_batches and counts[-1] > 1:
             counts.append((counts[-1] + 1) // 2)
         for count in counts:
@@ -173,12 +184,14 @@ class TrackerEngine(ABC):
         """The region that the next step looks at: wider where the last scores were low."""
         test = self.settings
         factor = test.SEARCH_FACTOR
+        # The target may have left the region. A wider one shows more of the image, at a coarser scale.
         if target.mean_score < test.WIDEN_BELOW:
             factor = factor * test.WIDEN_BY
         return Crop.around(target.box_xywh, factor, test.SEARCH_SIZE)
 
     def _alloc_crops(self, count: int) -> np.ndarray:
         """Memory for ``count`` search crops."""
+        # One array that the crops are cut into: stacking them afterwards would copy every pixel again.
         size = self.settings.SEARCH_SIZE
         return np.empty((count, size, size, 3), np.uint8)
 
@@ -254,6 +267,7 @@ def with_sides(box_xywh: np.ndarray, sides_wh: np.ndarray) -> np.ndarray:
 
 def overlap(a_xywh: np.ndarray, b_xywh: np.ndarray) -> float:
     """Intersection over union of two boxes."""
+    # In NumPy, and not from torchvision.ops: this module must work without torch.
     top_left = np.maximum(a_xywh[:2], b_xywh[:2])
     bottom_right = np.minimum(a_xywh[:2] + a_xywh[2:], b_xywh[:2] + b_xywh[2:])
     shared = float(np.maximum(bottom_right - top_left, 0).prod())
@@ -284,6 +298,7 @@ def check_image_size(image: object, size: tuple[int, int]) -> None:
 
 def _checked_box(box_xywh: object) -> np.ndarray:
     try:
+        # Callers catch one class for all unusable arguments, boxes and images alike.
         return check_box(box_xywh, "initial box")
     except UserError as error:
         raise TrackerInputError(str(error)) from error

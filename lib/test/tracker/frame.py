@@ -23,6 +23,7 @@ WARM_UP = 3  # runs before a recording, in which libraries select kernels and al
 
 def hann_window(grid: int) -> torch.Tensor:
     """(grid, grid) outer product of 0.5 (1 - cos(2 pi k / (grid + 1))), k = 1 … grid."""
+    # Without the two ends, which are 0: a target at the border of the search region can still win.
     line = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
     return torch.outer(line, line).float()
 
@@ -39,17 +40,21 @@ class FrameStep(nn.Module):
                  dtype: torch.dtype):
         super().__init__()
         self.network, self.dtype = network, dtype
+        # Buffers on the network's device: compiled steps take them for constants, and no frame copies them from the
+        # host.
         self.register_buffer("window", window)
         self.register_buffer("mean", torch.tensor(mean, device=window.device))
         self.register_buffer("std", torch.tensor(std, device=window.device))
 
     def forward(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
         prediction, state = self.network.forward_frame(self.input(searches), state)
+        # Decoded on the device: five numbers per target are copied back, not the maps.
         boxes, scores = prediction.decode_boxes(self.window)
         return torch.cat([boxes, scores[:, None]], dim=1), state
 
     def input(self, searches: torch.Tensor) -> torch.Tensor:
         """(B, S, S, 3) uint8 -> what the network takes."""
+        # Normalized in fp32, so that the values are rounded to the network's precision once.
         return to_input(searches, self.mean, self.std).to(self.dtype)
 
 
@@ -57,6 +62,8 @@ def compiled(step: FrameStep) -> Step:
     """``step`` compiled by inductor, with the weights as constants. The first call of every shape takes minutes."""
     from torch._inductor import config  # imported here because it is slow to import
 
+    # fullgraph: a break in the graph would only show as a slower step. Not dynamic: code for one shape is faster, and
+    # pad_batch keeps the shapes few.
     fast = torch.compile(step, fullgraph=True, dynamic=False)
 
     def call(searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
@@ -75,6 +82,7 @@ class CudaGraphs:
 
     def __call__(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
         record = self.records.get(searches.shape)
+        # The caller's current GPU need not be the network's.
         with torch.cuda.device(searches.device):
             if record is None:
                 record = self.records[searches.shape] = _Record(self.step, searches, state)
@@ -85,7 +93,10 @@ class _Record:
     """A CUDA graph with the memory that it reads and writes."""
 
     def __init__(self, step: Step, searches: torch.Tensor, state: TrackState):
+        # A graph reads from fixed addresses. These are its inputs; every replay copies the given tensors into them.
         self.inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in (searches, *state)]
+        # Graphs cannot be recorded on the default stream. The runs before use the same stream, so that what libraries
+        # allocate at their first call is there already.
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -95,6 +106,7 @@ class _Record:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, stream=stream):
             rows, after = step(self.inputs[0], TrackState(*self.inputs[1:]))
+        # Of the state, a frame changes the guidance only.
         self.outputs = (rows, after.guidance)
 
     def replay(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:

@@ -42,7 +42,9 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
     dtype = PRECISIONS[precision]
     if not is_fast_in(dtype, device):
         _log.warning("precision %s: %s", precision, slowness(precision, device))
+    # A copy: the caller's network may still be trained, and what follows cannot be undone.
     fast = copy.deepcopy(network).eval().requires_grad_(False)
+    # Folded in fp32, before the weights are rounded to the chosen precision.
     fold_batch_norm(fast)
     fast = fast.to(device, dtype).to(memory_format=torch.channels_last)
     if device.type == "cpu" and can_pack(dtype):
@@ -50,6 +52,7 @@ def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MS
         if dtype == torch.bfloat16:
             for module in fast.modules():
                 if isinstance(module, Attention):
+                    # On the instance: the class keeps the operator that training uses.
                     module.attend = attend_in_steps
     return fast
 
@@ -78,6 +81,7 @@ def can_pack(dtype: torch.dtype) -> bool:
     """Whether this CPU has the operators of :class:`PackedLinear` for ``dtype``."""
     if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
         return False
+    # Private operators: another version of PyTorch may not have them.
     operators = torch.ops.mkldnn
     if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
         return False
@@ -89,6 +93,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear, gelu: bool = False):
         super().__init__()
+        # The order in memory is changed once, here, and not in every frame.
         weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
         self.register_buffer("weight", weight)  # a buffer, so that compiling may take it for a constant
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
@@ -103,6 +108,7 @@ def pack_linear(module: nn.Module) -> None:
     """Replace the linear layers below ``module`` by packed ones."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
+            # In an Mlp nothing but GELU follows fc1: the kernel can apply it before it writes its result to memory.
             gelu = isinstance(module, Mlp) and name == "fc1" and _is_gelu(module.act)
             setattr(module, name, PackedLinear(child, gelu))
             if gelu:

@@ -60,6 +60,7 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, bac
     chosen = resolve_backend(backend, device, precision, compile or cuda_graph)
     engine = _build_engine(chosen, cfg, checkpoint, device, precision, threads, compile, cuda_graph,
                            fall_back=backend == "auto")
+    # With the backend that was chosen, not "auto": the copy in another process must give the same boxes.
     engine.rebuild = partial(load_engine, cfg, checkpoint, device, engine.backend, precision, threads, compile,
                              cuda_graph)
     return engine
@@ -104,6 +105,7 @@ def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: b
     from ...export.openvino_engine import PRECISION_HINTS, is_openvino_available
 
     if backend == "auto":
+        # "auto" refuses nothing: what OpenVINO cannot do, PyTorch does.
         suits = device == "cpu" and precision in PRECISION_HINTS and not graph
         return "openvino" if suits and is_openvino_available() else "torch"
     if graph:
@@ -127,6 +129,7 @@ def resolve_device(name: str | None) -> str:
     kind, _, index = (name or "cuda").partition(":")
     if kind not in ("cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal() and len(index) < 5)):
         raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
+    # Imported only where a GPU comes into question, because it takes seconds.
     import torch
 
     if kind == "mps":
@@ -166,6 +169,8 @@ def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: i
     path = checkpoint_path(folder, epoch or cfg.TEST.EPOCH)
     if not path.is_file():
         shipped = SHIPPED / (name + WEIGHTS_SUFFIX)
+        # Not where the experiment was trained here: its user would take the shipped weights' boxes for those of the own
+        # training.
         if epoch is None and shipped.is_file() and not list_checkpoints(folder):
             return shipped
         others = [p.name for p in list_checkpoints(folder)]

@@ -44,9 +44,11 @@ class MultiTracker:
         ``image`` is the one of the last update, or the first of the video. A call that is refused with
         :class:`TrackerInputError` leaves the other targets as they are.
         """
+        # Without targets, another video may begin, with images of another size.
         if self.targets and self._image_size is not None:
             check_image_size(image, self._image_size)
         check_image(image)
+        # First what may be refused: a box that is no box uses up no id.
         target = self.engine.start(image, box_xywh)
         target_id = self._next_id
         self._next_id += 1
@@ -70,6 +72,7 @@ class MultiTracker:
             return {}
         assert self._image_size is not None
         check_image_size(image, self._image_size)
+        # Dictionaries keep their order, so targets and results belong together by position.
         targets = list(self.targets.values())
         found = self.engine.step([image] * len(targets), targets)
         results = {}

@@ -36,6 +36,7 @@ class TorchEngine(TrackerEngine):
                  compile: bool = False, cuda_graph: bool = False, threads: int | None = None):
         super().__init__(cfg, str(device), precision)
         self.device = torch.device(device)
+        # The position embeddings have a fixed grid, which crops of another size would not fit.
         sizes = (cfg.TEST.TEMPLATE_SIZE, cfg.TEST.SEARCH_SIZE)
         if sizes != (network.template_size, network.search_size):
             raise UserError(f"TEST.TEMPLATE_SIZE and TEST.SEARCH_SIZE {sizes} differ from the network's "
@@ -50,6 +51,7 @@ class TorchEngine(TrackerEngine):
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])
         self.run_frame: Step = compiled(self.frame) if compile else self.frame
+        # Recorded last: with both options the graph replays the compiled kernels.
         if cuda_graph:
             self.run_frame = CudaGraphs(self.run_frame)
         self.fixed_shapes = compile or cuda_graph
@@ -73,6 +75,7 @@ class TorchEngine(TrackerEngine):
 
     def forward_frame(self, searches: np.ndarray, state: TrackState) -> tuple[list[list[float]], TrackState]:
         count = len(searches)
+        # The copy from pinned memory (_alloc_crops) runs beside the host; rows.tolist() below waits for all of it.
         batch = torch.from_numpy(searches).to(self.device, non_blocking=True)
         if self.fixed_shapes:
             batch, state = pad_batch(batch, state)

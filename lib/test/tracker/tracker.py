@@ -43,6 +43,7 @@ class Tracker:
         target = self._current_target()
         if self._image_size is not None:
             check_image_size(image, self._image_size)
+        # Assigned after the step: where it fails the target is that of the last frame, and update can be called again.
         [(self.target, score)] = self.engine.step([image], [target])
         return self.target.box_xywh, score
 

@@ -226,6 +226,7 @@ class Trainer:
     def _validate(self, stop: StopRequest) -> dict[str, float]:
         """Mean metrics of the validation samples, which are the same in every epoch."""
         assert self.val is not None
+        # The averaged weights are those that a tracker loads, so they are what is to be measured.
         model = self.ema.module if self.ema else self.model
         model.eval()
         meter = Meter()
@@ -251,6 +252,7 @@ class Trainer:
         self.step = 0
         self.meter = Meter()
         is_best = val is not None and (self.best is None or val["iou"] > self.best["iou"])
+        # Before the state is taken, so that a resumed run knows the best epoch.
         if is_best and val is not None:
             self.best = {"epoch": self.epoch, "iou": val["iou"]}
         content = self.state()
@@ -263,6 +265,7 @@ class Trainer:
             run_state.link_best_checkpoint(self.folder, self.epoch)
         if val:
             draw_curves(self.folder)
+        # Last: a process that is killed before this leaves a checkpoint too many, not one too few.
         run_state.prune_checkpoints(self.folder, self.epoch, self.cfg.TRAIN.KEEP_CHECKPOINTS, self.cfg.TEST.EPOCH)
 
     def _save_step(self, stop: bool) -> None:
@@ -294,6 +297,8 @@ class Trainer:
             started = time.monotonic()
             try:
                 with stop.interrupts(is_interruptible):
+                    # Within the interruptible block, too: it starts the loader processes, and the first batch takes
+                    # longest.
                     iterator = iterator or iter(loader)
                     batch = next(iterator, None)
             except StopWhileWaiting:
@@ -324,6 +329,7 @@ class Trainer:
         where = f"epoch {self.epoch + 1}, step {self.step}"
         if own_finite:
             raise UserError(f"stopping at {where}: the loss of another process is not finite; see its message")
+        # The samples are named because a wrong annotation may be the cause.
         samples = [f"{video} {frames}" for batch in batches
                    for video, frames in zip(batch.videos, batch.frames, strict=True)]
         resumable = run_state.list_resumable(self.folder)
