@@ -34,7 +34,7 @@ from mstgt.models.mstgt.checkpoint import load_file, load_network
 from mstgt.models.mstgt.reference import read_reference
 from mstgt.test.evaluation import vot_run
 from mstgt.test.evaluation.results import MANIFEST, find_results, read_boxes, read_manifest, read_scores, run_name
-from mstgt.untrusted.names import MAX_BYTES, check_names, fault_in_name
+from mstgt.untrusted.limits import MAX_NAME_BYTES, check_names, fault_in_name
 from mstgt.utils.errors import UserError, one_line, run_command
 from tests.fuzz.bounded import bounded
 from tests.fuzz.datasets import COCO
@@ -245,7 +245,7 @@ def test_what_no_file_of_ours_is_called(name):
 
 
 def test_what_files_may_be_called():
-    check_names(["a", "a.b", "..a", "TRAIN_0/é 追.x", "x" * MAX_BYTES], "the video")
+    check_names(["a", "a.b", "..a", "TRAIN_0/é 追.x", "x" * MAX_NAME_BYTES], "the video")
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "..", "a/b", "a\\b", "x\ny"])

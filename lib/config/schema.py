@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..untrusted.names import fault_in_name
+from ..untrusted.limits import fault_in_name
 from .backbones import BACKBONES
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..untrusted.names import check_name, check_names
+from ..untrusted.limits import check_name, check_names
 from .images import decode_image
 from .store import FrameStore
 

@@ -1,7 +1,6 @@
 """Checks of files that may come from anybody. SECURITY.md says which files are trusted.
 
-    limits   how large a file may be, and which keys may name a file of a dataset
-    names    what may name a video, a class, a results folder
+    limits   how large a file may be, and what may name a file, a video, a class, a results folder
     arrays   .npz files without pickles
     xml      XML without document types and entities
 

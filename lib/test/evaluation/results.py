@@ -27,8 +27,7 @@ from typing import Any
 import numpy as np
 
 from ...data.readers.annotation import MAX_BYTES, parse_rows
-from ...untrusted.limits import refuse_size
-from ...untrusted.names import check_name
+from ...untrusted.limits import check_name, refuse_size
 from ...utils.errors import UserError
 from ...utils.files import write_json, write_text
 from .benchmarks import Benchmark
