@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 
 from mstgt.data.readers import TRAINING_SETS, read_training_set, split_videos
+from mstgt.data.readers.common import find_frames
 from mstgt.data.readers.folder import folder
-from mstgt.data.readers.frame_names import find_frames
+from mstgt.data.readers.frame_ranges import nfs, otb, uav123
 from mstgt.data.readers.got10k import got10k_folder, got10k_train
 from mstgt.data.readers.lasot import lasot_test
-from mstgt.data.readers.nfs import nfs
-from mstgt.data.readers.otb import otb
 from mstgt.data.readers.split_lists import read_frame_ranges, read_index_ranges, read_names
 from mstgt.data.readers.tnl2k import tnl2k
 from mstgt.data.readers.trackingnet import trackingnet_test
-from mstgt.data.readers.uav123 import uav123
 from mstgt.data.readers.vot import vot
 from mstgt.data.store import FolderStore
 from mstgt.utils.errors import UserError

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mstgt.data.readers import annotation
+from mstgt.data.readers.annotation import read_meta
 from mstgt.data.readers.coco import coco
 from mstgt.data.readers.folder import folder
-from mstgt.data.readers.got10k import got10k_folder, read_meta
+from mstgt.data.readers.got10k import got10k_folder
 from mstgt.data.readers.imagenet_vid import imagenet_vid
 from mstgt.data.readers.trackingnet import trackingnet_train
 from mstgt.data.readers.vot import vot

@@ -1,4 +1,4 @@
-"""Parse annotation and result files: rows of numbers, strictly.
+"""Parse annotation and result files, strictly: rows of numbers, flags, and GOT-10k's ``meta_info.ini``.
 
     boxes_xywh = parse_rows(data, "OTB/Car4/groundtruth_rect.txt", columns=(4,))    # (rows, 4) float64
 
@@ -9,6 +9,7 @@ line. A file of more than ``MAX_BYTES`` is refused unread.
 
 from __future__ import annotations
 
+import configparser
 import io
 import math
 import re
@@ -17,9 +18,15 @@ import numpy as np
 
 from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
+from ..store import FrameStore
 
 MAX_BYTES = 32 << 20  # some 800 000 frames
+GOT10K_FILES = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
+LASOT_ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
+MAX_META_BYTES = 1 << 16
+MAX_CLASS_LENGTH = 200
 _TO_SPACES = str.maketrans(",;\t", "   ")
+_SIZE = re.compile(r"\s*\(?\s*([1-9]\d{0,5})\s*,\s*([1-9]\d{0,5})\s*\)?\s*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan)", re.ASCII | re.IGNORECASE)
 
 
@@ -144,3 +151,45 @@ def as_difficulty(text: str, where: str) -> float:
     if not _is_finite_or_nan(text.strip()) or math.isnan(float(text)):
         raise UserError(f"{where}: difficulty must be a number, not {text[:60]!r}")
     return float(text)
+
+
+def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
+    """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
+    keys = [key for key in (f"{folder}/{name}" for name in LASOT_ABSENCE) if store.exists(key)]
+    flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
+    if len({len(f) for f in flags}) > 1:
+        raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")
+    return np.stack(flags).max(axis=0) if flags else None
+
+
+def read_meta(store: FrameStore, folder: str) -> dict:
+    """``object_class``, ``attributes``, ``difficulty`` and ``size_wh``, as far as ``meta_info.ini`` has them."""
+    key = f"{folder}/meta_info.ini" if folder else "meta_info.ini"
+    values: dict[str, str] = {}
+    if store.exists(key):
+        parser = configparser.RawConfigParser()
+        data = store.read(key)
+        refuse_size(len(data), store.where(key), MAX_META_BYTES)
+        try:
+            parser.read_string(data.decode("utf-8-sig"))
+        except (configparser.Error, UnicodeDecodeError) as error:
+            first_line = str(error).splitlines()[0]
+            raise UserError(f"{store.where(key)}: not a file of sections and keys ({first_line})") from error
+        values = {k: v for section in parser.sections() for k, v in parser.items(section)}
+    difficulty = values.get("difficulty")
+    if len(values.get("object_class", "")) > MAX_CLASS_LENGTH:
+        raise UserError(f"{store.where(key)}: object_class is longer than {MAX_CLASS_LENGTH} characters; shorten it")
+    return {"object_class": values.get("object_class"),
+            "attributes": tuple(a.strip() for a in values.get("attributes", "").split(",") if a.strip()),
+            "difficulty": None if difficulty is None else as_difficulty(difficulty, store.where(key)),
+            "size_wh": _size(values.get("resolution"), store.where(key))}
+
+
+def _size(text: str | None, where: str) -> tuple[int, int] | None:
+    """``(1920, 1080)`` as written."""
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise UserError(f"{where}: resolution must be (width, height) in pixels, not {text[:60]!r}")
+    return int(match[1]), int(match[2])

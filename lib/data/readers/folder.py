@@ -1,8 +1,8 @@
 """Any folder of videos. Every folder with a ground-truth file is a video: the given folder itself, its subfolders, or
 theirs (``<class>/<video>/``, up to ``MAX_DEPTH`` levels down).
 
-Frames: images whose names differ in a number (:mod:`mstgt.data.readers.frame_names`), in the video's folder or in
-``img/``, ``img1/``, ``imgs/``, ``color/``, ``images/``, ``frames/``, in the order of their numbers. Ground truth, one
+Frames: images whose names differ in a number (:func:`.common.find_frames`), in the video's folder or in ``img/``,
+``img1/``, ``imgs/``, ``color/``, ``images/``, ``frames/``, in the order of their numbers. Ground truth, one
 row per frame, distinguished by the number of columns:
 
     groundtruth_rect.txt, groundtruth.txt     x,y,w,h               OTB, LaSOT, GOT-10k, TNL2K
@@ -33,11 +33,27 @@ import numpy as np
 from ...utils.errors import UserError
 from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
-from .annotation import boxes_from_rows, has_header, parse_flags, parse_rows
-from .common import OPENERS, fingerprint, frame_keys, image_keys, join, make_video, open_store
-from .frame_names import IMAGE_SUFFIXES, find_frames
-from .got10k import ANNOTATION, read_meta
-from .lasot import ABSENCE, read_absence
+from .annotation import (
+    GOT10K_FILES,
+    LASOT_ABSENCE,
+    boxes_from_rows,
+    has_header,
+    parse_flags,
+    parse_rows,
+    read_absence,
+    read_meta,
+)
+from .common import (
+    IMAGE_SUFFIXES,
+    OPENERS,
+    find_frames,
+    fingerprint,
+    frame_keys,
+    image_keys,
+    join,
+    make_video,
+    open_store,
+)
 from .mask_videos import mask_videos
 from .mot import mot_boxes, mot_tracks
 from .voc_tracks import voc_tracks
@@ -163,7 +179,7 @@ def _frame_folder(store: FrameStore, video_folder: str) -> str | None:
 
 def _fingerprint(store: FrameStore, found: dict[str, Target], name: str) -> tuple[MtimeKey | None, ...]:
     target = found[name]
-    files = (target.truth_file, *FRAME_FOLDERS, *ANNOTATION[1:], *ABSENCE)
+    files = (target.truth_file, *FRAME_FOLDERS, *GOT10K_FILES[1:], *LASOT_ABSENCE)
     return fingerprint(store, *(join(target.folder, file) for file in files))
 
 

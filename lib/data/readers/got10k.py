@@ -12,24 +12,18 @@ videos. The splits of the official training set are index lists (``got10k_splits
 
 from __future__ import annotations
 
-import configparser
-import re
 from collections.abc import Sequence
 from functools import partial
 
-from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
 from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
-from .annotation import as_difficulty, boxes_from_rows, parse_flags, parse_rows
+from .annotation import GOT10K_FILES, boxes_from_rows, parse_flags, parse_rows, read_meta
 from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present
 from .split_lists import read_index_ranges
 
 TRAIN_VIDEOS = 9335
-ANNOTATION = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
 _FULLY_VISIBLE = 8  # cover.label counts eighths
-_META_BYTES, _CLASS_LENGTH = 1 << 16, 200  # at most
-_SIZE = re.compile(r"\s*\(?\s*([1-9]\d{0,5})\s*,\s*([1-9]\d{0,5})\s*\)?\s*", re.ASCII)
 
 
 def got10k_folder(name: str, store: FrameStore, split: str, *, hidden_truth: bool = False,
@@ -93,7 +87,7 @@ def _read_class(store: FrameStore, prefix: str, video: str) -> str | None:
 
 def _fingerprint(store: FrameStore, prefix: str, video: str) -> tuple[MtimeKey | None, ...]:
     folder = join(prefix, video)
-    return fingerprint(store, folder, *(join(folder, file) for file in ANNOTATION))
+    return fingerprint(store, folder, *(join(folder, file) for file in GOT10K_FILES))
 
 
 def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Video:
@@ -109,36 +103,3 @@ def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: b
         name, store, frame_keys(store, folder, len(boxes_xywh)), boxes_xywh,
         absent=labels["absence.label"], visible_ratio=None if cover is None else cover / _FULLY_VISIBLE,
         first_only=hidden_truth, **read_meta(store, folder))
-
-
-def read_meta(store: FrameStore, folder: str) -> dict:
-    """``object_class``, ``attributes``, ``difficulty`` and ``size_wh``, as far as ``meta_info.ini`` has them."""
-    key = join(folder, "meta_info.ini")
-    values: dict[str, str] = {}
-    if store.exists(key):
-        parser = configparser.RawConfigParser()
-        data = store.read(key)
-        refuse_size(len(data), store.where(key), _META_BYTES)
-        try:
-            parser.read_string(data.decode("utf-8-sig"))
-        except (configparser.Error, UnicodeDecodeError) as error:
-            first_line = str(error).splitlines()[0]
-            raise UserError(f"{store.where(key)}: not a file of sections and keys ({first_line})") from error
-        values = {k: v for section in parser.sections() for k, v in parser.items(section)}
-    difficulty = values.get("difficulty")
-    if len(values.get("object_class", "")) > _CLASS_LENGTH:
-        raise UserError(f"{store.where(key)}: object_class is longer than {_CLASS_LENGTH} characters; shorten it")
-    return {"object_class": values.get("object_class"),
-            "attributes": tuple(a.strip() for a in values.get("attributes", "").split(",") if a.strip()),
-            "difficulty": None if difficulty is None else as_difficulty(difficulty, store.where(key)),
-            "size_wh": _size(values.get("resolution"), store.where(key))}
-
-
-def _size(text: str | None, where: str) -> tuple[int, int] | None:
-    """``(1920, 1080)`` as written."""
-    if text is None:
-        return None
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise UserError(f"{where}: resolution must be (width, height) in pixels, not {text[:60]!r}")
-    return int(match[1]), int(match[2])

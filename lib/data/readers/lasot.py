@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
-from ...utils.errors import UserError
 from ..store import FrameStore, MtimeKey
 from ..video import Video, VideoSet
-from .annotation import boxes_from_rows, parse_flags, parse_rows
+from .annotation import LASOT_ABSENCE, boxes_from_rows, parse_rows, read_absence
 from .common import fingerprint, frame_keys, make_video, require_videos, split_present
 from .split_lists import read_names
-
-ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
 
 
 def lasot_test(store: FrameStore) -> VideoSet:
@@ -54,7 +49,7 @@ def _class(video: str) -> str:
 
 
 def _fingerprint(store: FrameStore, folders: dict[str, str], video: str) -> tuple[MtimeKey | None, ...]:
-    files = ("img", "groundtruth.txt", *ABSENCE)
+    files = ("img", "groundtruth.txt", *LASOT_ABSENCE)
     return fingerprint(store, *(f"{folders[video]}/{file}" for file in files))
 
 
@@ -64,12 +59,3 @@ def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Video
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
     return make_video(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
                          absent=read_absence(store, folder), object_class=_class(video))
-
-
-def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
-    """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
-    keys = [key for key in (f"{folder}/{name}" for name in ABSENCE) if store.exists(key)]
-    flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
-    if len({len(f) for f in flags}) > 1:
-        raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")
-    return np.stack(flags).max(axis=0) if flags else None

@@ -12,16 +12,19 @@ videos.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 
-from ...data.read_ahead import ReadAhead
-from ...data.video import Video
+from ...data.video import Frames, Video
 from ...utils.errors import UserError
 from ..tracker import Target, TrackerEngine
 
+AHEAD = 2  # decoded frames that wait, per video
 Outcome = tuple[str, "Track | UserError"]  # a video's name, and its track or what ended it
 
 
@@ -135,3 +138,26 @@ def _step(engine: TrackerEngine, images: list[np.ndarray], slots: list[_Slot]) -
     seconds = (time.perf_counter() - started) / len(slots)
     for slot, (target, score) in zip(slots, found, strict=True):
         slot.add(target, score, seconds)
+
+
+class ReadAhead:
+    """One thread that decodes the next frames of any number of videos while the current ones are tracked.
+
+    Frames that were not asked for are dropped at the end.
+    """
+
+    def __enter__(self) -> ReadAhead:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None,
+                 _trace: TracebackType | None) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def frames(self, frames: Frames) -> Iterator[np.ndarray]:
+        """Yield the frames in order. If a frame cannot be read, its error is raised when the frame is due."""
+        waiting: deque[Future[np.ndarray]] = deque()
+        for index in range(len(frames)):
+            while len(waiting) <= AHEAD and index + len(waiting) < len(frames):
+                waiting.append(self._thread.submit(frames.read, index + len(waiting)))
+            yield waiting.popleft().result()

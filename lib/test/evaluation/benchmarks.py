@@ -14,13 +14,11 @@ from pathlib import Path
 
 from ...data.readers.common import open_store
 from ...data.readers.folder import absolute, folder
+from ...data.readers.frame_ranges import nfs, otb, uav123
 from ...data.readers.got10k import got10k_folder
 from ...data.readers.lasot import lasot_extension_subset, lasot_test
-from ...data.readers.nfs import nfs
-from ...data.readers.otb import otb
 from ...data.readers.tnl2k import tnl2k
 from ...data.readers.trackingnet import trackingnet_test
-from ...data.readers.uav123 import uav123
 from ...data.readers.vot import vot
 from ...data.store import FrameStore
 from ...data.video import Video, VideoSet
