@@ -106,8 +106,14 @@ def track_videos(engine: TrackerEngine, videos: Iterable[Video], batch: int = 1,
                 except UserError as error:
                     yield slot.video.name, error
             slots = readable
-            _step(engine, images, slots)
-            for slot in slots:
+            if not slots:
+                continue
+            started = time.perf_counter()
+            found = engine.step(images, [slot.target for slot in slots])
+            # The videos share the step, so each gets its share of the time: FPS over all of them is the throughput.
+            seconds = (time.perf_counter() - started) / len(slots)
+            for slot, (target, score) in zip(slots, found, strict=True):
+                slot.add(target, score, seconds)
                 on_frame(slot.video.name)
 
 
@@ -126,18 +132,6 @@ def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     track.boxes_xywh[0] = video.boxes_xywh[0]
     track.seconds[0] = seconds
     return _Slot(video, images, target, track)
-
-
-def _step(engine: TrackerEngine, images: list[np.ndarray], slots: list[_Slot]) -> None:
-    """Track one frame of every slot in one forward pass."""
-    if not slots:
-        return
-    started = time.perf_counter()
-    found = engine.step(images, [slot.target for slot in slots])
-    # The videos share the step, so each gets its share of the time: FPS over all of them is then the throughput.
-    seconds = (time.perf_counter() - started) / len(slots)
-    for slot, (target, score) in zip(slots, found, strict=True):
-        slot.add(target, score, seconds)
 
 
 class ReadAhead:

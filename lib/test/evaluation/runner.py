@@ -15,13 +15,15 @@ commands can therefore work on the same folder: each takes the videos that no ot
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing as mp
 import signal
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -68,10 +70,26 @@ def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequenc
         tracker = ProgressTracker(bar, videos)
         # A second round is needed only for videos that another process was tracking and then left without a result.
         while names:
-            queue = VideoQueue(setup, names)
+            # No more workers than videos: the others would load a network for nothing. A batch takes several videos at
+            # once, and must not take so many that other workers get none.
+            used = devices[: len(names)]
+            share = -(-len(names) // len(used))
+            setup = replace(setup, batch=min(setup.batch, share))
+            queue = VideoQueue(setup.folder, names)
             try:
-                # No more workers than videos: the others would load a network for nothing.
-                failures += _run_round(setup, videos, devices[: len(names)], queue, tracker)
+                if len(used) == 1:
+                    taken = (videos[name] for name in iter(queue.take, None))
+                    ended = track_and_save(setup, used[0], taken, tracker.add)
+                else:
+                    ended = WorkerPool(setup, videos, used, queue, tracker).run()
+                # Closed at once where the loop is left by an exception: no worker process is left behind.
+                with contextlib.closing(ended):
+                    for name, reason in ended:
+                        if reason is not None:
+                            failures.append(Failure(name, reason))
+                        if name in videos:
+                            queue.release(name)
+                            tracker.close(name)
                 names = queue.wait_for_others()
             finally:
                 queue.locks.release_all()
@@ -82,27 +100,16 @@ def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequenc
     return failures
 
 
-def _run_round(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequence[str], queue: VideoQueue,
-               tracker: ProgressTracker) -> list[Failure]:
-    """Track what the queue gives out."""
-    # A batch takes several videos at once. It must not take so many that other workers get none.
-    share = -(-len(queue.waiting) // len(devices))
-    setup = replace(setup, batch=min(setup.batch, share))
-    if len(devices) == 1:
-        return list(_run_here(setup, videos, devices[0], queue, tracker))
-    return list(WorkerPool(setup, videos, devices, queue, tracker).run())
-
-
 class VideoQueue:
     """The videos that are to be tracked, given out one at a time. What is given out is locked in the results folder.
 
     done_elsewhere  videos for which another process wrote the result meanwhile
     """
 
-    def __init__(self, setup: WorkerSetup, names: Sequence[str]):
-        self.folder = setup.folder
+    def __init__(self, folder: Path, names: Sequence[str]):
+        self.folder = folder
         self.waiting = deque(names)
-        self.locks = VideoLocks(setup.folder)
+        self.locks = VideoLocks(folder)
         self.locked_elsewhere: list[str] = []
         self.done_elsewhere: list[str] = []
 
@@ -163,17 +170,6 @@ class ProgressTracker:
         self.bar.refresh()
 
 
-def _run_here(setup: WorkerSetup, videos: Mapping[str, Video], device: str, queue: VideoQueue,
-              tracker: ProgressTracker) -> Iterator[Failure]:
-    """Track in this process."""
-    names = iter(queue.take, None)
-    for name, reason in track_and_save(setup, device, (videos[name] for name in names), tracker.add):
-        queue.release(name)
-        tracker.close(name)
-        if reason is not None:
-            yield Failure(name, reason)
-
-
 @dataclass(eq=False)
 class _Worker:
     """A worker process and the videos that it is tracking."""
@@ -202,8 +198,8 @@ class WorkerPool:
         self.context = mp.get_context("forkserver")
         self.context.set_forkserver_preload([worker_process.__module__])
 
-    def run(self) -> Iterator[Failure]:
-        """Track the videos of the queue; gives the failures as they happen."""
+    def run(self) -> Generator[tuple[str, str | None]]:
+        """Track the videos of the queue; gives each as it ends, with the reason where it has no result."""
         try:
             for device in self.devices:
                 self.start(device)
@@ -212,9 +208,8 @@ class WorkerPool:
                     assert isinstance(connection, Connection)
                     yield from self._receive(self.workers[connection])
             # No worker is left, and there are videos: every replacement has crashed, too.
-            for name in self.queue.waiting:
-                self.tracker.close(name)
-                yield Failure(name, f"not tracked: {2 * len(self.devices)} workers died before its turn")
+            for name in iter(self.queue.take, None):
+                yield name, f"not tracked: {2 * len(self.devices)} workers died before its turn"
         finally:
             # Also when the caller is interrupted or a worker is unfit: no process is left behind.
             self.shutdown()
@@ -234,8 +229,8 @@ class WorkerPool:
         theirs.close()
         self.workers[ours] = _Worker(device, process, ours)
 
-    def _receive(self, worker: _Worker) -> list[Failure]:
-        """Handle one message of a worker."""
+    def _receive(self, worker: _Worker) -> list[tuple[str, str | None]]:
+        """Handle one message of a worker; gives the videos that have ended."""
         try:
             kind, value = worker.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -249,12 +244,8 @@ class WorkerPool:
             for name, frames in value.items():
                 self.tracker.add(name, frames)
         else:
-            name, reason = value
-            worker.videos.remove(name)
-            self.queue.release(name)
-            self.tracker.close(name)
-            if reason is not None:
-                return [Failure(name, reason)]
+            worker.videos.remove(value[0])
+            return [value]
         return []
 
     def assign(self, worker: _Worker) -> None:
@@ -270,8 +261,8 @@ class WorkerPool:
         if name is not None:
             worker.videos.add(name)
 
-    def on_exit(self, worker: _Worker) -> list[Failure]:
-        """A worker has ended: normally, or it crashed."""
+    def on_exit(self, worker: _Worker) -> list[tuple[str, str | None]]:
+        """A worker has ended: normally, or it crashed. Gives the videos that it has left."""
         del self.workers[worker.connection]
         worker.connection.close()
         # The pipe closes a moment before the process ends; only then is its exit code known.
@@ -279,15 +270,12 @@ class WorkerPool:
         if not worker.process.exitcode and not worker.videos:
             return []
         cause = _describe_exit(worker.process.exitcode)
-        for name in worker.videos:
-            self.queue.release(name)
-            self.tracker.close(name)
         if self.queue.waiting and self.replacements:
             self.replacements -= 1
             self.start(worker.device)
         if worker.videos:
-            return [Failure(name, f"its worker died: {cause}") for name in sorted(worker.videos)]
-        return [Failure(f"(worker on {worker.device})", f"died before it took a video: {cause}")]
+            return [(name, f"its worker died: {cause}") for name in sorted(worker.videos)]
+        return [(f"(worker on {worker.device})", f"died before it took a video: {cause}")]
 
     def shutdown(self) -> None:
         """End the workers that are still running."""

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -53,7 +53,7 @@ class WorkerSetup:
 
 
 def track_and_save(setup: WorkerSetup, device: str, videos: Iterable[Video],
-                   on_frame: Callable[[str], object]) -> Iterator[tuple[str, str | None]]:
+                   on_frame: Callable[[str], object]) -> Generator[tuple[str, str | None]]:
     """Track ``videos``; gives the name of each with the reason why it failed, None where its result is written."""
     with _fixed_threads():
         engine = setup.build_engine(device)
