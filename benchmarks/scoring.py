@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mstgt.config.arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
 from mstgt.config.paths import load_paths
-from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
 from mstgt.test.analysis.report import make_report
 from mstgt.test.analysis.result_folders import chosen_benchmark, external_folder, load_near
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstgt.config.result_arguments import (
+from mstgt.config.arguments import (
     add_benchmark_arguments,
     add_results_argument,
     add_scoring_arguments,

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
+from mstgt.config.arguments import add_benchmark_arguments, add_results_argument, add_scoring_arguments
 from mstgt.utils.errors import UserError, run_command
 
 # What takes long to import is imported inside main, after the arguments have been checked.

@@ -18,8 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.result_arguments import add_benchmark_arguments, add_results_argument, require_benchmark
+from mstgt.config.arguments import (
+    add_benchmark_arguments,
+    add_results_argument,
+    add_shared_arguments,
+    require_benchmark,
+)
 from mstgt.utils.errors import UserError, one_line, run_command
 
 # What takes long to import is imported inside functions, after the arguments have been checked.

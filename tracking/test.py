@@ -85,7 +85,6 @@ def choose_devices(workers: int | None, num_gpus: int | None, shard: Shard) -> l
 def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Path, device: str
                    ) -> tuple[Callable[[str], TrackerEngine], dict[str, Any]]:
     """What builds an engine from a device's name, and the entries of the manifest that describe it."""
-    from mstgt.export.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
     from mstgt.test.tracker import find_checkpoint, load_engine
     from mstgt.test.tracker.load import resolve_backend
     from mstgt.utils.files import file_sha256
@@ -93,13 +92,16 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
 
     threads = given_threads() or 1  # the cores are used by several workers
     backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)
-    files = OnnxFiles(args.onnx_dir or export_folder(save_dir, config), config)
-    if backend == "onnx" and (args.onnx_dir or files.step.is_file()):
-        checkpoint = args.checkpoint
-        if checkpoint is None and args.epoch:
-            checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
-        build_onnx: Callable[[str], TrackerEngine] = partial(load_onnx_engine, cfg, files, threads=threads)
-        return build_onnx, {"backend": backend, **exported_origin(cfg, files, checkpoint)}
+    if backend == "onnx":
+        from mstgt.export.onnx_engine import OnnxFiles, export_folder, exported_origin, load_onnx_engine
+
+        files = OnnxFiles(args.onnx_dir or export_folder(save_dir, config), config)
+        if args.onnx_dir or files.step.is_file():
+            checkpoint = args.checkpoint
+            if checkpoint is None and args.epoch:
+                checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
+            build_onnx: Callable[[str], TrackerEngine] = partial(load_onnx_engine, cfg, files, threads=threads)
+            return build_onnx, {"backend": backend, **exported_origin(cfg, files, checkpoint)}
     checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
     versions: dict[str, str] = {}
     if backend != "torch":

@@ -4,14 +4,21 @@
     add_shared_arguments(parser, "script", "config", "set", "save_dir", defaults={"config": "MSTGT-nano-128"})
     args = parser.parse_args()          # args.script, args.config, args.overrides, args.save_dir
 
+Programs that read result files have more in common: which benchmark, and whose results.
+
+    add_benchmark_arguments(parser, required=False)      # --dataset, --dataset_dir
+    add_results_argument(parser)                         # --results NAME=DIR
+    add_scoring_arguments(parser)                        # --json, --allow_missing, --no_cache, --workers
+
 Flags are spelled in snake_case. Spellings of earlier versions and of other trackers of the family are accepted as
-aliases. Nothing here imports PyTorch: ``--help`` and wrong arguments are answered at once.
+aliases. Nothing here imports NumPy or PyTorch: ``--help`` and wrong arguments are answered at once.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -61,3 +68,57 @@ def add_shared_arguments(parser: argparse._ActionsContainer, *names: str,
         elif name == "config":
             keywords["required"] = True
         parser.add_argument(*spellings, **keywords)
+
+
+def add_benchmark_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Add the choice of one benchmark, and where data and results are; ``required``: one must be chosen."""
+    which = parser.add_mutually_exclusive_group(required=required)
+    which.add_argument("--dataset", metavar="NAME", help="one benchmark by its name, such as lasot or otb")
+    which.add_argument("--dataset_dir", type=Path, metavar="DIR", help="one benchmark that is a folder of videos")
+    add_shared_arguments(parser, "data_dir", "save_dir")
+
+
+def add_results_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--results NAME=DIR``; ``args.results`` is a dict from names to folders."""
+    parser.add_argument("--results", action=_AddResults, type=_name_and_folder, default={}, metavar="NAME=DIR",
+                        help="also take the <video>.txt files in DIR, under this name; may be repeated")
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of programs that score results."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics as JSON")
+    parser.add_argument("--allow_missing", action="store_true", help="exit with status 0 although videos are missing")
+    parser.add_argument("--no_cache", action="store_true",
+                        help="neither use nor keep the scores of earlier runs (<save_dir>/.cache/scores)")
+    parser.add_argument("--workers", "--threads", type=int, metavar="N",
+                        help="processes to score with (default: as many as pay)")
+
+
+def require_benchmark(parser: argparse.ArgumentParser, args: argparse.Namespace, *flags: str) -> None:
+    """End the command where one of ``flags`` is given without a benchmark that it is about."""
+    if args.dataset or args.dataset_dir:
+        return
+    for flag in flags:
+        if getattr(args, flag):
+            parser.error(f"--{flag} needs --dataset or --dataset_dir, the benchmark that it is about")
+
+
+class _AddResults(argparse.Action):
+    """Collects NAME=DIR pairs in a dict; a name can be given once."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: str | Sequence[Any] | None, option_string: str | None = None) -> None:
+        assert isinstance(values, tuple)
+        name, folder = values
+        given = getattr(namespace, self.dest)
+        if name in given:
+            parser.error(f"{option_string} {name}=… is given twice: a table can show each name once")
+        # A new dict: the default is shared by all parsers.
+        setattr(namespace, self.dest, {**given, name: folder})
+
+
+def _name_and_folder(text: str) -> tuple[str, Path]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise argparse.ArgumentTypeError(f"expected NAME=DIR, not {text!r}")
+    return name, Path(folder).expanduser()

@@ -1,5 +1,7 @@
 """The configuration of an experiment: defaults, then the YAML file, then ``KEY=VALUE`` overrides.
 
+An experiment is the file ``experiments/<SCRIPT>/<CONFIG>.yaml``; both names are case-insensitive.
+
     cfg = load_config("mstgt", "MSTGT-full-256", ["TRAIN.LR=1e-3", "MODEL.GUIDANCE.ATTENTION=global"])
     cfg.TRAIN.LR                     # 0.001
     text = dump_config(cfg)          # YAML, saved beside every checkpoint and every result
@@ -20,12 +22,14 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from ..utils.errors import UserError, one_line
-from .experiments import EXPERIMENTS_DIR, find_experiment
-from .schema import RENAMED_KEYS, SCHEMA, UNUSED_KEYS
-from .validation import check_together, check_value
+from ..utils.errors import UserError, one_line, unknown_name
+from .paths import PROJECT_ROOT
+from .schema import RENAMED_KEYS, SCHEMA, UNUSED_KEYS, check_together, check_value
 from .yaml_text import parse_yaml, parse_yaml_mapping
 
+EXPERIMENTS_DIR = PROJECT_ROOT / "experiments"
+# Other names of experiments, in lower case. Runs, weights and results carry the name of the experiment, not the alias.
+ALIASES = {"mstgt-mini": "MSTGT-mini-128"}
 _log = logging.getLogger(__name__)
 MAX_KEYS = 500  # keys and sections; there are about 90
 _said: set[str] = set()  # unused keys that this process has already reported
@@ -64,6 +68,43 @@ def config_from_text(text: str, where: str = "saved configuration") -> EasyDict:
 def dump_config(cfg: dict[str, Any]) -> str:
     """``cfg`` as YAML of plain types, in the order of the defaults."""
     return yaml.safe_dump(_plain(cfg), sort_keys=False, width=120)
+
+
+def find_experiment(script: str, config: str, experiments_dir: Path = EXPERIMENTS_DIR) -> Path:
+    """The YAML file of an experiment, given by its name or an alias (``ALIASES``).
+
+    Raises :class:`UserError` that lists the known names."""
+    config = ALIASES.get(config.casefold(), config)
+    folder = _find_script(script, experiments_dir)
+    known = {path.stem: path for path in _entries(folder) if path.suffix == ".yaml"}
+    return _find(f"{folder.name} config", config, known, folder)
+
+
+def script_name(script: str, experiments_dir: Path = EXPERIMENTS_DIR) -> str:
+    """The name of a script in lower case, as output folders have it. Raises :class:`UserError` where unknown."""
+    return _find_script(script, experiments_dir).name.lower()
+
+
+def _find_script(script: str, experiments_dir: Path) -> Path:
+    known = {path.name: path for path in _entries(experiments_dir) if path.is_dir()}
+    return _find("script", script, known, experiments_dir)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot list the experiments in {folder}: {error.strerror or error}") from error
+
+
+def _find(kind: str, name: str, known: dict[str, Path], folder: Path) -> Path:
+    if not name or "/" in name or "\\" in name or ".." in name:
+        raise UserError(f"{kind} {name!r} is not a name: give a name found in {folder}, not a path")
+    folded = {stem.casefold(): path for stem, path in known.items()}
+    found = known.get(name) or folded.get(name.casefold())
+    if found is None:
+        raise unknown_name(kind, name, known)
+    return found
 
 
 def _parse_override(override: str) -> dict[str, Any]:

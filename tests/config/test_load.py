@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
 from mstgt.config.document import document
-from mstgt.config.experiments import ALIASES
-from mstgt.config.load import default_config
+from mstgt.config.load import ALIASES, default_config
 from mstgt.config.schema import SCHEMA, UNUSED_KEYS
 from mstgt.utils.errors import UserError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mstgt.config import load_config
-from mstgt.config.experiments import EXPERIMENTS_DIR
+from mstgt.config.load import EXPERIMENTS_DIR
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.mstgt import BACKBONES, MSTGT, HiViTSpec, build_model
 from mstgt.models.mstgt.checkpoint import unused_published_parameters
