@@ -18,6 +18,7 @@ from mstgt.apps.video_demo import live
 from mstgt.apps.video_demo.live import LiveSource, open_stream, open_webcam, without_password
 from mstgt.apps.video_demo.source import check_source, open_source
 from mstgt.utils.errors import UserError
+from tests.apps.video_demo.rtsp import RtspCamera
 
 FPS = 50
 
@@ -197,6 +198,36 @@ def test_a_stream_over_udp(bright):
         stopped.set()
         thread.join()
     assert len(found) == 5 and source.size_wh == (160, 120)
+
+
+def moving_square(count):
+    """Images with a bright square, one pixel further to the right in each."""
+    images = []
+    for number in range(count):
+        image = np.full((120, 160, 3), 60, np.uint8)
+        image[40:72, 8 + number : 40 + number] = 240
+        images.append(image)
+    return images
+
+
+def test_an_rtsp_camera_is_tracked_until_it_ends(bright):
+    from mstgt.apps.video_demo.track import track
+
+    with RtspCamera(moving_square(100), FPS) as camera, open_source(camera.url, 0) as source:
+        assert source.name == f"127.0.0.1_{camera.server_address[1]}_live"
+        assert (source.size_wh, source.fps, source.live) == ((160, 120), FPS, True)
+        frames = list(track(source, bright(), {1: {0: (8, 40, 32, 32)}}))
+    assert camera.methods[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"] and camera.served == 100
+    assert len(frames) > 3 and len(frames) + source.dropped <= 100 and source.reconnects == 0
+    boxes = np.array([frame.rows[0].box_xywh for frame in frames])
+    assert (np.diff(boxes[:, 0]) > 0).all() and boxes[-1, 0] == pytest.approx(8 + 99, abs=2), "up to the last frame"
+    assert np.abs(boxes[:, 1:] - [40, 32, 32]).max() <= 2
+
+
+def test_an_rtsp_camera_that_breaks_off_is_connected_again():
+    with RtspCamera(moving_square(80), FPS) as camera, open_source(camera.url, 60) as source:
+        assert len(list(itertools.islice(itertools.takewhile(lambda _: source.reconnects < 2, source.read()), 500))) > 2
+        assert source.reconnects == 2 and camera.methods.count("PLAY") >= 3
 
 
 def test_what_cannot_be_connected_to_is_one_line():
