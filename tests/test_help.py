@@ -1,33 +1,120 @@
-"""Commands answer --help without loading PyTorch, which takes seconds."""
+"""Commands answer --help and wrong arguments without loading PyTorch, which takes seconds.
+
+The commands run as subcommands of ``mstgt``, one after the other in one process, which looks at ``sys.modules`` after
+each of them: what the first one to load PyTorch is called is in the output.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mstgt.command_line import PROGRAMS
 from tests.processes import environment
 
-# they import PyTorch at the top
-LOAD_IT = {"export", "make_photos", "pretrain", "profile_model", "show_batch", "train", "verify_reference"}
 ROOT = Path(__file__).resolve().parents[1]
-ASK = """
-import contextlib, importlib, io, sys
-for name in sys.argv[1:]:
-    module = importlib.import_module(f"tracking.{name}")
-    sys.argv = [name, "--help"]
-    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
-        module.main()
-    loaded = {"torch", "torchvision", "matplotlib", "wandb"} & set(sys.modules)
-    print(name, "usage: " in text.getvalue(), ",".join(sorted(loaded)), sep=";")
+SLOW = ("torch", "torchvision", "matplotlib", "wandb", "openvino", "onnxruntime")
+RUN_ALL = f"""
+import contextlib, io, json, sys
+import tracking
+sys.modules["mstgt.tracking"] = tracking  # as an installation has it
+from mstgt.command_line import main
+for line in sys.stdin:
+    sys.argv = ["mstgt", *json.loads(line)]
+    status, output = 0, io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+    loaded = [name for name in {SLOW} if name in sys.modules]
+    print(json.dumps([status, output.getvalue(), loaded]), flush=True)
     if loaded:  # what follows would be blamed for it
         break
 """
+NANO = ["--config", "MSTGT-nano-128"]
+# words of the command line; what its message must say. {folder} holds one file, {absent} does not exist.
+REFUSED = [
+    (["train", "--config", "MSTGT-nanno-128"], "did you mean 'MSTGT-nano-128'"),
+    (["train", *NANO, "--set", "TRAIN.LRR=1"], "did you mean TRAIN.LR"),
+    (["train", *NANO, "--data_dir", "{absent}"], "no dataset 'synthetic'"),
+    (["train", *NANO, "--set", 'DATA.TRAIN.DATASETS_NAME=["LASSOT"]'], "did you mean 'LASOT'"),
+    (["train", *NANO, "--videos", "{absent}"], "there is no folder {absent}"),
+    (["train", *NANO, "--photos", "{absent}"], "no folder {absent}"),
+    (["train", *NANO, "--videos", "{folder}", "--set", "MODEL.PRETRAIN_FILE=absent.pth"], "no weights to start from"),
+    (["train", *NANO, "--videos", "{folder}", "--resume", "{absent}"], "--resume {absent}: there is no such file"),
+    (["train", *NANO, "--checkpoint_every", "soon"], "'soon' is not an interval"),
+    (["train", *NANO, "--device", "banana"], "unknown device 'banana'"),
+    (["train", *NANO, "--mode", "multiple", "--device", "cuda:1"], "each process takes a CUDA GPU of its own"),
+    (["train", *NANO, "--mode", "multi_node"], "--mode multi_node needs --rdzv_endpoint"),
+    (["test", "--config", "MSTGT-nanno-128", "--dataset", "otb"], "did you mean 'MSTGT-nano-128'"),
+    (["test", *NANO, "--dataset", "lassot"], "did you mean 'lasot'"),
+    (["test", *NANO, "--dataset_dir", "{absent}"], "{absent}"),
+    (["test", *NANO, "--dataset_dir", "{folder}", "--checkpoint", "{absent}"], "no checkpoint {absent}"),
+    (["export", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["export", *NANO, "--checkpoint", "{absent}"], "no checkpoint {absent}"),
+    (["export", "--config", "MSTGT-full-256", "--save_dir", "{folder}"], "no checkpoint"),
+    (["profile", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["profile", *NANO, "--device", "banana"], "unknown device 'banana'"),
+    (["profile", *NANO, "--picture", "x.txt"], ".png"),
+    (["show_batch", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["show_batch", *NANO, "--data_dir", "{absent}"], "no dataset 'synthetic'"),
+    (["show_batch", *NANO, "--samples", "0"], "--samples must be at least 1"),
+    (["pretrain", *NANO, "--method", "convert", "--teacher", "{absent}"], "no teacher"),
+    (["make_photos", "{absent}", "--out", "{folder}/out"], "no folder {absent}"),
+    (["verify_reference", "{absent}"], "no file {absent}"),
+    (["track", "{absent}.mp4", "--init_box", "1,2,3,4"], "{absent}.mp4"),
+    (["track", "{folder}/file.mp4", "--init_box", "1,2,3"], "1,2,3"),
+    (["track", "{folder}/file.mp4", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["web", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["web", "--checkpoint", "{absent}"], "no checkpoint {absent}"),
+    (["vot_tracker", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    (["analyze", "--dataset", "lassot"], "did you mean 'lasot'"),
+    (["compare", "A", "B", "--dataset", "lassot"], "did you mean 'lasot'"),
+    (["draw", "--dataset", "otb", "--save_dir", "{absent}"], "no such results in {absent}"),
+    (["pack_dataset", "{absent}", "{folder}/x.zip"], "{absent}"),
+    (["trian"], "did you mean 'train'"),
+]
 
 
-def test_help_is_answered_without_pytorch():
-    programs = sorted({module for module, _ in PROGRAMS.values()} - LOAD_IT)
-    done = subprocess.run([sys.executable, "-c", ASK, *programs], capture_output=True, text=True, check=False,
-                          cwd=ROOT, env=environment(PYTHONPATH=str(ROOT)))
-    assert done.stdout.split() == [f"{name};True;" for name in programs], done.stdout + done.stderr
+def run_all(commands: list[list[str]], folder: Path) -> list[tuple[int, str, list[str]]]:
+    """The status, the output and the slow modules loaded of every command, up to the first that loads one."""
+    done = subprocess.run([sys.executable, "-c", RUN_ALL], input="\n".join(map(json.dumps, commands)), check=False,
+                          capture_output=True, text=True, cwd=folder,
+                          env=environment("LOCAL_RANK", PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_answered_without_pytorch(flag, tmp_path):
+    commands = [[flag], *([name, flag] for name in PROGRAMS)]
+    answers = run_all(commands, tmp_path)
+    for command, (status, output, loaded) in zip(commands, answers, strict=False):
+        assert (status, output[:6], loaded) == (0, "usage:", []), (command, output)
+    assert len(answers) == len(commands)
+
+
+def test_every_program_is_a_subcommand():
+    scripts = {path.stem for path in (ROOT / "tracking").glob("*.py")} - {"__init__"}
+    assert {module for module, _ in PROGRAMS.values()} == scripts
+
+
+def test_wrong_arguments_are_refused_without_pytorch(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file.mp4").write_bytes(b"")
+    places = {"folder": str(tmp_path / "folder"), "absent": str(tmp_path / "absent")}
+
+    def filled(text: str) -> str:
+        return text.replace("{folder}", places["folder"]).replace("{absent}", places["absent"])
+
+    commands = [[filled(word) for word in command] for command, _ in REFUSED]
+    answers = run_all(commands, tmp_path)
+    for command, (_, words), (status, output, loaded) in zip(commands, REFUSED, answers, strict=False):
+        assert filled(words) in output and status in (1, 2), (command, output)
+        assert "Traceback" not in output and not loaded, (command, output, loaded)
+    assert len(answers) == len(commands)

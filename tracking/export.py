@@ -16,19 +16,18 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.export.onnx_engine import OnnxFiles, export_folder
-from mstgt.export.onnx_export import Report, about, export_network
-from mstgt.models.mstgt import MSTGT, build_model
-from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network, save_weights
-from mstgt.test.tracker import find_checkpoint
+from mstgt.utils.checkpoint_paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.files import file_sha256
-from mstgt.utils.progress import progress
+
+# PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
+if TYPE_CHECKING:
+    from mstgt.export.onnx_engine import OnnxFiles
+    from mstgt.export.onnx_export import Report
+    from mstgt.models.mstgt import MSTGT
 
 
 def parse() -> argparse.Namespace:
@@ -50,6 +49,10 @@ def parse() -> argparse.Namespace:
 
 def load_mean(network: MSTGT, checkpoints: list[str | Path]) -> None:
     """Give ``network`` the mean of the weights of ``checkpoints``."""
+    import torch
+
+    from mstgt.models.mstgt.checkpoint import load_network
+
     states = []
     for checkpoint in checkpoints:
         load_network(network, checkpoint)
@@ -61,9 +64,22 @@ def load_mean(network: MSTGT, checkpoints: list[str | Path]) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse()
+
+    from mstgt.test.tracker.load import find_checkpoint
+
     cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
     save_dir = load_paths(None, args.save_dir, mode="test").save_dir
     checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
+    for path in (checkpoint, *args.mean_with):
+        require_checkpoint(path)
+
+    # What could be refused without PyTorch has been checked by now.
+    from mstgt.export.onnx_engine import OnnxFiles, export_folder
+    from mstgt.models.mstgt import build_model
+    from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, save_weights
+    from mstgt.utils.files import file_sha256
+    from mstgt.utils.progress import progress
+
     network = build_model(cfg)
     load_mean(network, [checkpoint, *args.mean_with])
     if args.weights:
@@ -73,6 +89,8 @@ def main() -> None:
         save_weights(network, path, {"config": name, "checkpoint_sha256": hashes})
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
+    from mstgt.export.onnx_export import about, export_network
+
     files = OnnxFiles(args.out or export_folder(save_dir, name), name)
     with progress(total=3, unit="step", desc="export") as bar:
         def on_stage(stage: str) -> None:

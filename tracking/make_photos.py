@@ -20,7 +20,6 @@ from pathlib import Path
 
 from mstgt.config import load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.synthetic.photos.writer import PhotoSetSpec, write_set
 from mstgt.utils.errors import run_command
 
 
@@ -41,6 +40,10 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse_arguments()
+
+    # Imported here, because OpenCV takes a while to load and --help does not need it.
+    from mstgt.synthetic.photos.writer import PhotoSetSpec, write_set
+
     folders = tuple(os.path.abspath(folder) for folder in args.folders)
     spec = PhotoSetSpec({"train": args.train, "val": args.val}, args.frames, args.seed, folders)
     out = args.out or load_paths(args.data_dir).dataset("photos")

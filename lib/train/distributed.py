@@ -1,13 +1,11 @@
-"""Distributed training: the same script runs as a single process or several times under torchrun.
+"""Distributed training: the same script runs as a single process or several times under torchrun (:mod:`.launch`).
 
-:func:`launch` runs a command under torchrun; :class:`Group` tells a process its rank, the number of processes and its
-device.
+:class:`Group` tells a process its rank, the number of processes and its device.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ import torch
 import torch.distributed as dist
 
 from ..utils.errors import UserError
+from ..utils.machine import resolve_device
+from .launch import check_group_device, launched
 
 
 @dataclass(frozen=True)
@@ -60,85 +60,39 @@ class Group:
         return [bool(v) for v in values.tolist()]
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How torchrun starts the processes.
-
-    endpoint      host:port of the rendezvous, the same on all nodes; None: a single node
-    node_rank     the number of this node if nodes are numbered by hand; None: in order of arrival
-    max_restarts  how often all processes are restarted after one of them has failed
-    """
-
-    nproc_per_node: int
-    nodes: str = "1"
-    endpoint: str | None = None
-    node_rank: int | None = None
-    max_restarts: int = 0
-
-    def arguments(self) -> list[str]:
-        """torchrun's command line, without the script."""
-        common = [f"--nproc_per_node={self.nproc_per_node}", f"--max_restarts={self.max_restarts}"]
-        if self.endpoint is None:
-            # standalone takes a free port, so that runs on one machine do not meet each other's processes.
-            return ["--standalone", *common]
-        common.append(f"--nnodes={self.nodes}")
-        if self.node_rank is None:
-            return [*common, "--rdzv_backend=c10d", f"--rdzv_endpoint={self.endpoint}", "--rdzv_id=mstgt"]
-        host, _, port = self.endpoint.rpartition(":")
-        return [*common, f"--node_rank={self.node_rank}", f"--master_addr={host}", f"--master_port={port}"]
-
-
-def launched() -> bool:
-    """Whether torchrun started this process."""
-    return "LOCAL_RANK" in os.environ
-
-
-def restarted() -> bool:
-    """Whether torchrun started this process again, after a failure."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def launch(script: str, arguments: Sequence[str], how: Launch) -> int:
-    """Run ``script`` with ``arguments`` under torchrun on this node; the exit status."""
-    # Imported here because it is slow and only the launcher needs it.
-    from torch.distributed.elastic.multiprocessing import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import parse_args, run
-
-    if torch.cuda.is_available() and how.nproc_per_node > torch.cuda.device_count():
-        raise UserError(f"{how.nproc_per_node} processes per node are more than the {torch.cuda.device_count()} GPUs "
-                        "of this machine")
-    if not torch.cuda.is_available():
-        # torchrun would give each process one thread. Without GPUs, the processes share the cores.
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // how.nproc_per_node)))
-    # By default, torchrun lets restarted processes reuse the rendezvous store of the failed ones, which still holds
-    # their addresses.
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    # What was printed so far must stand before the output of the processes.
-    sys.stdout.flush()
-    try:
-        run(parse_args([*how.arguments(), script, *arguments]))
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        raise UserError(f"process {rank} ended with exit status {failure.exitcode}; its message is above") from error
-    except SignalException as error:
-        return 128 + int(error.sigval)
-    return 0
-
-
 @contextmanager
-def process_group() -> Iterator[Group]:
-    """The group that this process belongs to; a group of one without torchrun."""
-    gpu = torch.cuda.is_available()
+def process_group(device: str | None = None) -> Iterator[Group]:
+    """The group that this process belongs to; a group of one without torchrun.
+
+    device  what ``--device`` names; None: a GPU if there is one, else the CPU. Under torchrun ``cuda`` stands for the
+            GPU of this process's local rank.
+
+    Raises :class:`UserError` where the device is not there, or is no device for processes under torchrun.
+    """
     if not launched():
-        yield Group(0, 1, torch.device("cuda" if gpu else "cpu"))
+        alone = torch.device(resolve_device(device))
+        if alone.index is not None:
+            torch.cuda.set_device(alone)  # for what asks for the current device: its name, what it is fast in
+        yield Group(0, 1, alone)
         return
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
-    if gpu:
+    own = _own_device(device)
+    if own.type == "cuda":
         # Before the group is made: NCCL takes the current GPU, which is the first one in every process otherwise.
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo")
+        torch.cuda.set_device(own)
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
     try:
-        yield Group(dist.get_rank(), dist.get_world_size(), device)
+        yield Group(dist.get_rank(), dist.get_world_size(), own)
     finally:
         dist.destroy_process_group()
+
+
+def _own_device(name: str | None) -> torch.device:
+    """The device of this process under torchrun: the CPU, or the GPU of its local rank."""
+    check_group_device(name)
+    if resolve_device(name) == "cpu":
+        return torch.device("cpu")
+    rank = int(os.environ["LOCAL_RANK"])
+    if rank >= torch.cuda.device_count():
+        raise UserError(f"process {rank} of this machine has no GPU of its own: PyTorch finds "
+                        f"{torch.cuda.device_count()}; start at most as many processes, or give --device cpu")
+    return torch.device("cuda", rank)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .errors import UserError
+
 WEIGHTS_SUFFIX = ".safetensors"
 _NAME = re.compile(r"MSTGT_ep(\d{4,})\.pth\.tar")
 
@@ -26,3 +28,9 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in ``folder``, oldest epoch first."""
     found = [(int(m[1]), p) for p in folder.glob("*.pth.tar") if (m := _NAME.fullmatch(p.name))]
     return [path for _, path in sorted(found)]
+
+
+def require_checkpoint(path: str | Path | None) -> None:
+    """Raise :class:`UserError` where ``path``, which ``--checkpoint`` names, is not there."""
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")

@@ -1,17 +1,68 @@
-"""The machine: what to call it, what it is fast in, and how a process sets it up."""
+"""The machine: its devices by name, what they are fast in, and how a process sets itself up for one."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import platform
+import re
+import sys
 from typing import TYPE_CHECKING
+
+from .errors import UserError
 
 if TYPE_CHECKING:  # imported in the functions that need it: commands read names from here before they load PyTorch
     import torch
 
 KEPT_BYTES = 1 << 30  # larger buffers are returned to the system as before
+_DEVICE_NAME = re.compile(r"cpu|mps|cuda(:[0-9]{1,4})?")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
+
+
+def check_device_name(name: str | None) -> None:
+    """Raise :class:`UserError` where ``name`` cannot be the name of a device. Needs no PyTorch."""
+    if name is not None and not (isinstance(name, str) and _DEVICE_NAME.fullmatch(name)):
+        raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
+
+
+def resolve_device(name: str | None) -> str:
+    """The device called ``name``; None stands for a CUDA GPU where there is one, else the CPU.
+
+    Raises :class:`UserError` where there is no such device.
+    """
+    check_device_name(name)
+    if name == "cpu":
+        return name
+    if name is None and not _may_have_gpu():
+        return "cpu"
+    # Imported only where a GPU comes into question, because it takes seconds.
+    import torch
+
+    if name == "mps":
+        # Apple GPUs were not at hand: this path is guarded, and not tested.
+        if not torch.backends.mps.is_available():
+            raise UserError("no device mps: this machine has no Apple GPU that PyTorch can use; give cpu")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name is None:
+        return "cuda" if count else "cpu"
+    if int(name.partition(":")[2] or 0) >= count:
+        raise UserError(f"no device {name}: PyTorch finds {count or 'no'} CUDA GPU{'s' * (count != 1)} on this "
+                        "machine; give cpu")
+    return name
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth asking PyTorch for a GPU, which takes as long as importing it."""
+    if "torch" in sys.modules:
+        return True
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or sys.platform == "darwin":
+        return False
+    if not sys.platform.startswith("linux"):
+        return True
+    # The device files of NVIDIA's driver, of AMD's, and of a GPU seen through WSL.
+    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 def device_name(device: str | torch.device) -> str:

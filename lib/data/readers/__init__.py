@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...utils.errors import one_line, unknown_name
+from ...utils.errors import UserError, one_line, unknown_name
 from ..index import indexed
 from ..store import FrameStore
 from ..video import VideoSet
@@ -76,9 +76,7 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
         store = open_store(dataset_dir(key), key)
         root, videos = store.root, read(name, store)
     else:
-        prefixes = [FOLDER_PREFIX, *FOLDER_SPLITS, "PHOTOS:"]
-        known = [*TRAINING_SETS, *PHOTO_SETS, *(prefix + "<path>" for prefix in prefixes)]
-        raise unknown_name("training set", name, known)
+        raise _unknown_set(name)
     for note in videos.notes:
         _log.warning("%s", one_line(note))
     videos = indexed(videos, root)
@@ -86,6 +84,32 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
         # After indexing, so that both parts share one index.
         videos = replace(videos, video_names=split_videos(videos.video_names, held_out=FOLDER_SPLITS[prefix]))
     return replace(videos, load=CachedLoad(videos.load))
+
+
+def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
+    """Raise :class:`UserError` where a set of :func:`read_training_set` has an unknown name, or lies nowhere.
+
+    Its videos are not looked for, which takes long with many.
+    """
+    kind, _, path = name.partition(":")
+    if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):
+        open_store(absolute(path), absolute(path).name)
+    elif kind in PHOTO_SETS:
+        root = absolute(path) if path else dataset_dir("photos")
+        if not root.exists():
+            raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
+                            "tracking/make_photos.py")
+    elif name in TRAINING_SETS:
+        key, _ = TRAINING_SETS[name]
+        open_store(dataset_dir(key), key)
+    else:
+        raise _unknown_set(name)
+
+
+def _unknown_set(name: str) -> UserError:
+    prefixes = [FOLDER_PREFIX, *FOLDER_SPLITS, "PHOTOS:"]
+    known = [*TRAINING_SETS, *PHOTO_SETS, *(prefix + "<path>" for prefix in prefixes)]
+    return unknown_name("training set", name, known)
 
 
 def split_videos(names: Sequence[str], held_out: bool) -> tuple[str, ...]:

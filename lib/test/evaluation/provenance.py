@@ -31,7 +31,15 @@ from ...utils.errors import UserError
 from ...utils.files import locked
 from ...utils.version import code_version
 from .benchmarks import Benchmark
-from .results import MANIFEST, has_result, read_manifest, remove_results, verify_checksums, write_manifest
+from .results import (
+    MANIFEST,
+    ManifestError,
+    has_result,
+    read_manifest,
+    remove_results,
+    verify_checksums,
+    write_manifest,
+)
 from .video_locks import is_locked
 
 _log = logging.getLogger(__name__)
@@ -140,6 +148,19 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
         return left
 
 
+def backend_of_results(folder: Path, benchmark: Benchmark) -> str | None:
+    """The runtime that made the results in ``folder``, or makes them now; None where there are none, or none that can
+    be gone on with."""
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError:  # said by prepare_results_dir
+        return None
+    if manifest is None or not any(has_result(folder, name) or is_locked(folder, name)
+                                   for name in benchmark.videos.video_names):
+        return None
+    return str(manifest.get("backend", _DEFAULTS["backend"]))
+
+
 def _remove_corrupt(folder: Path, names: Sequence[str]) -> set[str]:
     """Remove the result files that differ from their checksums, with a warning each; gives their videos."""
     corrupt = set()
@@ -179,7 +200,8 @@ def _differences(manifest: dict[str, Any] | None, provenance: RunProvenance, ben
     for key, now in {"root": root, **provenance.compatibility_key}.items():
         there = manifest.get(key, _DEFAULTS.get(key))
         if there != now:
-            differences.append(f"{key}: {there} there, {now} now")
+            hint = f", --backend {there} goes on with it" if key == "backend" else ""
+            differences.append(f"{key}: {there} there, {now} now{hint}")
     there_files = manifest["exported"]
     for name in sorted(there_files.keys() & provenance.exported.keys()):
         if there_files[name] != provenance.exported[name]:

@@ -7,8 +7,6 @@ ready in a fraction of the time that ``import torch`` takes.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from ...config import SHIPPED, find_experiment, load_config, load_paths, script_
 from ...config.arguments import BACKENDS
 from ...utils.checkpoint_paths import WEIGHTS_SUFFIX, checkpoint_path, list_checkpoints, run_folder
 from ...utils.errors import UserError, unknown_name
+from ...utils.machine import resolve_device
 from .engine import TrackerEngine, TrackerInputError
 from .tracker import Tracker
 
@@ -115,47 +114,6 @@ def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: b
     if backend == "onnx" and (precision != "fp32" or device == "mps"):
         raise UserError(f"the backend onnx computes in fp32 on a CPU or a CUDA GPU, not in {precision} on {device}")
     return backend
-
-
-def resolve_device(name: str | None) -> str:
-    """The device called ``name``; None stands for a CUDA GPU where there is one, else the CPU.
-
-    Raises :class:`UserError` where there is no such device.
-    """
-    if name == "cpu":
-        return name
-    if name is None and not _may_have_gpu():
-        return "cpu"
-    kind, _, index = (name or "cuda").partition(":")
-    if kind not in ("cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal() and len(index) < 5)):
-        raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
-    # Imported only where a GPU comes into question, because it takes seconds.
-    import torch
-
-    if kind == "mps":
-        # Apple GPUs were not at hand: this path is guarded, and not tested.
-        if not torch.backends.mps.is_available():
-            raise UserError("no device mps: this machine has no Apple GPU that PyTorch can use; give cpu")
-        return "mps"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name is None:
-        return "cuda" if count else "cpu"
-    if int(index or 0) >= count:
-        raise UserError(f"no device {name}: PyTorch finds {count or 'no'} CUDA GPU{'s' * (count != 1)} on this "
-                        "machine; give cpu")
-    return name
-
-
-def _may_have_gpu() -> bool:
-    """Whether it is worth asking PyTorch for a GPU, which takes as long as importing it."""
-    if "torch" in sys.modules:
-        return True
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or sys.platform == "darwin":
-        return False
-    if not sys.platform.startswith("linux"):
-        return True
-    # The device files of NVIDIA's driver, of AMD's, and of a GPU seen through WSL.
-    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:

@@ -104,6 +104,8 @@ def test_failures_of_one_reason_are_one_line(command, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["FAILED a, b, c and 2 more: gone", "FAILED f: torn"]
     assert said[2].startswith("1 of 7 videos done, 4.0 frames/s")
+    command.module.print_summary({}, [], 0.5, command.folder())
+    assert capsys.readouterr().out == f"nothing left to track; results in {command.folder()}\n", "not 0 of 0 videos"
 
 
 def test_a_folder_with_frames_without_ground_truth_is_said_but_no_failure(command, videos, put):
@@ -120,6 +122,22 @@ def test_bad_arguments_are_one_line_and_write_nothing(words, command, videos, tm
         command("--dataset_dir", videos(a=2), *words)
     assert words[1] in str(error.value) or words[0] in str(error.value)
     assert "\n" not in str(error.value) and not command.save_dir.exists()
+
+
+def test_a_run_is_gone_on_with_in_the_runtime_of_its_results(command, videos, monkeypatch):
+    """By default the second run would take OpenVINO, whose boxes differ in their last digits."""
+    monkeypatch.setattr("mstgt.export.openvino_engine.is_openvino_available", lambda: True)
+    command.caplog.set_level("INFO")
+    root = videos(a=2, b=2)
+    assert command("--dataset_dir", root, "--sequence", "a", "--backend", "torch") == 0
+    assert command("--dataset_dir", root) == 0
+    assert f"the results in {command.folder()} were made with --backend torch: going on with it" in command.said
+    assert "1 of 1 videos done" in command.said
+    assert json.loads((command.folder() / "benchmark.json").read_text())["backend"] == "torch"
+    with pytest.raises(UserError, match="backend: torch there, onnx now, --backend torch goes on with it"):
+        command("--dataset_dir", root, "--backend", "onnx")
+    assert command("--dataset_dir", root) == 0
+    assert "nothing left to track" in command.said and "0 of 0" not in command.said
 
 
 def test_a_result_that_cannot_be_written_is_a_failure(command, videos, monkeypatch):

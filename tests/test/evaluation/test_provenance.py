@@ -12,7 +12,12 @@ import pytest
 from mstgt.config import dump_config, load_config
 from mstgt.test.evaluation import provenance as origin_module
 from mstgt.test.evaluation.benchmarks import folder_benchmark
-from mstgt.test.evaluation.provenance import ResultsConflictError, RunProvenance, prepare_results_dir
+from mstgt.test.evaluation.provenance import (
+    ResultsConflictError,
+    RunProvenance,
+    backend_of_results,
+    prepare_results_dir,
+)
 from mstgt.test.evaluation.results import (
     ManifestError,
     has_result,
@@ -67,6 +72,7 @@ def test_what_is_done_is_left_out(take, origin, tmp_path):
     ({"precision": "fp16"}, "precision: fp32 there, fp16 now"),
     ({"compile": True}, "compile: False there, True now"),
     ({"cuda_graph": True}, "cuda_graph: False there, True now"),
+    ({"backend": "onnx"}, "backend: torch there, onnx now, --backend torch goes on with it"),
     ({"settings": settings("TEST.SEARCH_FACTOR=4.5")}, r"TEST.SEARCH_FACTOR: 4.0 there, 4.5 now"),
 ])
 def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, words):
@@ -78,6 +84,17 @@ def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, word
     assert "\n" not in str(error.value) and (tmp_path / "results" / "benchmark.json").read_text() == before
     assert take(replace(origin, **change), "a", overwrite=True) == ["a"]
     assert not has_result(tmp_path / "results", "b")  # one manifest speaks for all
+
+
+def test_the_runtime_of_results_is_that_of_their_manifest(take, origin, videos, tmp_path):
+    benchmark, results = folder_benchmark(videos(a=1, b=1, c=1)), tmp_path / "results"
+    assert backend_of_results(results, benchmark) is None
+    take(replace(origin, backend="onnx"))
+    assert backend_of_results(results, benchmark) is None, "a manifest without results: any runtime will do"
+    finish(tmp_path, "b")
+    assert backend_of_results(results, benchmark) == "onnx"
+    (results / "benchmark.json").write_text("{")
+    assert backend_of_results(results, benchmark) is None
 
 
 def test_results_in_a_manifest_that_does_not_say_how_they_were_run_may_be_gone_on_with(take, origin, tmp_path):
