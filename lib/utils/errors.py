@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TextIO, cast
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last: bytes that are no UTF-8
-_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab, newline, carriage return
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+# Of standard error, what progress bars and libraries write there stays: a carriage return before everything else, and
+# colors (ESC [ … m).
+_CONTROL_IN_BARS = re.compile(r"(?s:(?<=.)\r|(?!\x1b\[[0-9;]{0,20}m)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f])")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 200
 
@@ -52,13 +55,14 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 class _EscapingStream:
-    """Standard output without control characters: a file's name must not be able to control the terminal."""
+    """A stream without the characters of ``control``: a file's name must not be able to control the terminal."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, control: re.Pattern[str]):
         self._stream = stream
+        self._control = control
 
     def write(self, text: str) -> int:
-        return self._stream.write(_CONTROL_IN_LINES.sub(_escaped, text))
+        return self._stream.write(self._control.sub(_escaped, text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -82,15 +86,16 @@ def run_command(main: Callable[[], int | None]) -> None:
 
     User errors become one line on standard error and status 1, Ctrl-C status 130. What the terminal cannot show
     (a file name that is no UTF-8) is written as ``\\udcff``, control characters in what is printed or logged as
-    ``\\x1b``.
+    ``\\x1b``. Colors and progress bars on standard error stay as they are.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_once)
     logging.setLogRecordFactory(_EscapingRecord)
-    stdout = sys.stdout
-    sys.stdout = cast(TextIO, _EscapingStream(stdout))
+    stdout, stderr = sys.stdout, sys.stderr
+    sys.stdout = cast(TextIO, _EscapingStream(stdout, _CONTROL_IN_LINES))
+    sys.stderr = cast(TextIO, _EscapingStream(stderr, _CONTROL_IN_BARS))
     try:
         status = main() or 0
     except UserError as error:
@@ -103,5 +108,5 @@ def run_command(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     finally:
-        sys.stdout = stdout
+        sys.stdout, sys.stderr = stdout, stderr
     sys.exit(status)

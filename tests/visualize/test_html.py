@@ -64,6 +64,9 @@ def test_a_video_that_one_tracker_lacks_has_no_figure_there(make_small_report):
     assert values["videos"][1]["metrics"][0] is None and values["videos"][1]["overlap"][0] is None
     assert values["attributes"][0]["metrics"][0]["videos"] == 1 and values["attributes"][0]["videos"] == 3
     assert values["trackers"][0]["label"].endswith("(1 of 3 videos)")
+    [note] = [note for note in values["notes"] if "means" in note]
+    assert note.startswith("The means are over different videos for different trackers. AUC on the 1 videos that all")
+    assert not any("means" in note for note in page_values(report)["notes"]), "said only where it is so"
 
 
 @given(st.text())
