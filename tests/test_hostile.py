@@ -157,7 +157,7 @@ def test_checkpoints_that_would_fill_the_memory_are_refused(tmp_path):
         with pytest.raises(UserError, match="its members are compressed"):
             load_file(rewritten(path, zipfile.ZIP_DEFLATED))
         torch.save({"net": {"a": torch.zeros(1 << 20)}}, path)
-        with pytest.raises(UserError, match="claim more bytes than the file has"):
+        with pytest.raises(UserError, match="declare more bytes than the file has"):
             load_file(rewritten(path, zipfile.ZIP_STORED, times=3))
         wide = tiny().state_dict() | {"norm.weight": torch.zeros(1).expand(1 << 40)}  # 4 TB without any memory
         torch.save({"net": wide}, path)
@@ -200,7 +200,7 @@ def test_an_onnx_file_reads_nothing_outside_its_folder(tmp_path, location):
     if location == "inside":
         assert OnnxPair(tmp_path / "export" / "start.onnx", tmp_path / "export" / "step.onnx").any_batch
         return
-    with pytest.raises(UserError, match="step.onnx is torn, or no ONNX file") as error:
+    with pytest.raises(UserError, match="step.onnx is corrupt, or no ONNX file") as error:
         OnnxPair(tmp_path / "export" / "start.onnx", tmp_path / "export" / "step.onnx")
     assert "\n" not in str(error.value)
 

@@ -26,7 +26,6 @@ from mstgt.utils.errors import UserError, run_command
 # PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
 if TYPE_CHECKING:
     from mstgt.export.onnx_engine import OnnxFiles
-    from mstgt.export.onnx_export import Report
     from mstgt.models.mstgt import MSTGT
 
 
@@ -97,15 +96,15 @@ def main() -> None:
             bar.set_description(f"export: {stage}")
             bar.update()
 
-        report = export_network(network, about(cfg, name, checkpoint), files, args.batch, on_stage)
-    say(report, files)
+        difference = export_network(network, about(cfg, name, checkpoint), files, args.batch, on_stage)
+    say(difference, files)
 
 
-def say(report: Report, files: OnnxFiles) -> None:
+def say(difference: float, files: OnnxFiles) -> None:
     """Print the files with their sizes, and how their boxes compare with PyTorch's."""
     for path in (files.start, files.step):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
-    print(f"onnxruntime against PyTorch: boxes differ by at most {report.difference:.1e} of the search region")
+    print(f"onnxruntime against PyTorch: boxes differ by at most {difference:.1e} of the search region")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
     build   is called with the arrays stored with other fingerprints, or None
     kinds   the arrays that a cached file must hold (:func:`mstgt.untrusted.arrays.check_arrays`)
     fits    returns whether the arrays are consistent: no index out of range, no name that leads elsewhere. A cached
-            file may have come with the dataset from somebody else; one that is not consistent counts as damaged
+            file may have come with the dataset from somebody else; one that is not consistent counts as corrupt
     """
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
     read = partial(_newest, files, fingerprints, {"states": "u1", **kinds}, fits)
@@ -176,7 +176,7 @@ def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], 
             raise ArraysError("its parts do not fit")
     except ArraysError as error:
         if say:
-            _log.warning("the index %s is damaged (%s) and is built again", file, error)
+            _log.warning("the index %s is corrupt (%s) and is built again", file, error)
         return None
     return arrays
 

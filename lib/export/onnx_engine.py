@@ -1,10 +1,10 @@
-"""Track with exported ONNX files in place of PyTorch's network; crops and boxes are those of ``TrackerEngine``.
+"""A tracker engine that runs exported ONNX files with ONNX Runtime. Crops and boxes are those of ``TrackerEngine``.
 
     engine = load_onnx_engine(cfg, OnnxFiles(folder, "MSTGT-nano-128"), device="cpu")
     tracker = Tracker(engine)
 
-tracking/export.py writes the files, docs/export.md says what is in them. On the CPU it computes with as many threads as
-PyTorch is set to.
+tracking/export.py writes the files; docs/export.md describes them. The number of threads on a CPU is OMP_NUM_THREADS,
+or else what is fastest for a small network.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from ..utils.threads import default_threads
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
 STATE = ("template", "cue", "guidance")
+# Names in the files: another name would need another FORMAT.
 START_INPUTS = ("picture",)
 STEP_INPUTS = ("picture", *STATE)
 STEP_OUTPUTS = ("boxes", "scores", "next_guidance")
-_SAID = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
+_REQUIRED = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class OnnxFiles:
 
 
 def export_folder(save_dir: Path, config: str) -> Path:
-    """Where the files of a configuration lie unless somebody says otherwise."""
+    """The default folder of the files of a configuration."""
     return save_dir / "export" / config
 
 
@@ -65,42 +66,42 @@ def optional_package(name: str) -> ModuleType:
 
 
 class OnnxPair:
-    """The two steps of a network, from ONNX files. Arrays in, arrays out; it keeps no state of any video.
+    """The two steps of a network, from ONNX files. It maps arrays to arrays and stores no state of any video.
 
-    metadata   what the frame step says of itself
+    metadata   of the frame step's file
     any_batch  whether the batch is chosen at run time; else it is ``batch``
     """
 
     def __init__(self, start: Path, step: Path, device: str = "cpu", threads: int | None = None):
         self._start, self._step = (_session(path, device, threads or default_threads()) for path in (start, step))
-        _require_ends(self._start, start, START_INPUTS, STATE)
-        _require_ends(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
+        _check_signature(self._start, start, START_INPUTS, STATE)
+        _check_signature(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
         self._where = f"{start} and {step}"
         self.metadata, other = _metadata(self._step, step), _metadata(self._start, start)
         for key in other:
             if key != "precision" and other[key] != self.metadata.get(key):
-                raise UserError(f"{start} and {step} are not of one export ({key[:60]!r}: {other[key][:60]!r}, "
+                raise UserError(f"{start} and {step} come from different exports ({key[:60]!r}: {other[key][:60]!r}, "
                                 f"{self.metadata.get(key, '')[:60]!r}); export again")
         self.any_batch = self.metadata["batch"] == "any"
         if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
             raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
         self.batch = 1 if self.any_batch else int(self.metadata["batch"])
 
-    def start(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Template pictures (B, T, T, 3) uint8 -> the state before the first frame."""
-        return tuple(self._run(self._start, STATE, {"picture": picture}))
+    def start(self, templates: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
+        return tuple(self._run(self._start, STATE, {START_INPUTS[0]: templates}))
 
-    def step(self, picture: np.ndarray, state: Sequence[np.ndarray]
+    def step(self, searches: np.ndarray, state: Sequence[np.ndarray]
              ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-        """Search pictures (B, S, S, 3) uint8 and the state before -> boxes (B, 4), scores (B,), the state after.
+        """Search crops (B, S, S, 3) uint8 and the state before -> boxes (B, 4), scores (B,), the state after.
 
         Boxes are cx, cy, w, h as shares of the search region.
         """
-        inputs = dict(zip(STEP_INPUTS, (picture, *state), strict=True))
+        inputs = dict(zip(STEP_INPUTS, (searches, *state), strict=True))
         boxes, scores, guidance = self._run(self._step, STEP_OUTPUTS, inputs)
-        if boxes.shape != (len(picture), 4) or scores.shape != (len(picture),):
-            raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(picture)} "
-                            "pictures; export again")
+        if boxes.shape != (len(searches), 4) or scores.shape != (len(searches),):
+            raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(searches)} "
+                            "crops; export again")
         return boxes, scores, (*state[:-1], guidance)
 
     def _run(self, session: Any, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -111,7 +112,7 @@ class OnnxPair:
 
 
 def _session(path: Path, device: str, threads: int) -> Any:
-    """An onnxruntime session on ``device``. Raises :class:`UserError` for a file that it cannot take."""
+    """An onnxruntime session on ``device``. Raises :class:`UserError` for a file that it cannot load."""
     runtime = optional_package("onnxruntime")
     if not path.is_file():
         raise UserError(f"no exported network {path}; write it with `python tracking/export.py --config NAME`, or say "
@@ -125,18 +126,18 @@ def _session(path: Path, device: str, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait keep the core from the thread that they wait for on a busy machine.
+    # On a busy machine, a thread that spins while it waits takes the core from the thread that it waits for.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors
     try:
         return runtime.InferenceSession(path, options, providers=providers)
     except _faults() as error:
-        raise UserError(f"{path} is torn, or no ONNX file that this onnxruntime {runtime.__version__} can run "
+        raise UserError(f"{path} is corrupt, or no ONNX file that this onnxruntime {runtime.__version__} can run "
                         f"({_first_line(error)}); export again") from error
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a file that it cannot load or run."""
+    """The exceptions that onnxruntime raises for a file that it cannot load or run."""
     errors = optional_package("onnxruntime").capi.onnxruntime_pybind11_state
     names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
              "NotImplemented", "RuntimeException")
@@ -148,16 +149,16 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _texts_of(path: Path) -> Iterator[None]:
-    """onnxruntime decodes a file's texts when they are asked for, and only then finds that they are none."""
+def _decoding(path: Path) -> Iterator[None]:
+    """Report names and metadata that are not UTF-8: onnxruntime decodes them only when they are asked for."""
     try:
         yield
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} names things by what is no text; export again") from error
+        raise UserError(f"{path} is corrupt: its names are not UTF-8; export again") from error
 
 
-def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    with _texts_of(path):
+def _check_signature(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    with _decoding(path):
         ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
     if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
         takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
@@ -166,22 +167,22 @@ def _require_ends(session: Any, path: Path, inputs: Sequence[str], outputs: Sequ
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:
-    with _texts_of(path):
+    with _decoding(path):
         metadata = session.get_modelmeta().custom_metadata_map
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} says format {metadata.get('format', 'nothing')[:60]!r}, this code reads {FORMAT!r}; "
                         "export again")
-    lacking = [key for key in _SAID if key not in metadata]
-    if lacking:
-        raise UserError(f"{path} does not say its {', '.join(lacking)}; export again")
+    missing = [key for key in _REQUIRED if key not in metadata]
+    if missing:
+        raise UserError(f"{path} does not say its {', '.join(missing)}; export again")
     return metadata
 
 
 class OnnxEngine(ArrayEngine):
     """A :class:`TrackerEngine` whose network is an :class:`OnnxPair`.
 
-    ``cfg`` says how to crop. What is part of the files must agree with it: sizes and normalisation; :class:`UserError`
-    names what does not.
+    ``cfg`` describes the crops. The sizes and the normalization in the files must agree with it, or a :class:`UserError`
+    names the difference.
     """
 
     backend = "onnx"
@@ -209,11 +210,11 @@ class OnnxEngine(ArrayEngine):
 
     def _filled(self, array: np.ndarray) -> np.ndarray:
         """The rows of a batch, the last one repeated up to the files' fixed batch."""
-        lacking = 0 if self.pair.any_batch else self.pair.batch - len(array)
-        if lacking < 0:
+        missing = 0 if self.pair.any_batch else self.pair.batch - len(array)
+        if missing < 0:
             raise UserError(f"the exported network takes a batch of {self.pair.batch}, not {len(array)}: give "
                             f"--batch {self.pair.batch}, or export it without a fixed batch")
-        return np.concatenate([array, np.repeat(array[-1:], lacking, axis=0)]) if lacking else array
+        return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
 
 
 def _parsed(text: str) -> Any:
@@ -225,8 +226,8 @@ def _parsed(text: str) -> Any:
 
 
 def exported_origin(cfg: Any, files: OnnxFiles, checkpoint: str | Path | None) -> dict[str, Any]:
-    """What a manifest says of exported files: ``checkpoint`` and its hash, ``precision``, the files with their hashes,
-    and which ``onnxruntime`` runs them.
+    """The entries of a manifest for exported files: ``checkpoint`` and its hash, ``precision``, the files with their
+    hashes, and the version of ``onnxruntime``.
 
     Raises :class:`UserError` where they do not fit ``cfg``, or come from other weights than a given ``checkpoint``.
     """

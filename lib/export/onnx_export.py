@@ -1,11 +1,10 @@
 """The network as ONNX files, which any ONNX runtime can track with. docs/export.md is the manual.
 
-    report = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
+    difference = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
 
-Writes ``<name>_start.onnx`` (template picture -> state), ``<name>_step.onnx`` (search picture and state -> box, score,
-next guidance). Pictures are uint8 as they come from the crop: normalisation and window are part of the graph. Each file
-is run with onnxruntime beside PyTorch on short synthetic videos before any of them gets its name; where they disagree,
-nothing is written.
+Writes ``<name>_start.onnx`` (template crop -> state) and ``<name>_step.onnx`` (search crop and state -> box, score, next
+guidance). Crops are uint8: normalization and window are part of the graph. Before the files get their names, both are
+run with onnxruntime beside PyTorch on short synthetic videos; where the boxes differ, nothing is written.
 """
 
 from __future__ import annotations
@@ -16,20 +15,21 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from ..geometry.crop import Crop
 from ..models.mstgt import MSTGT, TrackState, build_model
 from ..models.mstgt.checkpoint import load_network
+from ..synthetic import synthetic_video
 from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
 from ..utils.version import code_version
-from .onnx_check import largest_difference
 from .onnx_engine import (
     FORMAT,
     START_INPUTS,
@@ -46,21 +46,13 @@ from .runtime_cache import cached_entry, network_code, network_settings
 
 OPSET = 18
 OLDEST_TORCH = (2, 10)  # the exporters of 2.6, 2.8 and 2.9 fail, or lose names and the choice of B
-TOLERANCE = 1e-3  # of a box as a share of the search region, onnxruntime against PyTorch
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an export came to.
-
-    difference  the largest one of any box between onnxruntime and PyTorch, as a fraction of the search region
-    """
-
-    difference: float
+TOLERANCE = 1e-3  # of a box as a fraction of the search region, onnxruntime against PyTorch
+CHECK_FRAMES = 8
+CHECK_DIFFICULTY = 0.2  # of the synthetic videos that the check tracks
 
 
 def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
-    """What the files say of themselves: metadata, as ONNX has it from text to text."""
+    """The metadata of the files, which ONNX stores as text."""
     return {
         "format": FORMAT,
         "config": config,
@@ -79,33 +71,34 @@ def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
 
 
 def frame_step(network: MSTGT, metadata: Mapping[str, str]) -> FrameStep:
-    """What the files compute, in PyTorch."""
+    """The computation of the files, in PyTorch."""
     mean, std = (json.loads(metadata[key]) for key in ("mean", "std"))
     return FrameStep(network, hann_window(network.grid), mean, std, torch.float32).eval()
 
 
 class _Start(nn.Module):
-    """uint8 template pictures (B, T, T, 3) -> the state's tensors."""
+    """uint8 template crops (B, T, T, 3) -> the state's tensors."""
 
     def __init__(self, network: MSTGT, metadata: Mapping[str, str]):
         super().__init__()
         self.frame = frame_step(network, metadata)
 
-    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.frame.network.init_state(self.frame.input(picture)))
+    def forward(self, templates: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.frame.network.init_state(self.frame.input(templates)))
 
 
 class _Step(_Start):
-    """uint8 search pictures (B, S, S, 3) and the state -> boxes (B, 4), scores (B,), the next guidance."""
+    """uint8 search crops (B, S, S, 3) and the state -> boxes (B, 4), scores (B,), the next guidance."""
 
-    def forward(self, picture: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        answers, after = self.frame(picture, TrackState(*state))
+    def forward(self, searches: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        answers, after = self.frame(searches, TrackState(*state))
         return answers[:, :4], answers[:, 4], after.guidance.clone()  # an output must not be an input itself
 
 
 def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, batch: int | None = None,
-                   on_stage: Callable[[str], object] = lambda stage: None) -> Report:
-    """Write and check the files of ``network``.
+                   on_stage: Callable[[str], object] = lambda stage: None) -> float:
+    """Write and check the files of ``network``; the largest difference of any box between onnxruntime and PyTorch, as a
+    fraction of the search region.
 
     metadata  from :func:`about`
     batch     a fixed batch; None: any, chosen at run time
@@ -128,11 +121,13 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
         _write(_Step(network, metadata), _example(network, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
         on_stage("check")
         pair, batches = OnnxPair(start, step), [batch] if batch else [1, 2]
-        difference = largest_difference(frame_step(network, metadata), pair, batches)
+        frame = frame_step(network, metadata)
+        # np.max: NaN where any is, unlike the built-in max.
+        difference = float(np.max([_largest_difference(frame, pair, count) for count in batches]))
         if not difference <= TOLERANCE:
             raise UserError(f"onnxruntime's boxes differ from PyTorch's by {difference:.2g} of the search region, more "
                             f"than {TOLERANCE:g}; nothing was written (an untrained network may waver between cells)")
-        return Report(difference)
+        return difference
 
 
 def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None
@@ -169,13 +164,41 @@ def onnx_engine_of(network: MSTGT, cfg: Any, device: str = "cpu", threads: int |
 
 
 def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
-    """A template picture, a search picture and a state: what the graphs are traced with."""
+    """A template, a search crop and a state to trace the graphs with."""
     count = batch or 2  # tracing takes a size of 1 for a constant
     template, search = (torch.zeros(count, size, size, 3, dtype=torch.uint8)
                         for size in (network.template_size, network.search_size))
     with torch.no_grad():
         state = network.init_state(torch.zeros(count, 3, network.template_size, network.template_size))
     return template, search, *(tensor.clone() for tensor in state)
+
+
+@torch.no_grad()
+def _largest_difference(frame: FrameStep, pair: OnnxPair, batch: int) -> float:
+    """The largest difference of any box between PyTorch and the files, as a fraction of the search region.
+
+    Both track ``batch`` synthetic videos, each from its own state. The crops lie around the true boxes, so that both see
+    the same pixels in every frame.
+    """
+    videos = [synthetic_video(0, CHECK_FRAMES + 1, difficulty=CHECK_DIFFICULTY, index=i) for i in range(batch)]
+
+    def crops(number: int, kind: str) -> np.ndarray:
+        factor = float(pair.metadata[f"{kind}_factor"])
+        size = int(pair.metadata[f"{kind}_size"])
+        last = max(0, number - 1)
+        return np.stack([Crop.around(video.boxes_xywh[last], factor, size).cut(video.frames.read(number))
+                         for video in videos])
+
+    templates = crops(0, "template")
+    state = frame.network.init_state(frame.input(torch.from_numpy(templates)))
+    exported_state = pair.start(templates)
+    differences = []
+    for number in range(1, CHECK_FRAMES + 1):
+        searches = crops(number, "search")
+        rows, state = frame(torch.from_numpy(searches), state)
+        boxes, _, exported_state = pair.step(searches, exported_state)
+        differences.append(np.abs(rows[:, :4].numpy() - boxes).max())
+    return float(np.max(differences))
 
 
 def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[str, ...], outputs: tuple[str, ...],
@@ -185,7 +208,7 @@ def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[s
     variable = len(inputs) > 1  # _Step takes the state as *state: its shapes are a tuple of their own
     shapes = (any_batch, (any_batch,) * (len(inputs) - 1)) if variable else (any_batch,)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # all first axes have the same name: so be it
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # all first axes have the same name, which is intended
         program = torch.onnx.export(module.eval(), example, dynamo=True, opset_version=OPSET, verbose=False,
                                     input_names=list(inputs), output_names=list(outputs),
                                     dynamic_shapes=None if batch else shapes)
@@ -194,7 +217,7 @@ def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[s
 
 
 def _save(model: Any, metadata: Mapping[str, str], path: Path) -> None:
-    """Check and write a model. The exporter's notes (source lines and paths of this machine) stay out."""
+    """Check and write a model. The exporter's notes (source lines and paths of this machine) are removed."""
     onnx = optional_package("onnx")
     for node in model.graph.node:
         del node.metadata_props[:]

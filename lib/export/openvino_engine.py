@@ -115,7 +115,7 @@ class OpenVinoEngine(ArrayEngine):
     threads    how many threads compute one call; default: OMP_NUM_THREADS, else what is fastest at the moment
                (:class:`mstgt.utils.threads.ThreadChoice`). The boxes do not depend on it.
 
-    Raises ``RuntimeError`` from OpenVINO where the files are damaged.
+    Raises ``RuntimeError`` from OpenVINO where the files are corrupt.
     """
 
     backend = "openvino"
@@ -203,6 +203,6 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
     try:
         return OpenVinoEngine(entry, cfg, precision, threads)
     except RuntimeError as error:
-        _log.warning("%s is damaged (%s); preparing it again", entry, one_line(error)[:200])
+        _log.warning("%s is corrupt (%s); preparing it again", entry, one_line(error)[:200])
         discard_entry(entry)
         return OpenVinoEngine(cached_entry(made_from, build), cfg, precision, threads)

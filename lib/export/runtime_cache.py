@@ -63,7 +63,7 @@ def cached_entry(made_from: Mapping[str, str], build: Callable[[Path], object]) 
 
 
 def discard_entry(entry: Path) -> None:
-    """Remove an entry, such as one that turned out to be damaged."""
+    """Remove an entry, such as one that turned out to be corrupt."""
     # Renamed first: nobody may read an entry while it is being taken apart.
     doomed = entry.with_name(f".gone-{entry.name}-{os.getpid()}-{time.monotonic_ns()}")
     with contextlib.suppress(OSError):

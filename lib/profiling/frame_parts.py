@@ -1,11 +1,11 @@
-"""Where the time of a frame goes: decoding, crop, the network's parts, the box; beside the machine's limit.
+"""Where the time of a frame goes: decoding, crop, the parts of the network, the box; and the machine's limit.
 
     profile = profile_frame(engine, seconds=5)
-    profile.parts, profile.product_rates    # the latter: FLOP/s of the product that the main stage mostly consists of
+    profile.parts, profile.product_rates    # the latter: FLOP/s of the matrix product that dominates stage 3
 
-A frame of 1280 x 720 px is tracked again and again in steps that are timed one by one. The network runs as the engine
-prepared it, but neither compiled nor as a graph: there parts cannot be told apart. The product of matrices is timed
-in between, so that both meet the same machine.
+A frame of 1280 x 720 px is tracked repeatedly in steps that are timed one by one. The network runs as the engine
+prepared it, but neither compiled nor as a CUDA graph, because these have no separate parts. The matrix product is timed
+between the frames, under the same load of the machine.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ..geometry.crop import Crop
 from ..test.tracker.inference import PackedLinear
 from ..test.tracker.torch_engine import TorchEngine
 from ..utils.files import atomic_path
-from .profile import PICTURE, time_rounds
+from .profile import FRAME_SIZE, time_rounds
 
 BOX = np.array([600.0, 300, 80, 100])
-NETWORK = ("stem", "guidance", "main stage", "head")
+NETWORK = ("stem", "guidance", "stage 3", "head")
 _GREY, _COLOURS = "#999999", ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
@@ -54,23 +54,23 @@ class _Frame:
 
     def __init__(self, engine: TorchEngine):
         self.engine, self.network = engine, engine.network
-        picture = np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), np.uint8)
-        self.data = cv2.imencode(".jpg", cv2.GaussianBlur(picture, (0, 0), 2))[1].tobytes()
-        self.before = engine.start(picture, BOX).state
+        image = np.random.default_rng(0).integers(0, 256, (*FRAME_SIZE, 3), np.uint8)
+        self.data = cv2.imencode(".jpg", cv2.GaussianBlur(image, (0, 0), 2))[1].tobytes()
+        self.before = engine.start(image, BOX).state
         self.steps: dict[str, Callable[[], None]] = {
             "decode": self.decode, "crop": self.crop, "input": self.input, "stem": self.stem,
-            "guidance": self.guidance, "main stage": self.main, "head": self.head, "box": self.box}
+            "guidance": self.guidance, "stage 3": self.stage3, "head": self.head, "box": self.box}
 
     def decode(self) -> None:
-        self.image = decode_image(self.data, "the picture of the profile")
+        self.image = decode_image(self.data, "the frame of the profile")
 
     def crop(self) -> None:
         settings = self.engine.settings
         self.region = Crop.around(BOX, settings.SEARCH_FACTOR, settings.SEARCH_SIZE)
-        self.picture = self.region.cut(self.image)
+        self.search_crop = self.region.cut(self.image)
 
     def input(self) -> None:
-        self.search = self.engine.frame.input(torch.from_numpy(self.picture)[None].to(self.engine.device))
+        self.search = self.engine.frame.input(torch.from_numpy(self.search_crop)[None].to(self.engine.device))
 
     def stem(self) -> None:
         self.x = self.network.embed_search(self.network.backbone.forward_stem(self.search))
@@ -80,22 +80,22 @@ class _Frame:
         self.after = self.network.update_state(self.x, self.before)
         self.tokens = torch.cat([self.before.cue, prompt, self.before.template, self.x], dim=1)
 
-    def main(self) -> None:
-        self.seen = self.network.backbone.forward_blocks(self.tokens, query_slice=slice(-self.x.shape[1], None))
+    def stage3(self) -> None:
+        self.features = self.network.backbone.forward_blocks(self.tokens, query_slice=slice(-self.x.shape[1], None))
 
     def head(self) -> None:
-        self.prediction = self.network.predict_head(self.seen)
+        self.prediction = self.network.predict_head(self.features)
 
     def box(self) -> None:
         boxes, scores = self.prediction.decode_boxes(self.engine.frame.window)
         answer = torch.cat([boxes, scores[:, None]], dim=1).tolist()[0]
-        clip_box(self.region.from_crop(np.array(answer[:4])), PICTURE[1], PICTURE[0])
+        clip_box(self.region.from_crop(np.array(answer[:4])), FRAME_SIZE[1], FRAME_SIZE[0])
 
 
 @dataclass(frozen=True)
 class FrameProfile:
     """parts          of a frame, in their order
-    product_rates  FLOP/s of the main stage's tokens times a C x 4 C matrix: ``plain`` as PyTorch multiplies, and on a
+    product_rates  FLOP/s of stage 3's tokens times a C x 4 C matrix: ``plain`` as PyTorch multiplies, and on a
                    CPU where the engine packs its weights ``packed`` as well"""
 
     parts: list[Part]
@@ -104,7 +104,7 @@ class FrameProfile:
 
 @torch.inference_mode()
 def profile_frame(engine: TorchEngine, seconds: float) -> FrameProfile:
-    """From about ``seconds`` of tracking (five frames at least); everything by its median."""
+    """The medians over about ``seconds`` of tracking, at least five frames."""
     steps = _Frame(engine).steps
     flops = {}
     for name, step in steps.items():
@@ -119,9 +119,9 @@ def profile_frame(engine: TorchEngine, seconds: float) -> FrameProfile:
 
 
 def main_products(engine: TorchEngine) -> tuple[dict[str, Callable[[], torch.Tensor]], int]:
-    """The product behind ``FrameProfile.product_rates``, in each way that there is, and its FLOPs."""
+    """The matrix product of ``FrameProfile.product_rates`` as the engine can compute it, and its FLOPs."""
     net = engine.network
-    state = engine.start(np.zeros((*PICTURE, 3), np.uint8), BOX).state
+    state = engine.start(np.zeros((*FRAME_SIZE, 3), np.uint8), BOX).state
     with torch.inference_mode():
         tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template], 1).shape[1] + net.grid**2
         x = torch.randn(1, tokens, net.spec.dim).to(state.cue)
@@ -146,7 +146,7 @@ def _flops_of_packed() -> dict[Any, Callable[..., int]]:
 
 
 def draw_parts(parts: list[Part], title: str, path: Path) -> None:
-    """A bar as long as a frame, cut into its parts; PNG, PDF or SVG by the ending of ``path``."""
+    """Draw the parts of a frame as one stacked bar; the suffix of ``path`` chooses PNG, PDF or SVG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

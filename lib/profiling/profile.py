@@ -1,6 +1,6 @@
-"""What a frame costs: parameters, FLOPs, and frames a second on this machine.
+"""What a frame costs: parameters, FLOPs, and frames per second on this machine.
 
-FLOPs are counted by ``torch.utils.flop_counter`` (2 a multiply-add; matrix products, convolutions and attention
+FLOPs are counted by ``torch.utils.flop_counter`` (2 per multiply-add; matrix products, convolutions and attention
 included); thop's multiply-adds stand beside them (it misses the products inside attention).
 """
 
@@ -25,14 +25,14 @@ from ..models.mstgt.checkpoint import unused_published_parameters
 from ..test.tracker import Tracker, TrackerEngine
 from ..utils import machine
 
-PICTURE = (720, 1280)
+FRAME_SIZE = (720, 1280)  # height, width
 WARM_UP = 3
-PAUSE_S = 0.002  # before each timed call: threads of the one before may still spin, and take a core from it
+PAUSE_S = 0.002  # before each timed call: threads of the call before may still spin and keep a core busy
 
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters; FLOPs of the template (once a sequence), of a frame, and of a frame as the published code runs it
+    """parameters; FLOPs of the template (once per video), of a frame, and of a frame as the published code runs it
     (template and every token of every block in every frame); thop's multiply-adds of the last."""
 
     parameters: int
@@ -81,7 +81,7 @@ def measure_cost(network: MSTGT) -> Cost:
 
 @torch.inference_mode()
 def network_fps(engine: TrackerEngine, seconds: float) -> float:
-    """Frames a second of an engine's network alone, one frame at a time."""
+    """Frames per second of an engine's network alone, one frame at a time."""
     rng = np.random.default_rng(0)
     template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8)
                         for size in (engine.settings.TEMPLATE_SIZE, engine.settings.SEARCH_SIZE))
@@ -90,22 +90,22 @@ def network_fps(engine: TrackerEngine, seconds: float) -> float:
 
 
 def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
-    """Frames a second of the whole tracker on 1280 x 720 pictures in memory: crop, network, box."""
+    """Frames per second of the whole tracker on 1280 x 720 images in memory: crop, network, box."""
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (*PICTURE, 3), np.uint8)
+    image = rng.integers(0, 256, (*FRAME_SIZE, 3), np.uint8)
     tracker = Tracker(engine)
     tracker.init(image, (600, 300, 80, 100))
     target = tracker.target
 
     def same_frame() -> None:
-        tracker.target = target  # an untrained network would walk away from the picture's middle
+        tracker.target = target  # an untrained network would walk away from the image's center
         tracker.update(image)
 
     return _rate(same_frame, engine.device_name, seconds)
 
 
 def device_name(device: str | torch.device) -> str:
-    """How to name ``device`` and the threads that work on it to a person."""
+    """The name of ``device`` with its number of threads, to be printed."""
     name = machine.device_name(device)
     return name if str(device).startswith("cuda") else f"{name}, {torch.get_num_threads()} threads"
 
@@ -120,7 +120,7 @@ def time_rounds(works: Mapping[str, Callable[[], Any]], device: str | torch.devi
                 rounds: int = 5) -> dict[str, np.ndarray]:
     """The seconds of each of ``works`` in every round, after a warm-up; ``rounds``, and more while ``seconds`` last.
 
-    A round does all works one after the other; so what else the machine does meets all of them.
+    A round runs all of them one after the other, so that other load on the machine affects them alike.
     """
     for _ in range(WARM_UP):
         for work in works.values():
@@ -140,7 +140,7 @@ def time_rounds(works: Mapping[str, Callable[[], Any]], device: str | torch.devi
 
 
 def _rate(run: Callable[[], Any], device: str | torch.device, seconds: float) -> float:
-    """Calls a second over about ``seconds``: 1 / the median call."""
+    """Calls per second over about ``seconds``: 1 / the median call."""
     return 1 / float(np.median(time_rounds({"": run}, device, seconds)[""]))
 
 

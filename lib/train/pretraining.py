@@ -55,7 +55,7 @@ def read_teacher(path: str | Path) -> Lite0Features:
         state = torch.load(io.BytesIO(_weights_in(path)), map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # damaged bytes make the reader of the old format raise almost anything
+    except Exception as error:  # corrupt bytes make the reader of the old format raise almost anything
         raise UserError(f"{path} cannot be read as weights of EfficientNet-Lite0 ({one_line(error)[:100]}); "
                         "download it again") from error
     features = Lite0Features()

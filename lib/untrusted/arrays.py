@@ -1,4 +1,4 @@
-"""Arrays from ``.npz`` files that may be damaged, or made to do harm: no code is run, and no room is made for more than
+"""Arrays from ``.npz`` files that may be corrupt, or made to do harm: no code is run, and no room is made for more than
 the file says it holds, which has a limit.
 
     arrays = load_arrays(path)                      # {name: array}; ArraysError where it is no such file
@@ -30,7 +30,7 @@ class ArraysError(Exception):
 
 
 def load_arrays(file: str | Path | BinaryIO, most_bytes: int = MAX_BYTES) -> Arrays:
-    """All arrays of an ``.npz`` file. Raises :class:`ArraysError` for a damaged file, or one beyond ``most_bytes``."""
+    """All arrays of an ``.npz`` file. Raises :class:`ArraysError` for a corrupt file, or one beyond ``most_bytes``."""
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(info.file_size for info in archive.infolist())

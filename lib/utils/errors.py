@@ -36,7 +36,7 @@ class WouldOverwriteError(UserError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return an error for a name that is in no table: it names the nearest known one and lists all of them.
 
-    The middle of a long name, which a damaged file may hold, is left out.
+    The middle of a long name, which a corrupt file may hold, is left out.
     """
     known = sorted(known)
     folded = {k.casefold(): k for k in known}

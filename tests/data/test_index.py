@@ -1,4 +1,4 @@
-"""The index: parsed once, renewed where files change, and never trusted when damaged."""
+"""The index: parsed once, renewed where files change, and never trusted when corrupt."""
 
 import json
 import logging
@@ -137,7 +137,7 @@ def test_a_cache_with_an_object_in_it_is_never_unpickled(root, caplog):
     with np.load(file) as kept:
         arrays = dict(kept)
     np.savez(file, **arrays | {"classes": np.array([{}, {}, {}], object)})
-    assert facts(open_indexed(root)[0]) == FACTS and "damaged" in caplog.text
+    assert facts(open_indexed(root)[0]) == FACTS and "corrupt" in caplog.text
 
 
 def test_an_older_format_is_built_again_without_a_word(root, monkeypatch, caplog):

@@ -1,4 +1,4 @@
-"""Stores: the same bytes from a folder, a zip and an LMDB; hostile and damaged archives."""
+"""Stores: the same bytes from a folder, a zip and an LMDB; hostile and corrupt archives."""
 
 import multiprocessing
 import os
@@ -161,7 +161,7 @@ def test_a_damaged_member_is_named_and_the_others_read(tmp_path, source):
     path.write_bytes(data)
     store = ZipStore(path)
     for key in ("train/a/00000001.jpg", "train/a/groundtruth.txt"):
-        with pytest.raises(UserError, match=f"flip.zip/{key}: damaged"):
+        with pytest.raises(UserError, match=f"flip.zip/{key}: corrupt"):
             store.read(key)
     assert store.read("list.txt") == FILES["list.txt"]
 
@@ -186,7 +186,7 @@ def test_broken_lmdbs_are_named(tmp_path, source):
     data = (tmp_path / "flip.lmdb").read_bytes()
     at = data.index(FILES["train/a/00000001.jpg"])
     (tmp_path / "flip.lmdb").write_bytes(data[:at] + b"\xff" + data[at + 1:])
-    with pytest.raises(UserError, match=r"flip\.lmdb/train/a/00000001\.jpg: damaged"):
+    with pytest.raises(UserError, match=r"flip\.lmdb/train/a/00000001\.jpg: corrupt"):
         LmdbStore(tmp_path / "flip.lmdb").read("train/a/00000001.jpg")
 
 

@@ -243,7 +243,7 @@ def test_files_of_two_exports_are_refused(exported, tmp_path):
     model = onnx.load(exported.files.start)
     next(entry for entry in model.metadata_props if entry.key == "checkpoint_sha256").value = "ab" * 32
     onnx.save(model, files.start)
-    with pytest.raises(UserError, match="not of one export"):
+    with pytest.raises(UserError, match="come from different exports"):
         load_onnx_engine(exported.cfg, files)
 
 

@@ -1,4 +1,4 @@
-"""Files that were damaged: the command that reads one names it, and either goes on without it to the end that it would
+"""Corrupt files: the command that reads one names it, and either goes on without it to the end that it would
 have had, or refuses in a line; what the line says then leads to that end."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Damage:
     """Where damage is done, and what is known about it.
 
     command   reads the file, in a run after
-    globs     the files of which one is damaged, under the run's folder
+    globs     the files of which one is corrupt, under the run's folder
     finished  the command has run to its end before; else the file is one that it is given
     injuries  those that leave a trace: a text without checksum may be cut or changed so that it still makes sense
     read      False: nothing of the file is used, it is written anew

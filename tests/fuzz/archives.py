@@ -105,7 +105,7 @@ def _some_directory() -> tuple[bytes, ...]:
 TARGETS: dict[str, Target] = {
     "zip": Target(_zips, _zip, "set.zip"),
     "npz": Target(_some_arrays, _arrays, "x.npz"),
-    "index": Target(_some_facts, _facts, ""),  # damaged ones are made again
+    "index": Target(_some_facts, _facts, ""),  # corrupt ones are made again
     "score_cache": Target(_some_scores, _scores, ""),
     "lmdb_directory": Target(_some_directory, _directory, "the.lmdb"),
 }

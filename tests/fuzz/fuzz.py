@@ -28,7 +28,7 @@ class Outcome:
 
 
 def make(target: Target, rng: random.Random) -> bytes:
-    """A damaged example."""
+    """A corrupt example."""
     if target.tree is not None and rng.random() < 0.6:
         return target.tree(rng)
     examples = target.examples()
@@ -51,7 +51,7 @@ def read_one(target: Target, data: bytes, folder: Path, outcome: Outcome) -> Non
 
 
 def fuzz(name: str, folder: Path, rounds: int, seed: int = 0, seconds: float = float("inf")) -> Outcome:
-    """Read ``rounds`` damaged examples, as many as ``seconds`` allow. A failure tells the seed that repeats it."""
+    """Read ``rounds`` corrupt examples, as many as ``seconds`` allow. A failure tells the seed that repeats it."""
     target, outcome, until = TARGETS[name], Outcome(), time.monotonic() + seconds
     for example in target.examples():
         target.read(example, folder)  # undamaged

@@ -21,10 +21,10 @@ VALUES = (None, True, -1, 0, 1, 10**9, 10**30, -(10**400), 0.5, -1e308, math.nan
 
 def mutate(data: bytes, rng: random.Random, others: tuple[bytes, ...] = ()) -> bytes:
     """``data`` with one to six faults."""
-    damaged = bytearray(data)
+    corrupt = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
-        _KINDS[rng.randrange(len(_KINDS))](damaged, rng, others)
-    return bytes(damaged)
+        _KINDS[rng.randrange(len(_KINDS))](corrupt, rng, others)
+    return bytes(corrupt)
 
 
 def mutate_tree(value: Any, rng: random.Random) -> Any:

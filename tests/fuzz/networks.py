@@ -72,7 +72,7 @@ def _checkpoint_tree(rng: random.Random) -> bytes:
 
 
 def _with_pickle(data: bytes, rng: random.Random) -> bytes:
-    """A checkpoint whose pickle is damaged, and has the checksum of what it is now."""
+    """A checkpoint whose pickle is corrupt, and has the checksum of what it is now."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w") as new:
         for info in old.infolist():
@@ -94,7 +94,7 @@ def _safetensors() -> tuple[bytes, ...]:
 
 
 def _safetensors_tree(rng: random.Random) -> bytes:
-    """Weights with a damaged header of the right length."""
+    """Weights with a corrupt header of the right length."""
     data = rng.choice(_safetensors())
     end = 8 + int.from_bytes(data[:8], "little")
     header = as_json(mutate_tree(json.loads(data[8:end]), rng))

@@ -21,7 +21,7 @@ def encoded(suffix: str, *options: tuple[int, ...]) -> tuple[bytes, ...]:
 
 
 def _png_tree(rng: random.Random) -> bytes:
-    """A PNG with a damaged chunk whose checksum is right."""
+    """A PNG with a corrupt chunk whose checksum is right."""
     data = rng.choice(encoded(".png"))
     chunks, at = [], 8
     while at < len(data):

@@ -22,8 +22,8 @@ class Target:
     examples  valid inputs, made and not kept: nothing here comes from a real dataset
     read      reads bytes as a file in a folder: returns, or raises UserError, and nothing else
     named     what an error must say, so that a person finds the file
-    tree      bytes of damaged values where the bytes are JSON, YAML or a pickle, for damage to such bytes alone hardly
-              ever gets past the syntax; None: only bytes are damaged
+    tree      bytes of corrupt values where the bytes are JSON, YAML or a pickle, for damage to such bytes alone hardly
+              ever gets past the syntax; None: only bytes are corrupted
     """
 
     examples: Callable[[], tuple[bytes, ...]]

@@ -1,4 +1,4 @@
-"""Every parser of the project, by name, with valid examples of what it reads, to be damaged and read again.
+"""Every parser of the project, by name, with valid examples of what it reads, to be corrupted and read again.
 
     TARGETS["coco"].read(data, folder)      # returns, or raises UserError that names the file; nothing else
 """

@@ -1,4 +1,4 @@
-"""Every parser, given damaged files: a result, or one line that names the file, and no memory to speak of.
+"""Every parser, given corrupt files: a result, or one line that names the file, and no memory to speak of.
 
 CI reads a few examples of each, always the same ones; ``pytest --nightly tests/fuzz`` takes a minute for each parser,
 and as long again with coverage's guidance where the package atheris is installed.

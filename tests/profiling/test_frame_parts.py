@@ -89,7 +89,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
     assert written["how"] == "bf16" and written["backend"] in ("torch", "openvino")
     assert [part["name"] for part in written["parts"]][-1] == "box"
     assert written["cost"]["parameters"] > 3e6 and written["frames_per_second"]["network"] > 0
-    assert all(name in done.stdout for name in ("decode", "main stage", "GFLOP/s", "peak:"))
+    assert all(name in done.stdout for name in ("decode", "stage 3", "GFLOP/s", "peak:"))
     assert (tmp_path / "p.svg").stat().st_size > 1000
     wrong = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--picture", str(tmp_path / "p.doc"))
     assert wrong.returncode == 1 and wrong.stderr.strip().endswith("the name must end in .png, .pdf or .svg")

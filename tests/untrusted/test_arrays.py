@@ -1,4 +1,4 @@
-"""Arrays from files that are damaged, or claim more than they hold."""
+"""Arrays from files that are corrupt, or claim more than they hold."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class LmdbStore(DirectoryStore):
         if data is None:
             raise UserError(f"cannot read {self.where(key)}: no such file in the LMDB")
         if zlib.crc32(data) != self._crc[row]:
-            raise UserError(f"cannot read {self.where(key)}: damaged in the LMDB (its checksum is another); make or "
+            raise UserError(f"cannot read {self.where(key)}: corrupt in the LMDB (its checksum differs); make or "
                             "fetch it again")
         return data
 
@@ -84,9 +84,9 @@ def read_directory(data: bytes, where: Path) -> tuple[Directory, np.ndarray]:
         check_arrays(arrays, {"crc": "u1", **Directory.PARTS})
         directory, crc = Directory(*(arrays[part] for part in Directory.PARTS)), arrays["crc"]
     except ArraysError as error:
-        raise UserError(f"the directory of {where} is damaged: {error}; make or fetch it again") from error
+        raise UserError(f"the directory of {where} is corrupt: {error}; make or fetch it again") from error
     if len(crc) != len(directory):
-        raise UserError(f"the directory of {where} is damaged: {len(crc)} checksums for {len(directory)} files; make "
+        raise UserError(f"the directory of {where} is corrupt: {len(crc)} checksums for {len(directory)} files; make "
                         "or fetch it again")
     return directory, crc
 

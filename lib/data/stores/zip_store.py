@@ -50,7 +50,7 @@ class ZipStore(DirectoryStore):
         try:
             self._directory = Directory(*(arrays[part] for part in Directory.PARTS))
         except ArraysError as error:
-            raise UserError(f"the kept table of contents of {self.root} is damaged ({error}); delete the folder "
+            raise UserError(f"the kept table of contents of {self.root} is corrupt ({error}); delete the folder "
                             f"{self.root.with_name(FOLDER)}") from error
         self._table = {name: arrays[name] for name in _COLUMNS}
         self._files: dict[int, BinaryIO] = {}
@@ -68,7 +68,7 @@ class ZipStore(DirectoryStore):
         except OSError as error:
             raise UserError(f"cannot read {self.where(key)}: {error.strerror or error}") from error
         if data is None:
-            raise UserError(f"cannot read {self.where(key)}: damaged in the archive (its checksum is another); "
+            raise UserError(f"cannot read {self.where(key)}: corrupt in the archive (its checksum differs); "
                             "make or fetch the archive again")
         return data
 
@@ -161,7 +161,7 @@ def _unpack(data: bytes, member: dict[str, int]) -> bytes | None:
 
 
 def _members(archive: Path) -> list[zipfile.ZipInfo]:
-    """The files of an archive. Raises :class:`UserError` for one that is damaged or not to be trusted."""
+    """The files of an archive. Raises :class:`UserError` for one that is corrupt or not to be trusted."""
     try:
         with zipfile.ZipFile(archive) as file:
             infos = [info for info in file.infolist() if not info.is_dir()]
@@ -173,7 +173,7 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
         raise UserError(f"{archive} is not a whole zip archive (cut short?): {error}; make or fetch it "
                         "again") from error
     if comment.startswith(_MARK) and comment != mark_of(infos):
-        raise UserError(f"{archive} is damaged: its table of contents is not as it was written; make or fetch it again")
+        raise UserError(f"{archive} is corrupt: its table of contents is not as it was written; make or fetch it again")
     whole = file_mtime_key(archive)[0]
     for info in infos:
         fault = fault_in_key(info.orig_filename)

@@ -140,13 +140,13 @@ def _pickle_of(path: Path) -> bytes:
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise pickle.UnpicklingError("its members are compressed, which torch.save does not do")
         if sum(member.file_size for member in members) > path.stat().st_size:
-            raise pickle.UnpicklingError("its members claim more bytes than the file has")
+            raise pickle.UnpicklingError("its members declare more bytes than the file has")
         pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE:
             raise pickle.UnpicklingError(f"it holds {len(pickles)} pickles, or one of more than {_MAX_PICKLE} bytes")
-        damaged = archive.testzip()  # safe now that nothing can expand
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"{damaged} in it does not match its checksum")
+        corrupt = archive.testzip()  # safe now that nothing can expand
+        if corrupt is not None:
+            raise zipfile.BadZipFile(f"{corrupt} in it does not match its checksum")
         return archive.read(pickles[0])
 
 
@@ -213,7 +213,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
     broken = [name for name in own if not torch.isfinite(state[name]).all()]
     if broken:
         raise UserError(f"{where} holds NaN or infinity in {_some(broken)}: the training went wrong, or the file is "
-                        "damaged; take another checkpoint")
+                        "corrupt; take another checkpoint")
     module.load_state_dict(dict(state))
 
 

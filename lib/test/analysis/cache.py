@@ -6,7 +6,7 @@
 
 One file a result folder. A kept score goes with a digest of all that it was made from: the place, size and time of the
 video's result files, the parsed annotation, the benchmark's policy, and the source of the modules that make scores.
-Where one of these differs, the video is scored again. A damaged cache file is reported and rebuilt. Deleting the
+Where one of these differs, the video is scored again. A corrupt cache file is reported and rebuilt. Deleting the
 folder is always safe.
 """
 

@@ -143,7 +143,7 @@ class TrackerEngine(ABC):
         for crop, row, own_state in zip(crops, rows, after, strict=True):
             # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
             if not np.isfinite(row).all():
-                raise UserError(f"the network answers {row}: its weights are damaged, or too large for "
+                raise UserError(f"the network answers {row}: its weights are corrupt, or too large for "
                                 f"{self.precision}; take another checkpoint, or fp32")
             located.append((crop.from_crop(np.array(row[:4])), row[4], own_state))
         return located

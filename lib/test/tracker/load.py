@@ -76,7 +76,7 @@ def _build_engine(backend: str, cfg: Any, checkpoint: str | Path, device: str, p
         except UserError as error:
             if not fall_back:
                 raise
-            # Nobody asked for OpenVINO. A damaged checkpoint is reported by PyTorch's engine in the same words.
+            # Nobody asked for OpenVINO. A corrupt checkpoint is reported by PyTorch's engine in the same words.
             _log.warning("%s; using PyTorch", error)
     if backend == "onnx":
         from ...export.onnx_export import load_cached_onnx_engine

@@ -63,7 +63,7 @@ def test_film_rows_and_sheet(demo, film, tmp_path, box_of):
     assert (status, complained) == (0, "")
     assert sorted(os.listdir(out)) == FILES
     assert "square: frames 0 to 11" in said and all(str(out / name) in said for name in FILES)
-    assert "lost" not in said and "cannot be read" not in said and "damaged" not in said
+    assert "lost" not in said and "cannot be read" not in said and "corrupt" not in said
     rows = read_rows(out / "boxes.csv")
     assert [row.frame for row in rows] == list(range(12)) and film_frames(out) == 12
     assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
