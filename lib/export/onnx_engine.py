@@ -181,8 +181,8 @@ def _metadata(session: Any, path: Path) -> dict[str, str]:
 class OnnxEngine(ArrayEngine):
     """A :class:`TrackerEngine` whose network is an :class:`OnnxPair`.
 
-    ``cfg`` describes the crops. The sizes and the normalization in the files must agree with it, or a :class:`UserError`
-    names the difference.
+    ``cfg`` describes the crops. The sizes and the normalization in the files must agree with it; a :class:`UserError`
+    names what does not.
     """
 
     backend = "onnx"

@@ -2,9 +2,9 @@
 
     difference = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
 
-Writes ``<name>_start.onnx`` (template crop -> state) and ``<name>_step.onnx`` (search crop and state -> box, score, next
-guidance). Crops are uint8: normalization and window are part of the graph. Before the files get their names, both are
-run with onnxruntime beside PyTorch on short synthetic videos; where the boxes differ, nothing is written.
+Writes ``<name>_start.onnx`` (template crop -> state) and ``<name>_step.onnx`` (search crop and state -> box, score,
+next guidance). Crops are uint8: normalization and window are part of the graph. Before the files get their names, both
+are run with onnxruntime beside PyTorch on short synthetic videos; where the boxes differ, nothing is written.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
 def _largest_difference(frame: FrameStep, pair: OnnxPair, batch: int) -> float:
     """The largest difference of any box between PyTorch and the files, as a fraction of the search region.
 
-    Both track ``batch`` synthetic videos, each from its own state. The crops lie around the true boxes, so that both see
-    the same pixels in every frame.
+    Both track ``batch`` synthetic videos, each from its own state. The crops lie around the true boxes, so that both
+    see the same pixels in every frame.
     """
     videos = [synthetic_video(0, CHECK_FRAMES + 1, difficulty=CHECK_DIFFICULTY, index=i) for i in range(batch)]
 
@@ -208,7 +208,8 @@ def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[s
     variable = len(inputs) > 1  # _Step takes the state as *state: its shapes are a tuple of their own
     shapes = (any_batch, (any_batch,) * (len(inputs) - 1)) if variable else (any_batch,)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # all first axes have the same name, which is intended
+        # All first axes have the same name: they are the batch.
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)
         program = torch.onnx.export(module.eval(), example, dynamo=True, opset_version=OPSET, verbose=False,
                                     input_names=list(inputs), output_names=list(outputs),
                                     dynamic_shapes=None if batch else shapes)
