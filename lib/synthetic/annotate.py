@@ -1,4 +1,4 @@
-"""What is true of the target in each frame, measured on the rendered silhouettes.
+"""The annotation of a video, measured on the rendered silhouettes of its objects.
 
 The silhouette is where the target's unblurred coverage, at the middle of the exposure, is above one half. Its box is
 the tight box of the silhouette's pixels inside the image, hidden or not: x, y of the first pixel and the number of
@@ -6,7 +6,7 @@ pixels in each direction; 0, 0, 0, 0 where none is inside. The visible share is 
 the image that nothing in front covers, over all of them, those outside the image included. Below ``ABSENT`` the
 target counts as absent.
 
-Attributes of a video, with the thresholds that its frames have to pass:
+Attributes of a video, with the thresholds that define them:
 
     scale_change       largest over smallest √area of the whole silhouette's box > 1.5
     aspect_change      largest over smallest width/height of the whole silhouette's box > 1.5
@@ -18,10 +18,10 @@ Attributes of a video, with the thresholds that its frames have to pass:
     partial_occlusion  something in front covers more than 15 % of the silhouette inside the image in some frame
     full_occlusion     … more than 98 %
     out_of_view        no pixel of the silhouette inside the image in some frame
-    camera_motion      the background at the image's centre moves > 1 % of the short side a frame on average
+    camera_motion      the background at the image's centre moves > 1 % of the short side per frame on average
     deformation        the outline wobbles, or the body is jointed
     low_resolution     √(w·h) of the whole silhouette's box < 10 % of the short side in some frame
-    grey               the video has no colour
+    grey               the video has no color
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _cover(seen: np.ndarray, x0: int, y0: int, mask: np.ndarray, mx: int, my: in
 
 
 def annotate(scene: Scene) -> Annotation:
-    """Measure every frame of ``scene``."""
+    """The annotation of every frame of ``scene``."""
     frames = [_frame(scene, t) for t in range(scene.frames)]
     boxes = np.array([f[0] for f in frames], np.float64)
     whole = np.array([f[1] for f in frames])

@@ -3,8 +3,8 @@
     video = synthetic_video(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)   # a Video
     videos = live_synthetic(count=1000, seed=0, frames=36, size_wh=(320, 240))          # a VideoSet
 
-Planning a video and finding its boxes takes about as long as rendering ten frames. The last few plans of a process
-are kept, so that frames may be read in any order.
+Planning a video and measuring its boxes takes about as long as rendering ten frames. Each process keeps its last few
+plans, so frames can be read in any order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..data.video import Video, VideoSet
 from ..utils.errors import UserError, unknown_name
 from .world import World, make_world
 
-LIVE_SPLIT = 3  # beside train, val and test: live videos share a seed's number but no video and no texture with them
+LIVE_SPLIT = 3  # beside train, val and test, so that live videos of the same seed share no content with them
 
 
 @functools.lru_cache(maxsize=8)
@@ -30,7 +30,7 @@ def _world(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], dif
 
 @dataclass(frozen=True)
 class SyntheticFrames:
-    """The images of a synthetic video, rendered on demand; small enough to send to another process."""
+    """The images of a synthetic video, rendered on demand; they can be pickled."""
 
     seed_key: tuple[int, ...]
     frames: int
@@ -59,7 +59,7 @@ class SyntheticFrames:
 
 def synthetic_video(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
                        index: int = 0, name: str | None = None) -> Video:
-    """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is out of the image."""
+    """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is outside the image."""
     width, height = size_wh
     images = SyntheticFrames((seed, LIVE_SPLIT, index), frames, (width, height), difficulty, (seed, LIVE_SPLIT))
     world = images.world
@@ -70,7 +70,7 @@ def synthetic_video(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320
 
 def live_synthetic(count: int, seed: int = 0, frames: int = 36, size_wh: tuple[int, int] = (320, 240),
                    difficulty: tuple[float, float] = (0.0, 1.0)) -> VideoSet:
-    """``count`` videos whose difficulty rises evenly over ``difficulty``; none is planned before it is asked for."""
+    """``count`` videos whose difficulty rises evenly over ``difficulty``; each is planned when it is loaded."""
     low, high = difficulty
     if count < 1 or frames < 2 or not 0 <= low <= high <= 1:
         raise UserError(f"live synthetic set of {count} videos, {frames} frames, difficulty {low} to {high}: "

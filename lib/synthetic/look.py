@@ -1,7 +1,6 @@
-"""What light, lens and sensor do to a frame: gain, gamma, colour temperature, a light gradient, defocus, noise, grey.
+"""Effects of light, lens and sensor: gain, gamma, color temperature, a gradient of light, defocus, noise, grey.
 
-A :class:`Look` holds the curves of a whole video; :meth:`Look.apply` treats one frame and depends on nothing but the
-frame's number.
+A :class:`Look` holds the parameters of a whole video; :meth:`Look.apply` applies those of one frame.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Look:
-    """(N,) curves: gain, gamma, temperature (log ratio), slope of the light and its turn and place, defocus (px)."""
+    """(N,) curves: gain, gamma, temperature (log ratio), the gradient of light (slope and direction), defocus
+    (px)."""
 
     seed_key: tuple[int, ...]
     gain: np.ndarray
@@ -61,7 +61,7 @@ class Look:
         return cv2.scaleAdd(cut, self.noise, image.astype(np.float32))
 
     def apply(self, image: np.ndarray, frame: int, noise_tile: np.ndarray) -> np.ndarray:
-        """The treated image, (H, W, 3) uint8."""
+        """The image with all effects, (H, W, 3) uint8."""
         if abs(self.slope[frame]) > 0.02:
             image = self._light(image, frame)
         if self.coarse > 1:

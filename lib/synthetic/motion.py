@@ -1,6 +1,6 @@
-"""How things and the camera move: smooth random curves, paths, and the camera's map from world to image.
+"""Motion of objects and of the camera: smooth random curves, paths, and the map from the world to the image.
 
-Lengths are in units of the image's short side, times in frames. Everything is drawn up front for all frames.
+Lengths are in units of the image's short side, times in frames. All random numbers are drawn in advance.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Rng = np.random.Generator
 
 
 def curve(rng: Rng, frames: int, period: float) -> np.ndarray:
-    """(frames,) a smooth random curve in [-1, 1] that changes over about ``period`` frames."""
+    """(frames,) a smooth random curve in [-1, 1] with a period of about ``period`` frames."""
     t = np.arange(frames)
     waves = [np.sin(2 * np.pi * t / (period * rng.uniform(0.7, 2.0)) + rng.uniform(0, 2 * np.pi)) for _ in range(3)]
     return (waves[0] + 0.6 * waves[1] + 0.4 * waves[2]) / 2.0
 
 
 def smooth(values: np.ndarray, width: float) -> np.ndarray:
-    """Gaussian mean over time of (N, C) values, ends held."""
+    """Gaussian smoothing over time of (N, C) values; the first and last value are repeated beyond the ends."""
     reach = int(3 * width) + 1
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
@@ -34,12 +34,12 @@ def _headings(rng: Rng, frames: int, turn: float) -> np.ndarray:
 
 
 def cruise(rng: Rng, frames: int, speed: float) -> np.ndarray:
-    """A steady pace that turns a little all the time."""
+    """Constant speed, with a direction that changes slightly in every frame."""
     return np.cumsum(_headings(rng, frames, rng.uniform(0.0, 0.15)) * speed, 0)
 
 
 def oscillate(rng: Rng, frames: int, speed: float) -> np.ndarray:
-    """To and fro along two axes at different rates."""
+    """Oscillation along two axes with different periods."""
     periods = rng.uniform(14, 60, 2)
     reach = speed * periods / (2 * np.pi) * rng.uniform(0.3, 1.4, 2)
     return reach * np.sin(2 * np.pi * np.arange(frames)[:, None] / periods + rng.uniform(0, 2 * np.pi, 2))
@@ -55,7 +55,7 @@ def wander(rng: Rng, frames: int, speed: float) -> np.ndarray:
 
 
 def stop_and_go(rng: Rng, frames: int, speed: float) -> np.ndarray:
-    """Cruising that halts and starts again."""
+    """Cruising with stops."""
     gate = np.clip(curve(rng, frames, rng.uniform(15, 40)) * 3 + 0.6, 0, 1)
     return np.cumsum(_headings(rng, frames, 0.1) * speed * 1.4 * gate[:, None], 0)
 
@@ -80,7 +80,7 @@ PATHS: dict[str, Callable[[Rng, int, float], np.ndarray]] = {
 
 
 def path_shares(difficulty: float) -> dict[str, float]:
-    """How often each path is drawn; jumps come with difficulty."""
+    """The probability of each path; only difficult videos have jumps."""
     shares = {"cruise": 0.3, "oscillate": 0.2, "wander": 0.25, "stop and go": 0.17, "rest": 0.08,
               "dash": 0.3 * max(0.0, difficulty - 0.4)}
     total = sum(shares.values())
@@ -88,7 +88,7 @@ def path_shares(difficulty: float) -> dict[str, float]:
 
 
 def fold(path: np.ndarray, low: np.ndarray, high: np.ndarray, smoothing: float) -> np.ndarray:
-    """Keep (N, 2) positions between ``low`` and ``high`` by mirroring them at the walls, then round the corners."""
+    """Keep (N, 2) positions between ``low`` and ``high`` by reflection at these limits, then smooth the corners."""
     span = np.maximum(high - low, 1e-3)
     folded = low + span - np.abs((path - low) % (2 * span) - span)
     return smooth(folded, smoothing) if smoothing > 0 else folded

@@ -1,9 +1,9 @@
-"""A thing that can be drawn: a body with textures on it. From a pose it gives a patch of colour and coverage.
+"""An object that can be drawn at a pose: a body with textures. Drawing gives a patch of color and coverage.
 
     thing = make_thing(rng, pool, body)
     patch = thing.draw(Pose(...), frame)          # or thing.silhouette(pose, frame): coverage alone
 
-Colour is smooth beyond the outline, so a patch can be blurred without a dark rim.
+The texture continues beyond the outline, so that blurring a patch leaves no dark rim.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from .shapes import Part
 from .textures import POOL_SIZE, TexturePool, recolour_matrix
 
 Rng = np.random.Generator
-SPRITE = 128  # pixels a side of a part's texture
+SPRITE = 128  # px, side of a part's texture
 NO_COLOUR = np.empty((0, 0, 3), np.uint8)
 MARGIN = 1.35  # the sprite covers this much more than the resting outline, for the wobble
 
 
 class Pose(NamedTuple):
-    """Where a thing is in a frame: centre and size (px), log2 aspect, turn and shear, texture roll, velocity (px)."""
+    """The pose of an object in a frame: center and size (px), log2 of the aspect, angle (rad), shear, shift of the
+    texture, velocity (px per frame)."""
 
     x: float
     y: float
@@ -93,7 +94,7 @@ class Sprite:
 
 @dataclass
 class Thing:
-    """A body, its textures, and the factor that makes its resting box's √(w·h) equal to a pose's size."""
+    """A body and its textures. ``norm`` scales it so that √(w·h) of its undeformed box equals the size of a pose."""
 
     parts: tuple[Part, ...]
     sprites: list[Sprite]
@@ -142,7 +143,7 @@ class Thing:
         return Patch(x0, y0, alpha, NO_COLOUR if image is None else image)
 
     def silhouette(self, pose: Pose, frame: float) -> Patch:
-        """Return the whole unblurred coverage, inside the image or not."""
+        """Return the whole unblurred coverage, also of parts outside the image."""
         patch = self._draw(pose, frame, 2, None, colour=False)
         assert patch is not None  # only what is clipped can be empty
         return patch
@@ -152,7 +153,7 @@ class Thing:
         return self._draw(pose, frame, 2, clip_wh, colour=False)
 
     def draw(self, pose: Pose, frame: float, clip_wh: tuple[int, int]) -> Patch | None:
-        """Colour and coverage as seen within an image of ``clip_wh``, with soft edges and motion blur; None outside."""
+        """Color and coverage within an image of size ``clip_wh``, with soft edges and motion blur; None outside."""
         length = float(np.hypot(*pose.velocity))
         patch = self._draw(pose, frame, 2 + int(length / 2 + 3 * self.soft), clip_wh, colour=True)
         if patch is None:
@@ -176,7 +177,7 @@ def blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray) -> np.ndarray
 
 @functools.lru_cache(maxsize=4096)
 def line_kernel(dx: float, dy: float) -> np.ndarray:
-    """The blur of a straight move by (dx, dy) pixels during the exposure."""
+    """The kernel of linear motion by (dx, dy) pixels during the exposure."""
     reach = int(np.ceil(max(abs(dx), abs(dy)) / 2))
     side = 2 * reach + 1
     kernel = np.zeros((side, side), np.float32)
@@ -201,7 +202,7 @@ def compose(image: np.ndarray, patch: Patch) -> None:
 
 
 def _shade(rng: Rng, points: np.ndarray, centre: np.ndarray, half: float, light: float) -> np.ndarray:
-    """(SPRITE, SPRITE) float32 factors: darker towards the edge, brighter on the side of the light."""
+    """(SPRITE, SPRITE) float32 factors: darker near the edge, brighter towards the light."""
     mask = np.zeros((SPRITE, SPRITE), np.uint8)
     pixels = (points - centre + half) * (SPRITE / (2 * half))
     cv2.fillPoly(mask, [np.round(pixels * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
@@ -224,7 +225,7 @@ def make_sprite(rng: Rng, pool: TexturePool, part: Part, source: tuple[int, floa
 
 def make_thing(rng: Rng, pool: TexturePool, parts: tuple[Part, ...], wobble: Wobble | None = None,
                soft: float = 0.0, number: int | None = None) -> Thing:
-    """A body with textures from ``pool``; parts marked ``skin`` share one (texture ``number`` where given)."""
+    """An object with textures from ``pool``. Parts marked ``skin`` share one texture: ``number``, or a random one."""
     light = rng.uniform(0, 2 * np.pi)
     skin = (int(rng.integers(POOL_SIZE)) if number is None else number, float(rng.uniform(0.6, 2.6)))
     skin_seed = int(rng.integers(1 << 62))
@@ -241,13 +242,13 @@ def make_thing(rng: Rng, pool: TexturePool, parts: tuple[Part, ...], wobble: Wob
 
 
 def recoloured(thing: Thing, matrix: np.ndarray) -> Thing:
-    """``thing`` with its colours under a (3, 4) map (``cv2.transform``)."""
+    """``thing`` with its colors transformed by a (3, 4) matrix (``cv2.transform``)."""
     sprites = [Sprite([cv2.transform(s.levels[0], matrix)], s.centre, s.half) for s in thing.sprites]
     return replace(thing, sprites=sprites)
 
 
 def lookalike(rng: Rng, thing: Thing, change: float) -> Thing:
-    """A thing of the same make as ``thing`` with colours and outline changed by about ``change`` in [0, 1]."""
+    """An object like ``thing`` whose colors and outline differ by about ``change`` in [0, 1]."""
     sprites = recoloured(thing, recolour_matrix(rng, change)).sprites
     wave = 1 + change * 0.25 * np.cos(rng.integers(2, 5) * np.linspace(0, 2 * np.pi, len(thing.parts[0].points)))
     stretch = np.exp(rng.normal(0, 0.3 * change, 2))

@@ -1,7 +1,7 @@
-"""One video's plan: who is in it and where each is in every frame. All random draws of a video happen here.
+"""The plan of a video: its objects and their poses in every frame. All random numbers of a video are drawn here.
 
-``make_scene`` puts a target in front of a canvas seen by a moving camera and adds, by difficulty, passers-by,
-look-alikes that cross the target's way, things that pass in front of it, and a way out of the image and back.
+``make_scene`` places a target on a background that a moving camera sees. Depending on the difficulty, it adds other
+objects, look-alikes that cross the target's path, occluders, and an excursion of the target out of the image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UPRIGHT = ("vehicle", "walker", "quadruped")
 
 @dataclass(frozen=True)
 class Actor:
-    """A thing with its pose in every frame."""
+    """An object with its pose in every frame."""
 
     thing: Thing
     poses: list[Pose]
@@ -55,18 +55,18 @@ def _pick(rng: Rng, shares: dict[str, float]) -> str:
 
 def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int,
                 colour: np.ndarray, clutter: tuple[int, int] | None = None) -> np.ndarray:
-    """The world behind everything, twice the image's size: one to three textured grounds and still things on it.
+    """The background, twice the size of the image: one to three textures with static objects on them.
 
-    The easier the video, the fewer things, the further out of focus and the fainter it all is, and the further its
-    mean colour is from ``colour``, the target's. With ``clutter`` there are that many still things (from, below) and
-    none of this.
+    In easier videos it has fewer objects, is more defocused and fainter, and its mean color is farther from
+    ``colour``, that of the target. With ``clutter`` the number of objects is drawn from this range (first, last + 1),
+    and the background does not depend on the difficulty.
     """
     width, height = 2 * size_wh[0], 2 * size_wh[1]
     unit = min(size_wh) / 240
     canvas = pool.sample(rng, (width, height), float(rng.uniform(0.3, 1.3)) / unit, number)
     for _ in range(int(rng.integers(0, 3))):
         other = pool.sample(rng, (width, height), float(rng.uniform(0.3, 1.3)) / unit)
-        if rng.random() < 0.5:  # a horizon, a wall, a road
+        if rng.random() < 0.5:  # such as a horizon, a wall, a road
             turn = rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)], p=[0.5, 0.2, 0.3])
             x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
             field = (x * np.sin(turn) + y * np.cos(turn) - rng.uniform(-0.5, 0.5)) * 200
@@ -90,7 +90,7 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
 
 
 def _set_apart(canvas: np.ndarray, colour: np.ndarray, calm: float) -> np.ndarray:
-    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, as far as ``calm`` in [0, 1] asks."""
+    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, in proportion to ``calm`` in [0, 1]."""
     mean = canvas.mean((0, 1))
     away = mean - colour
     distance = float(np.linalg.norm(away))
@@ -125,7 +125,7 @@ def _angles(rng: Rng, path: np.ndarray, difficulty: float, upright: bool) -> np.
 
 def _poses(rng: Rng, path: np.ndarray, size: np.ndarray, difficulty: float, upright: bool, deforms: bool,
            shutter: float, camera: Camera | None) -> list[Pose]:
-    """Poses along (N, 2) pixel positions with (N,) sizes; turn, aspect and shear are drawn here."""
+    """Poses along (N, 2) pixel positions with (N,) sizes; angle, aspect and shear are drawn here."""
     frames = len(path)
     angle = _angles(rng, path, difficulty, upright)
     if camera is not None:
@@ -144,7 +144,7 @@ def _poses(rng: Rng, path: np.ndarray, size: np.ndarray, difficulty: float, upri
 
 
 def _excursion(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int]) -> np.ndarray:
-    """(N, 2) displacement that takes ``path`` out of the image over the nearest of two random sides and back."""
+    """(N, 2) displacement that moves ``path`` out of the image across the nearer of two random sides, and back."""
     frames = len(path)
     leave = int(rng.integers(frames // 5 + 1, max(frames // 5 + 2, frames * 2 // 3)))
     ramp, hold = rng.uniform(4, 11), int(rng.integers(2, 9))
@@ -160,7 +160,7 @@ def _excursion(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int]
 
 
 def _speed(rng: Rng, difficulty: float) -> float:
-    """Short sides a frame."""
+    """A random speed in short sides per frame."""
     return float(np.exp(rng.uniform(np.log(0.012), np.log(0.03 + 0.045 * difficulty))))
 
 
@@ -180,7 +180,7 @@ def _target_path(rng: Rng, size: np.ndarray, size_wh: tuple[int, int], difficult
 
 
 def _sizes(rng: Rng, frames: int, short: int, difficulty: float) -> np.ndarray:
-    """(N,) √(w·h) in pixels: 10…45 % of the short side, changing more with difficulty."""
+    """(N,) √(w·h) in pixels: 10 to 45 % of the short side; they change more in difficult videos."""
     first = np.clip(np.exp(rng.normal(np.log(0.21), 0.33)), 0.10, 0.42)
     change = rng.uniform(0, 0.06 + 0.6 * difficulty) * curve(rng, frames, rng.uniform(25, 90))
     return np.clip(first * np.exp(change - change[0]), 0.08, 0.48) * short
@@ -188,7 +188,7 @@ def _sizes(rng: Rng, frames: int, short: int, difficulty: float) -> np.ndarray:
 
 def make_target(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], frames: int, difficulty: float,
                 shutter: float, number: int | None) -> tuple[Thing, np.ndarray, np.ndarray, list[Pose], str, str]:
-    """The target: thing, path without shake, sizes, poses, and the names of its body and of its path."""
+    """The target: object, path without camera shake, sizes, poses, and the names of its body and of its path."""
     body = _pick(rng, BODY_SHARES)
     deforms = rng.random() < 0.15 + 0.5 * difficulty
     thing = make_thing(rng, pool, BODIES[body](rng), _wobble(rng, difficulty) if deforms else None,
@@ -221,7 +221,7 @@ def _shifted(poses: list[Pose], offset: np.ndarray, zoom: np.ndarray, angle: np.
 
 
 def _crossing(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int], difficulty: float) -> np.ndarray:
-    """(N, 2) a path that comes close to ``path`` at some time, or runs along with it."""
+    """(N, 2) a path that comes close to ``path`` in some frame, or runs beside it."""
     frames = len(path)
     at = int(rng.integers(frames // 6, frames))
     gap = rng.normal(0, 1, 2)
@@ -235,7 +235,7 @@ def _crossing(rng: Rng, path: np.ndarray, size: float, size_wh: tuple[int, int],
 
 def _extra(rng: Rng, pool: TexturePool, target: Thing | None, path: np.ndarray, size: np.ndarray,
            size_wh: tuple[int, int], difficulty: float, shutter: float, camera: Camera) -> Actor:
-    """A look-alike of ``target``, or where that is None another moving thing."""
+    """A look-alike of ``target``, or another moving object if that is None."""
     if target is not None:
         thing = lookalike(rng, target, rng.uniform(0.02, 0.3))
         sizes = size * np.exp(rng.normal(0, 0.15))
@@ -251,7 +251,7 @@ def _extra(rng: Rng, pool: TexturePool, target: Thing | None, path: np.ndarray, 
 
 def _occluder(rng: Rng, pool: TexturePool, path: np.ndarray, size: np.ndarray, size_wh: tuple[int, int], full: bool,
               shutter: float, camera: Camera) -> Actor:
-    """Something that stands in the target's way, or passes in front of it where the target hardly moves."""
+    """An occluder: it stands on the target's path, or passes in front of a target that hardly moves."""
     frames = len(path)
     at = int(rng.integers(frames // 5 + 1, frames))
     kind = str(rng.choice(["bush", "panel", "thing"] if full else ["bush", "panel", "pole", "fence", "thing"]))
@@ -273,8 +273,8 @@ def _occluder(rng: Rng, pool: TexturePool, path: np.ndarray, size: np.ndarray, s
 def _hides(actor: Actor, target: Actor, size_wh: tuple[int, int]) -> bool:
     """Whether ``actor`` touches the target's silhouette in frame 0."""
     body, cover = np.zeros(size_wh[::-1] + (3,), np.uint8), np.zeros(size_wh[::-1] + (3,), np.uint8)
-    for image, who in ((body, target), (cover, actor)):
-        patch = who.thing.draw(who.poses[0], 0, size_wh)
+    for image, drawn in ((body, target), (cover, actor)):
+        patch = drawn.thing.draw(drawn.poses[0], 0, size_wh)
         if patch is not None:
             compose(image, patch._replace(colour=np.full_like(patch.colour, 255)))
     return bool(np.any((body > 0) & (cover > 0)))
@@ -282,7 +282,7 @@ def _hides(actor: Actor, target: Actor, size_wh: tuple[int, int]) -> bool:
 
 def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], difficulty: float,
                pool: TexturePool) -> Scene:
-    """Draw the plan of the video ``seed_key``; ``difficulty`` in [0, 1]."""
+    """The plan of the video with the seed ``seed_key``; ``difficulty`` in [0, 1]."""
     rng = np.random.default_rng(seed_key)
     look = make_look(rng, frames, difficulty, min(size_wh) / 240, seed_key)
     ground = int(rng.integers(POOL_SIZE))

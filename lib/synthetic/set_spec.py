@@ -1,7 +1,7 @@
-"""What a synthetic set on disk was made from, kept beside it as ``synthetic.json``.
+"""The parameters of a synthetic set on disk, stored in it as ``synthetic.json``.
 
-Everything that decides the content is here, and nothing else: a set can be made again from its spec, and a rerun can
-tell whether it continues the same set.
+They determine the content: a set can be rendered again from its spec, and a later run can tell whether it continues
+the same set.
 """
 
 from __future__ import annotations
@@ -62,22 +62,22 @@ class SetSpec:
         return f"SYN_{split.capitalize()}_{index + 1:06d}"
 
     def video_difficulty(self, split: str, index: int) -> float:
-        """Rises evenly over the split."""
+        """The difficulty of a video; it rises linearly over the split."""
         low, high = self.difficulty[split]
         return float(np.linspace(low, high, self.videos[split])[index]) if self.videos[split] > 1 else float(low)
 
     def seed_key(self, split: str, index: int) -> tuple[int, ...]:
-        """The seed of a video, from nothing but the set's seed, the split and the index."""
+        """The seed of a video; it depends on the set's seed, the split and the index only."""
         return self.seed, SPLITS.index(split), index
 
     def pool_key(self, split: str) -> tuple[int, ...]:
-        """Each split has textures of its own, so that a test says something about unseen ones."""
+        """The seed of a split's textures. Splits share none, so that a test measures generalization to new ones."""
         return self.seed, SPLITS.index(split)
 
     def as_json(self) -> dict:
         values = json.loads(json.dumps(dataclasses.asdict(self)))
-        # A set that an earlier version began must compare equal to its continuation, so the file keeps the names of
-        # then: no style for videos, "casts" for still sets.
+        # A set that an earlier version began must compare equal to its continuation, so the file keeps the earlier
+        # names: no style for videos, "casts" for still sets.
         if self.style == "videos":
             del values["style"]
         else:
@@ -86,10 +86,10 @@ class SetSpec:
 
 
 def prepare_root(root: Path, spec: SetSpec, overwrite: bool) -> bool:
-    """Make ``root`` the home of ``spec``. True when an old set has to go first.
+    """Prepare the folder ``root`` for ``spec``; return whether an old set must be removed first.
 
-    Raises :class:`UserError` when ``root`` holds another set and ``overwrite`` is false, or holds something that is
-    no synthetic set at all.
+    Raises :class:`UserError` if ``root`` holds another set and ``overwrite`` is false, or something that is no
+    synthetic set.
     """
     path = root / SPEC_FILE
     if not path.exists():
@@ -108,7 +108,7 @@ def prepare_root(root: Path, spec: SetSpec, overwrite: bool) -> bool:
 
 
 def read_spec_json(path: Path) -> dict | None:
-    """The content of a spec file; None where it is not JSON (then it equals no spec)."""
+    """The content of a spec file; None if it is not JSON, which equals no spec."""
     try:
         return json.loads(path.read_text("utf-8"))
     except ValueError:

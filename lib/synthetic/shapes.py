@@ -1,7 +1,7 @@
-"""Silhouettes: outlines, and bodies of one to six parts that swing, spin or flap.
+"""Outlines, and bodies of one to six parts that swing, spin or flap.
 
 An outline is (P, 2) float64 points in a part's own coordinates. A body is a tuple of parts, back to front, in body
-coordinates of about [-1, 1]. ``BODIES`` draws bodies, ``OCCLUDERS`` draws things that stand in front of others.
+coordinates of about [-1, 1]. ``BODIES`` draws bodies, ``OCCLUDERS`` draws objects that stand in front of others.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _CIRCLE = np.stack([np.cos(_THETA), np.sin(_THETA)], 1)
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a body: its outline around its own pivot, and how it moves about it.
+    """One piece of a body: its outline, and its motion around its pivot.
 
-    swing and spin are radians and radians a frame, period in frames; flap in [0, 1) narrows the part along its own
+    swing is in rad, spin in rad per frame, period in frames; flap in [0, 1) narrows the part along its own
     y axis. ``skin`` parts share the first part's texture.
     """
 
@@ -157,8 +157,8 @@ def quadruped(rng: Rng) -> tuple[Part, ...]:
 
 
 def banded(rng: Rng) -> tuple[Part, ...]:
-    """Two to four bands, one upon the other, each of its own texture, now and then with a mark on one of them: a car
-    seen from behind, a bag, clothes. Only all of them together are the thing."""
+    """Two to four bands on top of one another, each with its own texture, sometimes with a mark on one of them: a car
+    seen from behind, a bag, clothes. The object is all of them together."""
     edges = np.concatenate([[-1.0], np.sort(rng.uniform(-0.75, 0.75, rng.integers(1, 4))), [1.0]])
     width, taper, power = rng.uniform(0.55, 1.3), rng.uniform(0, 0.35), rng.uniform(3, 9)
     bands = []

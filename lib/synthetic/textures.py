@@ -1,10 +1,10 @@
-"""Textures with the statistics of natural images, drawn from a pool that a process makes once.
+"""Textures with the statistics of natural images, drawn from a pool that each process makes once.
 
 Four families, all (SIDE, SIDE, 3) uint8 RGB: *leaves* (occluding patches with power-law sizes, the "dead leaves"
 model), *noise* (octaves with a 1/f amplitude, luminance stronger than colour), *pattern* (stripes, checks, bricks,
 dots, rings, bent by noise) and *marks* (strokes and characters on noise). Making one takes tens of milliseconds, so
-a :class:`TexturePool` keeps a fixed number and :meth:`TexturePool.sample` cuts, turns, mirrors, scales and recolours
-them: many textures for little work, and always the same ones for the same pool key.
+a :class:`TexturePool` keeps a fixed number of them, and :meth:`TexturePool.sample` crops, rotates, mirrors, scales and
+recolors them. The same key always gives the same pool.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ NOISE_SIDE = 1024
 Rng = np.random.Generator
 
 
-# Hues (of 180) as they come in images: earth and skin, leaves, sky, and now and then any other.
+# Hues (of 180) as they occur in images: earth and skin, leaves, sky, and sometimes any other.
 _HUES = np.array([8, 12, 15, 18, 22, 26, 38, 48, 60, 98, 104, 110, 116, 0, 80, 135, 160], np.float32)
 
 
 def palette(rng: Rng, count: int) -> np.ndarray:
-    """``count`` colours (count, 3) float32 RGB in 0…255: a few hues, mostly muted, wide in brightness."""
+    """``count`` colours (count, 3) float32 RGB in 0…255: a few hues, mostly muted, of any brightness."""
     hues = rng.choice(_HUES, rng.integers(1, 4)) + rng.normal(0, 9)
     hue = (rng.choice(hues, count) + rng.normal(0, 8, count)) % 180
     saturation = rng.beta(*((1.6, 1.6) if rng.random() < 0.25 else (1.2, 3.2)), count)
@@ -145,7 +145,7 @@ _SHARES = {"leaves": 0.42, "noise": 0.22, "pattern": 0.22, "marks": 0.14}
 
 
 def recolour_matrix(rng: Rng, strength: float = 1.0) -> np.ndarray:
-    """A random (3, 4) colour map for ``cv2.transform``: hue turn, saturation, contrast, brightness; 0 = identity."""
+    """A random (3, 4) color map for ``cv2.transform``: hue rotation, saturation, contrast, brightness; 0: identity."""
     turn = (rng.uniform(-np.pi, np.pi) if rng.random() < 0.3 else rng.normal(0, 0.35)) * strength
     grey = np.full((3, 3), 1 / 3)
     axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -173,7 +173,7 @@ class TexturePool:
         return self._made[number]
 
     def sample(self, rng: Rng, size_wh: tuple[int, int], zoom: float, number: int | None = None) -> np.ndarray:
-        """A cut of (H, W, 3) uint8 at random place, turn, mirroring and colours, ``zoom`` texture pixels a pixel."""
+        """A random crop, rotated, mirrored and recolored, (H, W, 3) uint8; ``zoom`` is in texture pixels per pixel."""
         number = int(rng.integers(POOL_SIZE)) if number is None else number
         base = self.base(number)
         for _ in range(int(max(0.0, np.floor(np.log2(max(zoom, 1.0)) + 0.4)))):
@@ -191,7 +191,7 @@ class TexturePool:
 
     @functools.cached_property
     def sensor_noise(self) -> np.ndarray:
-        """(NOISE_SIDE, NOISE_SIDE, 3) float32 of deviation 1: white noise with a share of it in common colour."""
+        """(NOISE_SIDE, NOISE_SIDE, 3) float32 of deviation 1: white noise, partly common to all channels."""
         rng = np.random.default_rng([*self.key, POOL_SIZE])
         noise = rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 3), np.float32)
         noise += rng.standard_normal((NOISE_SIDE, NOISE_SIDE, 1), np.float32)
@@ -201,5 +201,5 @@ class TexturePool:
 
 @functools.lru_cache(maxsize=6)
 def texture_pool(key: tuple[int, ...]) -> TexturePool:
-    """The pool of ``key``, one a process."""
+    """The pool of ``key``; each process makes it once."""
     return TexturePool(key)

@@ -1,10 +1,10 @@
-"""A scene made visible: :class:`World` renders any frame by itself and knows every frame's annotation.
+"""Renders a scene: :class:`World` draws any frame on its own and gives the annotation of all frames.
 
     world = make_world(seed_key=(1, 0, 7), frames=36, size_wh=(320, 240), difficulty=0.5)
     world.render(12)             # (240, 320, 3) uint8 RGB
     world.annotation.boxes_xywh  # (36, 4)
 
-Frame i is a function of the plan and of i: it does not matter which frames were rendered before.
+Frame i depends on the plan and on i only, not on the frames that were rendered before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class World:
 
     @property
     def jpeg_quality(self) -> int:
-        """Of the images' files."""
+        """The JPEG quality of files of the frames."""
         return self.scene.look.jpeg_quality
 
     @functools.cached_property
@@ -73,7 +73,8 @@ class World:
                               borderMode=cv2.BORDER_REFLECT_101)
 
     def render(self, frame: int, target: bool = True, look: bool = True) -> np.ndarray:
-        """Frame ``frame`` as (H, W, 3) uint8 RGB; without the target, or without light, lens and noise, on request."""
+        """Frame ``frame`` as (H, W, 3) uint8 RGB; ``target``, ``look``: whether to draw the target, and to apply
+        the effects of light, lens and sensor."""
         if not 0 <= frame < self.scene.frames:
             raise IndexError(f"frame {frame} of {self.scene.frames}")
         scene = self.scene

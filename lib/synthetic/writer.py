@@ -1,16 +1,16 @@
 """Writes synthetic videos in GOT-10k's layout.
 
-    ROOT/synthetic.json                  what the set was made from
-    ROOT/<split>/list.txt                the split's video names, written when all of them are there
+    ROOT/synthetic.json                  the parameters of the set
+    ROOT/<split>/list.txt                the split's video names, written when all videos are complete
     ROOT/<split>/<video>/00000001.jpg    frames, 1-based
-                        /groundtruth.txt      x,y,w,h a line
+                        /groundtruth.txt      x,y,w,h per line
                         /absence.label        1 where the target is absent
                         /cover.label          0…8, visible share in eighths
                         /cut_by_image.label   1 where the target is partly outside the image
                         /meta_info.ini        class, motion, resolution, attributes, difficulty, seed
 
-A video is written into a hidden folder and renamed when it is whole, so a folder with a video's name is a finished
-video. Whatever a killed run left is removed by the next one.
+A video is written into a hidden folder and renamed when it is complete: a folder with a video's name is a complete
+video. Leftovers of a killed run are removed by the next one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROOT_CLASS = {"single": "object", "block": "object", "decorated": "object", "ban
 
 @dataclass(frozen=True)
 class WriteSummary:
-    """What a run did: videos written and found finished, frames written, wall time and the workers' time (s)."""
+    """The summary of a run: videos written and already there, frames written, wall time and time of all workers (s)."""
 
     written: int
     skipped: int
@@ -95,7 +95,7 @@ def _fill(folder: Path, spec: SetSpec, split: str, index: int) -> None:
 
 
 def write_video(root: Path, spec: SetSpec, split: str, index: int) -> float:
-    """Write one video; the seconds it took."""
+    """Write one video; return the seconds that it took."""
     start = time.perf_counter()
     cv2.setNumThreads(1)
     name = spec.video_name(split, index)
@@ -114,7 +114,7 @@ def write_video(root: Path, spec: SetSpec, split: str, index: int) -> float:
 
 @contextlib.contextmanager
 def _only_writer(root: Path) -> Iterator[None]:
-    """Keep a second run out of ``root`` while this one writes."""
+    """Lock ``root`` against other runs."""
     with locked(root, wait_s=0) as alone:
         if not alone:
             raise UserError(f"another run is writing to {root}: wait for it, or give another folder")
@@ -122,7 +122,7 @@ def _only_writer(root: Path) -> Iterator[None]:
 
 
 def _remove_old(root: Path) -> None:
-    """Remove the splits of an old set, each out of sight first, so that no half of a video is left under its name."""
+    """Remove the splits of an old set. Each is renamed first, so that no incomplete video keeps its name."""
     for split in SPLITS:
         if (root / split).exists():
             (root / split / "list.txt").unlink(missing_ok=True)
@@ -137,7 +137,7 @@ def _remove_leftovers(root: Path) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """In a worker: leave when the process that started it is gone, killed ones included."""
+    """In a worker: exit when the parent process has ended, even by SIGKILL."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -148,7 +148,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -> float:
-    """Write ``jobs`` in order on ``workers`` processes (1: this one); the seconds spent on them together."""
+    """Write ``jobs`` in order with ``workers`` processes (1: this one); return the seconds that all of them took."""
     bar = progress(total=len(jobs), unit="video", desc="synthetic")
     with bar:
         if workers == 1:
@@ -172,9 +172,9 @@ def _run(root: Path, spec: SetSpec, jobs: list[tuple[str, int]], workers: int) -
 
 
 def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool = False) -> WriteSummary:
-    """Write the set ``spec`` under ``root``, or finish it; videos that are there are skipped.
+    """Write the set ``spec`` under ``root``, or complete it; existing videos are skipped.
 
-    The bytes do not depend on ``workers``. Raises :class:`UserError` when ``root`` holds something else.
+    The bytes do not depend on ``workers``. Raises :class:`UserError` if ``root`` holds something else.
     """
     root = Path(root)
     if workers < 1:
