@@ -1,6 +1,6 @@
 """The console command ``mstgt``: every program of ``tracking/`` as a subcommand.
 
-    mstgt track film.mp4 --init_box 210 95 60 80
+    mstgt track video.mp4 --init_box 210 95 60 80
     mstgt train --script MSTGT --config MSTGT-nano-128
     mstgt train --help
 """

@@ -315,12 +315,12 @@ def test_a_kept_index_from_somebody_else_names_no_other_file(tmp_path):
 
 
 def gif(width: int, height: int) -> bytes:
-    """A picture of a pixel on a canvas of the given size."""
+    """An image of a pixel on a canvas of the given size."""
     canvas = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
     return canvas + b"\x2c" + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0\x3b"
 
 
-def test_a_film_with_pictures_too_large_is_refused_by_its_header(tmp_path):
+def test_a_video_with_images_too_large_is_refused_by_its_header(tmp_path):
     (tmp_path / "fine.gif").write_bytes(gif(64, 48))
     assert VideoFile(tmp_path / "fine.gif").size_wh == (64, 48)
     (tmp_path / "bomb.gif").write_bytes(gif(16_000, 16_000))  # 1.7 GB while it is decoded
@@ -446,7 +446,7 @@ def test_no_shell_and_no_code_from_data(folder):
         assert (path.name, sins(ast.parse(path.read_bytes()))) == (path.name, [])
 
 
-def test_pictures_are_decoded_where_their_headers_are_looked_at():
+def test_images_are_decoded_where_their_headers_are_looked_at():
     inside = [path for path in SOURCES if path.is_relative_to(ROOT / "lib") and "synthetic" not in path.parts]
     found = {path.relative_to(ROOT).as_posix() for path in inside for node in ast.walk(ast.parse(path.read_bytes()))
              if isinstance(node, ast.Call) and dotted(node.func) in DECODERS}

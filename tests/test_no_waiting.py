@@ -1,6 +1,6 @@
 """What a GPU is to do without the host: no tensor on the wrong device, no wait for a value. Needs no GPU.
 
-Weights and pictures are PyTorch's fake tensors, which have a device, a shape and a type, and nothing in them. An
+Weights and images are PyTorch's fake tensors, which have a device, a shape and a type, and nothing in them. An
 operation that mixes devices is an error, as on a GPU; so is one whose result the host would have to wait for: a
 condition, a mask that picks, ``item()``.
 """
@@ -53,7 +53,7 @@ def on_gpu(module: nn.Module) -> dict[str, torch.Tensor]:
     return kept
 
 
-def pictures(*shape: int) -> torch.Tensor:
+def images(*shape: int) -> torch.Tensor:
     return torch.empty((*shape, 3), dtype=torch.uint8, device=GPU)
 
 
@@ -69,7 +69,7 @@ def test_a_frame_is_tracked_on_the_gpu_alone(precision):
     fold_batch_norm(network)
     frame = FirstFrame(FrameStep(network.to(dtype), hann_window(network.grid), CFG.DATA.MEAN, CFG.DATA.STD, dtype))
     with FakeTensorMode(), torch.no_grad():
-        inputs = pictures(BATCH, TEMPLATE, TEMPLATE), pictures(BATCH, SEARCH, SEARCH)
+        inputs = images(BATCH, TEMPLATE, TEMPLATE), images(BATCH, SEARCH, SEARCH)
         answers, state = functional_call(frame, on_gpu(frame), inputs)
         assert answers.shape == (BATCH, 5) and answers.dtype == torch.float32 and answers.device == GPU
         assert all(tensor.dtype == dtype and tensor.device == GPU for tensor in state)

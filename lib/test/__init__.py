@@ -1,1 +1,1 @@
-"""Testing: the tracker, the benchmarks and their runner, the scores and their pictures."""
+"""Testing: the tracker, the benchmarks and their runner, the scores and their analysis."""

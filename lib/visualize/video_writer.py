@@ -1,6 +1,6 @@
 """Writing an MP4 that browsers and phones play (H.264, yuv420p, index at the start); a failed write leaves no file.
 
-    with VideoWriter("film.mp4", fps=25, size_wh=(1280, 720)) as video:
+    with VideoWriter("out.mp4", fps=25, size_wh=(1280, 720)) as video:
         video.add(image_rgb)                    # shown 1/25 s after the one before
         video.add(image_rgb, time_s=2.2)        # or at a time of its own: variable frame rate
 """

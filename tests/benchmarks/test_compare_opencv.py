@@ -351,7 +351,7 @@ def test_the_last_box_is_kept_where_a_tracker_gives_none(videos):
     ticks = []
     stub = Stub((True, (1, 2, 3, 4)), (False, (0, 0, 0, 0)), cv2.error("lost"), (True, (5, 6, 0, 8)))
     found = track(stub, frame_paths(videos), [-3.4, 100.2, 20, 40.5], ticks.append)
-    assert stub.began_with == (0, 100, 17, 20)  # the part in the picture, in whole pixels
+    assert stub.began_with == (0, 100, 17, 20)  # the part in the image, in whole pixels
     assert found["boxes_xywh"] == [[-3.4, 100.2, 20, 40.5]] + [[1, 2, 3, 4]] * 4
     assert found["given"] == [1, 1, 0, 0, 0] and len(found["seconds"]) == FRAMES == sum(ticks)
 
@@ -361,7 +361,7 @@ def test_a_tracker_that_cannot_begin_keeps_the_first_box(videos):
     assert found == {"boxes_xywh": [[1, 2, 3, 4]] * FRAMES, "seconds": None, "given": [1, 0, 0, 0, 0]}
 
 
-def test_opencv_follows_a_moving_picture(videos):
+def test_opencv_follows_a_moving_image(videos):
     """With MIL, which is in every OpenCV."""
     paths, said = frame_paths(videos), []
     run_job({"tracker": "mil", "run": 1, "threads": 1, "frames": paths[:3], "box_xywh": [60, 40, 30, 20]},

@@ -73,7 +73,7 @@ def test_the_decoded_size_is_that_of_the_image(kind, width, height):
 
 @pytest.mark.parametrize("make", [png, jpeg, tiff, bmp, webp])
 @pytest.mark.parametrize(("width", "height"), [(60000, 60000), (8192, 8193), (MAX_SIDE + 1, 1), (1, 40000)])
-def test_a_picture_that_claims_to_be_huge_is_refused_by_its_header(make, width, height):
+def test_an_image_that_claims_to_be_huge_is_refused_by_its_header(make, width, height):
     says = "image a.jpg is refused: it is larger than 67108864 px or than 32766 px a side"
     with bounded(1 << 26):
         for reduce, rows in ((1, None), (8, None), (1, 10), (8, 60000)):
@@ -139,7 +139,7 @@ def test_reducing_rounds_up_and_keeps_every_pixel_in_its_place(kind, reduce):
     assert lit.min(0).tolist() == [16 // reduce, 112 // reduce] and len(lit) == (8 // reduce) ** 2
 
 
-def test_a_great_picture_within_the_limit_is_read():
+def test_a_great_image_within_the_limit_is_read():
     assert MAX_PIXELS == 8192 * 8192
     with pytest.raises(UserError, match="cannot decode image"):  # its header passes, and its data is not there
         decode_image(png(8192, 8192)[:60], "x")

@@ -1,4 +1,4 @@
-"""Decoding: the same rows whatever part is asked for, and what is done with pictures that are no plain JPEG."""
+"""Decoding: the same rows whatever part is asked for, and what is done with images that are no plain JPEG."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_reading_stops_where_it_may(parts, reduce):
 
 
 @pytest.mark.parametrize("kind", ["grey", "progressive", "png", "turned", "bmp"])
-def test_other_pictures_are_decoded_too(kind, parts):
+def test_other_images_are_decoded_too(kind, parts):
     image = picture(96, 64)
     data = {
         "grey": lambda: cv2.imencode(".jpg", image[..., 0])[1].tobytes(),
@@ -112,7 +112,7 @@ def test_a_jpeg_cut_short_is_named(keep, rows):
 
 
 @given(st.binary(max_size=60), st.integers(0, 700))
-def test_damage_is_a_user_error_or_a_picture_of_the_same_size(junk, at):
+def test_damage_is_a_user_error_or_an_image_of_the_same_size(junk, at):
     data = jpeg(picture(32, 32), "444")
     data = data[:at] + junk + data[at + len(junk):]
     try:

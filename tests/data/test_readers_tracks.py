@@ -50,7 +50,7 @@ def test_a_mask_of_another_size_is_named(tmp_path):
         read(folder)
 
 
-def voc_film(folder, frames: dict[int, list[tuple[str, str, int]]]):
+def voc_video(folder, frames: dict[int, list[tuple[str, str, int]]]):
     """Frames with (class, track id, x) of 20 px boxes."""
     for number, objects in frames.items():
         save(folder / "JPEGImages" / f"{number:06d}.jpg", photograph(number))
@@ -65,11 +65,11 @@ def voc_film(folder, frames: dict[int, list[tuple[str, str, int]]]):
 
 
 def test_tracks_end_where_their_object_does(tmp_path):
-    frames = {n: [("bolt", "0", 10 + 5 * n)] for n in range(6)}  # one film
+    frames = {n: [("bolt", "0", 10 + 5 * n)] for n in range(6)}  # one video
     frames |= {n: [("bolt", "0", 120), ("nut", "1", 10)] for n in range(6, 10)}  # another: the bolt is elsewhere
     frames |= {n: [("bolt", "0", 120)] for n in range(11, 16)}  # a frame is missing
     frames |= {n: [("pin", "0", 20)] for n in range(16, 18)}  # too short
-    videos = read(voc_film(tmp_path / "set", frames))
+    videos = read(voc_video(tmp_path / "set", frames))
     assert videos.video_names == ("bolt_000000", "bolt_000006", "nut_1_000006", "bolt_000011")
     assert [len(v) for v in videos] == [6, 4, 4, 5]
     assert videos[0].boxes_xywh[2].tolist() == [20, 10, 20, 20] and videos[0].object_class == "bolt"
@@ -79,7 +79,7 @@ def test_tracks_end_where_their_object_does(tmp_path):
     ("<annotation><object>", "not an annotation in VOC's format"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "document type")])
 def test_a_broken_annotation_is_named(tmp_path, text, message):
-    folder = voc_film(tmp_path / "set", {n: [("bolt", "0", 10)] for n in range(5)})
+    folder = voc_video(tmp_path / "set", {n: [("bolt", "0", 10)] for n in range(5)})
     (folder / "Annotations" / "000003.xml").write_text(text)
     with pytest.raises(UserError, match=f"000003.xml.*{message}"):
         read(folder)
@@ -88,4 +88,4 @@ def test_a_broken_annotation_is_named(tmp_path, text, message):
 @pytest.mark.parametrize("name, x", [("../bolt", 10), ("bolt", 10**9)])
 def test_names_and_numbers_have_limits(tmp_path, name, x):
     with pytest.raises(UserError, match="000000.xml"):
-        read(voc_film(tmp_path / "set", {n: [(name, "0", x)] for n in range(5)}))
+        read(voc_video(tmp_path / "set", {n: [(name, "0", x)] for n in range(5)}))

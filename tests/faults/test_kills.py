@@ -82,7 +82,7 @@ def assert_the_end_of(lab, name, here) -> None:
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_the_same_seed_gives_the_same_numbers(lab, name):
     """A second undisturbed run; in training with worker processes, which change no sample. What reads and
-    what packs is covered by the disturbed runs, synthetic pictures by tests/synthetic/test_synthetic.py."""
+    what packs is covered by the disturbed runs, synthetic images by tests/synthetic/test_synthetic.py."""
     more = ("--set", "TRAIN.NUM_WORKER=2") if name == "train" else ()
     here = lab.fresh(name)
     run = lab.start(name, *more)

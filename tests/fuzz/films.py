@@ -1,4 +1,4 @@
-"""Films, and the rows of their tracks."""
+"""Videos, and the rows of their tracks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 
 def film(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
-    """Some frames of the fuzzers' picture."""
+    """Some frames of the fuzzers' image."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as container:
         stream = container.add_stream(codec, rate=10)

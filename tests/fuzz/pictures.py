@@ -1,4 +1,4 @@
-"""Decoders of pictures: what the header says is what comes out, or less."""
+"""Decoders of images: what the header says is what comes out, or less."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fuzz.target import Target, picture
 
 
 def encoded(suffix: str, *options: tuple[int, ...]) -> tuple[bytes, ...]:
-    """A coloured and a grey picture with each of ``options``."""
+    """A coloured and a grey image with each of ``options``."""
     return tuple(cv2.imencode(suffix, image, list(option))[1].tobytes() for image in (picture(), picture()[..., 0])
                  for option in options or ((),))
 

@@ -28,7 +28,7 @@ def test_box_formats_are_inverse(box):
 
 
 @given(boxes, st.integers(1, 1000), st.integers(1, 1000))
-def test_clipped_boxes_lie_in_the_picture(box, width, height):
+def test_clipped_boxes_lie_in_the_image(box, width, height):
     x, y, w, h = clip_box(box, width, height)
     assert x >= 0 and y >= 0 and x + w <= width + 1e-9 and y + h <= height + 1e-9
     assert w >= min(10, width) - 1e-9 and h >= min(10, height) - 1e-9
@@ -38,7 +38,7 @@ def test_a_box_inside_is_not_clipped():
     assert clip_box(np.array([20.0, 30, 40, 50]), 200, 200).tolist() == [20, 30, 40, 50]
 
 
-def test_unscaled_crop_is_the_picture_itself():
+def test_unscaled_crop_is_the_image_itself():
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     crop = Crop.around(np.array([40.0, 30, 16, 16]), 2.0, 32)
     assert crop.side == 32
@@ -47,12 +47,12 @@ def test_unscaled_crop_is_the_picture_itself():
 
 def test_the_last_row_and_column_survive_padding():
     image = np.full((50, 60, 3), 200, np.uint8)
-    crop = Crop.around(np.array([50.0, 40, 10, 10]), 4.0, 40)  # 35..75 x 25..65 of a 60 x 50 picture
+    crop = Crop.around(np.array([50.0, 40, 10, 10]), 4.0, 40)  # 35..75 x 25..65 of a 60 x 50 image
     cut = crop.cut(image)
     assert (cut[:25, :25] == 200).all() and (cut[25:] == 0).all() and (cut[:, 25:] == 0).all()
 
 
-def test_a_crop_beside_the_picture_is_black():
+def test_a_crop_beside_the_image_is_black():
     assert not Crop.around(np.array([500.0, 500, 10, 10]), 2.0, 16).cut(np.full((20, 20, 3), 9, np.uint8)).any()
 
 
@@ -88,6 +88,6 @@ def test_bad_boxes_are_named(bad):
         check_box(bad, "video.mp4")
 
 
-def test_overlap_with_the_picture():
+def test_overlap_with_the_image():
     assert overlaps_image(np.array([-5.0, 0, 6, 5]), 10, 10)
     assert not overlaps_image(np.array([10.0, 0, 6, 5]), 10, 10)

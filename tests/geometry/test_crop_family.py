@@ -13,13 +13,13 @@ import pytest
 
 from mstgt.geometry.crop import Crop
 
-PICTURES = {"720p": (720, 1280), "4K": (2160, 3840)}
+IMAGES = {"720p": (720, 1280), "4K": (2160, 3840)}
 BOXES = {  # as shares of the image's sides: x, y, w, h
     "inside": (0.4, 0.4, 0.05, 0.08), "top left": (-0.01, 0.0, 0.06, 0.1), "bottom right": (0.93, 0.9, 0.08, 0.12),
     "most of it": (0.1, 0.1, 0.8, 0.8), "tiny": (0.5, 0.5, 0.003, 0.004), "at the edge": (0.99, 0.3, 0.01, 0.4)}
 
 
-@pytest.fixture(scope="module", params=PICTURES.values(), ids=PICTURES)
+@pytest.fixture(scope="module", params=IMAGES.values(), ids=IMAGES)
 def image(request) -> np.ndarray:
     height, width = request.param
     coarse = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
@@ -48,7 +48,7 @@ def test_the_pixels_are_those_of_padding_and_resizing(image, box, factor, size):
     assert expected.std() > 5  # there is something to compare
 
 
-def test_no_copy_of_the_picture_is_made(image, monkeypatch):
+def test_no_copy_of_the_image_is_made(image, monkeypatch):
     """Where the crop lies inside, the region goes to the resize as a view; else only the region is padded."""
     seen, resize = [], cv2.resize
 

@@ -20,14 +20,14 @@ def tiny_engine(device: str) -> TorchEngine:
 
 
 def write_videos(root: Path, count: int, frames: int = 3) -> list[str]:
-    """``count`` videos of pictures of 64 x 48; their names."""
+    """``count`` videos of images of 64 x 48; their names."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (48, 64, 3), np.uint8)
-    picture = cv2.imencode(".jpg", cv2.GaussianBlur(noise, (5, 5), 2))[1].tobytes()
+    image = cv2.imencode(".jpg", cv2.GaussianBlur(noise, (5, 5), 2))[1].tobytes()
     names = [f"video{number:04d}" for number in range(count)]
     for name in names:
         (root / name / "img").mkdir(parents=True)
         (root / name / "groundtruth.txt").write_text("20,14,12,10\n" * frames)
         for frame in range(frames):
-            (root / name / "img" / f"{frame + 1:04d}.jpg").write_bytes(picture)
+            (root / name / "img" / f"{frame + 1:04d}.jpg").write_bytes(image)
     return names

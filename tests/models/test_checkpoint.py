@@ -109,7 +109,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"hello world", b"\x80\x02}q\x00."])
-def test_torn_and_foreign_files_are_named(tmp_path, content):
+def test_truncated_and_foreign_files_are_named(tmp_path, content):
     (tmp_path / "x.pth.tar").write_bytes(content)
     with pytest.raises(UserError, match="x.pth.tar"):
         load_network(fresh(), tmp_path / "x.pth.tar")
@@ -196,8 +196,8 @@ def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, g
     shallow, deep = fresh().eval(), MSTGT(HiViTSpec(32, (1, 1, blocks), 2), 64, 128, head_channels=8).eval()
     torch.save({"net": shallow.state_dict()}, tmp_path / "net.pth.tar")
     load_pretrained(deep, tmp_path / "net.pth.tar")
-    pictures = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
-    expected, got = shallow(*pictures), deep(*pictures)
+    images = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
+    expected, got = shallow(*images), deep(*images)
     for map_expected, map_got in zip(expected, got, strict=True):
         torch.testing.assert_close(map_got, map_expected, rtol=0, atol=1e-6)
     got.size.sum().backward()
@@ -269,10 +269,10 @@ def test_weights_alone_come_back_in_half_precision(tmp_path):
     assert (tmp_path / "net.safetensors").stat().st_size < 2.3 * sum(p.numel() for p in one.parameters()) + 20_000
 
 
-def test_torn_weights_are_named(tmp_path):
+def test_truncated_weights_are_named(tmp_path):
     save_weights(MSTGT(SPEC, 64, 128, 16), tmp_path / "net.safetensors", {})
     whole = (tmp_path / "net.safetensors").read_bytes()
-    for torn in (whole[:-5], whole[:7], b""):
-        (tmp_path / "net.safetensors").write_bytes(torn)
+    for truncated in (whole[:-5], whole[:7], b""):
+        (tmp_path / "net.safetensors").write_bytes(truncated)
         with pytest.raises(UserError, match="net.safetensors"):
             load_network(MSTGT(SPEC, 64, 128, 16), tmp_path / "net.safetensors")

@@ -69,7 +69,7 @@ def test_rounds_are_interleaved_and_timed(monkeypatch):
     assert {name: taken.tolist() for name, taken in times.items()} == {"a": [1.0] * 4, "b": [1.0] * 4}
 
 
-def test_the_picture_is_written_whole_or_not_at_all(profile, tmp_path):
+def test_the_image_is_written_whole_or_not_at_all(profile, tmp_path):
     draw_parts(profile.parts, "nano", tmp_path / "frame.png")
     assert (tmp_path / "frame.png").read_bytes()[:4] == b"\x89PNG"
     (tmp_path / "file").write_text("")

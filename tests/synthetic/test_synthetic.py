@@ -1,4 +1,4 @@
-"""The synthetic world: the same arguments give the same bytes, and the annotation is what the pictures show."""
+"""The synthetic world: the same arguments give the same bytes, and the annotation is what the images show."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_meta_info(written: Path) -> None:
     assert shares == [0.0, 0.5, 1.0]
 
 
-def test_written_boxes_and_pictures_are_those_of_the_world(written: Path) -> None:
+def test_written_boxes_and_images_are_those_of_the_world(written: Path) -> None:
     spec = small_spec()
     world = make_world(spec.seed_key("train", 2), 4, SIZE, 1.0, spec.pool_key("train"))
     folder = written / "train" / "SYN_Train_000003"
@@ -106,7 +106,7 @@ def test_two_workers_write_the_same_bytes(written: Path, tmp_path: Path) -> None
     assert hashes(tmp_path / "again") == hashes(written)
 
 
-def test_another_seed_writes_other_pictures(written: Path, tmp_path: Path) -> None:
+def test_another_seed_writes_other_images(written: Path, tmp_path: Path) -> None:
     write_set(tmp_path / "other", small_spec(seed=4, train=1))
     name = "train/SYN_Train_000001/00000001.jpg"
     assert hashes(tmp_path / "other")[name] != hashes(written)[name]

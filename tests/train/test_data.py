@@ -23,7 +23,7 @@ from mstgt.data.video import Video
 from mstgt.geometry.boxes import xywh_to_cxcywh
 from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
-from mstgt.models.picture import to_input
+from mstgt.models.preprocess import to_input
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data import loader
 from mstgt.train.data.batch import Batch, PartnerBatch
@@ -304,7 +304,7 @@ def smooth_jpeg(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (637, 471)])
 @pytest.mark.parametrize("reduce", [2, 4, 8])
-def test_a_reduced_picture_gives_the_same_crop(width, height, reduce):
+def test_a_reduced_image_gives_the_same_crop(width, height, reduce):
     data = smooth_jpeg(width, height)
     full, small = decode_image(data, "picture"), decode_image(data, "picture", reduce)
     for center in ((300.3, 200.7), (20.0, 460.0), (633.0, 90.5)):
@@ -321,7 +321,7 @@ def test_a_reduced_picture_gives_the_same_crop(width, height, reduce):
 
 
 @given(st.integers(1, 5000), st.sampled_from([64, 128, 256]))
-def test_pictures_are_reduced_no_further_than_the_crop_allows(side, size):
+def test_images_are_reduced_no_further_than_the_crop_allows(side, size):
     reduce = Crop(np.zeros(2), side, size).reduce
     assert reduce in (1, 2, 4, 8) and (reduce == 1 or side / reduce >= size)
     assert reduce == 8 or side / (2 * reduce) < size
@@ -354,7 +354,7 @@ def test_processes_share_an_epoch_without_overlap():
     assert sorted(i for _, i in keys) == list(range(16))
 
 
-def test_flip_moves_picture_and_box_together():
+def test_flip_moves_image_and_box_together():
     picture = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
     picture[0, 4:8, 2:6] = 255  # pixel centres 2..5: centre 3.5
     box = torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
@@ -376,7 +376,7 @@ def test_grey_and_brightness():
 
 
 def test_the_marked_template_is_that_of_tracking():
-    """Loader and device in training, the engine in tracking: the same picture to a grey level."""
+    """Loader and device in training, the engine in tracking: the same image to a grey level."""
     seen = []
 
     class Engine(TorchEngine):
@@ -396,7 +396,7 @@ def test_the_marked_template_is_that_of_tracking():
     assert (seen[0] != sample["template"]).any()
 
 
-def test_a_marked_box_is_flipped_with_its_picture():
+def test_a_marked_box_is_flipped_with_its_image():
     picture, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
     plain, flipped = (augment_and_normalize(picture, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3,

@@ -246,7 +246,7 @@ def test_a_clock_that_has_run_out_is_due_once():
     assert [every.due(1), every.due(2)] == [True, False]
 
 
-def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path, caplog):
+def test_a_truncated_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path, caplog):
     trainer = make_trainer(settings("TRAIN.EPOCH=2"), videos, tmp_path)
     trainer.fit()
     last = checkpoint_path(tmp_path, 2)

@@ -30,8 +30,8 @@ def samples(disk_set):
     return TrackingDataset(sampler, PROCESSING, 8, 2, 0, mixes=lambda epoch: epoch == 2)
 
 
-def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((picture == colour).all(-1).any())
+def has(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((image == colour).all(-1).any())
 
 
 def test_without_partners_there_are_template_and_search(samples):

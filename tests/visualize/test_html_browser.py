@@ -152,7 +152,7 @@ def test_videos_are_filtered_and_open_their_overlap(page, report_file):
     assert videos.locator(".timeline").count() == 0
 
 
-def test_moments_have_their_pictures(page):
+def test_moments_have_their_images(page):
     images = section(page, "Worst moments").locator("img")
     assert images.count() == 3
     assert images.evaluate_all("all => all.every((image) => image.complete && image.naturalWidth > 100)")

@@ -1,4 +1,4 @@
-"""Which pictures there are, that they open, and that trackers can be told apart in them."""
+"""Which images there are, that they open, and that trackers can be told apart in them."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def test_bars_of_few_groups_stay_narrow_and_show_the_baseline(make_small_report)
     plots.plt.close(figure)
 
 
-def test_pictures_without_data_are_left_out_and_old_ones_removed(make_small_report, tmp_path):
+def test_images_without_data_are_left_out_and_old_ones_removed(make_small_report, tmp_path):
     report, _ = make_small_report(["a", "b"], videos=2, attributes=(), times=False)
     for name in ("speed.png", "attributes.pdf", "mine.png"):
         (tmp_path / name).write_text("old")

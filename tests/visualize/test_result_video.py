@@ -63,10 +63,10 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(DRAW), run_name="__main__")
     assert stop.value.code == 0
-    films = tmp_path / "out" / "test" / "films" / "set"
-    assert capsys.readouterr().out.splitlines() == [str(films / "a.mp4"), str(films / "a.png")]
-    assert (films / "a.mp4").stat().st_size > 1000
-    sheet = cv2.cvtColor(cv2.imread(str(films / "a.png")), cv2.COLOR_BGR2RGB)
+    videos = tmp_path / "out" / "test" / "films" / "set"
+    assert capsys.readouterr().out.splitlines() == [str(videos / "a.mp4"), str(videos / "a.png")]
+    assert (videos / "a.mp4").stat().st_size > 1000
+    sheet = cv2.cvtColor(cv2.imread(str(videos / "a.png")), cv2.COLOR_BGR2RGB)
     assert has_color(sheet, target_color(1)) and has_color(sheet, target_color(2))
 
 

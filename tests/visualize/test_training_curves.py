@@ -1,4 +1,4 @@
-"""What a run leaves to look at: its picture, and the events of TensorBoard."""
+"""What a run leaves to look at: its image, and the events of TensorBoard."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pixels(image, colour) -> int:
     return int((abs(image.astype(int) - colour).max(-1) <= 8).sum())
 
 
-def test_the_picture_shows_training_validation_and_mixing(tmp_path):
+def test_the_image_shows_training_validation_and_mixing(tmp_path):
     before, steps = plt.get_fignums(), [step_line(0.5, 2.0), epoch_line(1, 1.8), step_line(1.5, 1.5)]
     plain = draw(write(tmp_path / "plain", *steps))
     assert pixels(plain, BLUE) > 300 and not pixels(plain, YELLOW)
@@ -75,7 +75,7 @@ def test_curves_take_steps_and_epochs_in_order():
 
 
 @given(st.integers(1, len(json.dumps(step_line(0.75, 1.0))) - 1))
-def test_a_line_torn_anywhere_is_passed_over(tmp_path_factory, cut):
+def test_a_line_truncated_anywhere_is_passed_over(tmp_path_factory, cut):
     folder = write(tmp_path_factory.mktemp("run"), step_line(0.25, 3.0), step_line(0.5, 2.0),
                    json.dumps(step_line(0.75, 1.0))[:cut])
     assert [line["at"] for line in read_lines(folder / "metrics.jsonl")] == [0.25, 0.5]

@@ -1,4 +1,4 @@
-"""Films: what browsers need is in them, and nothing is left of one that failed."""
+"""Videos: what browsers need is in them, and nothing is left of one that failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 
 
 @pytest.mark.parametrize("size_wh", [(160, 120), (161, 121), (1, 1), (33, 300), (18, 17)])
-def test_films_play_in_browsers(size_wh, tmp_path):
+def test_videos_play_in_browsers(size_wh, tmp_path):
     width, height = size_wh
     with VideoWriter(tmp_path / "x.mp4", 30000 / 1001, size_wh) as film:
         for _ in range(3):
@@ -45,7 +45,7 @@ def test_colours_stay(colour, tmp_path):
     assert np.abs(frame.to_ndarray(format="rgb24")[32, 32].astype(int) - colour).max() <= 4
 
 
-def test_pictures_of_other_sizes_are_fitted_in(tmp_path):
+def test_images_of_other_sizes_are_fitted_in(tmp_path):
     with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
         for shape in ((64, 64), (200, 100), (10, 300), (1, 1)):
             film.add(np.full((*shape, 3), 200, np.uint8))
@@ -89,7 +89,7 @@ def test_a_full_disk(tmp_path):
     assert os.listdir(tmp_path) == ["x.mp4"] and (tmp_path / "x.mp4").read_text() == "the film before"
 
 
-def test_a_killed_writer_leaves_the_film_before(tmp_path):
+def test_a_killed_writer_leaves_the_video_before(tmp_path):
     path = tmp_path / "x.mp4"
     path.write_text("the film before")
     program = ("import sys, numpy as np; from mstgt.visualize.video_writer import VideoWriter\n"

@@ -88,7 +88,7 @@ class CachedLoad:
 
 
 def fingerprint(store: FrameStore, *keys: str) -> tuple[MtimeKey | None, ...]:
-    """The stamps of all that a video is read from."""
+    """Size and time of every file that a video is read from; changes when one of them does."""
     return tuple([store.mtime_key(key) for key in keys])
 
 
@@ -238,7 +238,7 @@ def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: 
 
     absent         (rows,) flags, non-zero where the target is out of view or fully hidden
     visible_ratio  (rows,) share of the target that is not occluded
-    first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is no news
+    first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is expected
     """
     missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only)
     if missing_rows and len(boxes_xywh) > len(keys):

@@ -1,6 +1,6 @@
-"""Films in Pascal VOC's layout whose objects have a ``track_id``, such as FOD-A: one video a track.
+"""Videos in Pascal VOC's layout whose objects have a ``track_id``, such as FOD-A: one video per track.
 
-    <root>/JPEGImages/000000.jpg, <root>/Annotations/000000.xml      numbered through, film after film
+    <root>/JPEGImages/000000.jpg, <root>/Annotations/000000.xml      numbered through, one recording after another
 
 A track goes on as long as consecutive frames hold an object of its class and id, less than 1.5 times its own size away.
 Its video is named after its class and its first frame: ``Bolt_001204``.

@@ -239,10 +239,10 @@ def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:
 def load_pretrained(model: MSTGT, path: str | Path) -> None:
     """Load initial weights for training: a pretrained HiViT encoder into the backbone, or all weights of a tracker.
 
-    A tracker's file is what :func:`load_network` reads, or one with a shorter main stage (:func:`grow`) or for crops of
-    another size (:func:`fit_positions`). A HiViT's is
-    a flat dict or holds one under ``model``. Its decoder and classification parts are ignored; the position embedding,
-    learnt at 14 x 14, is resized to both grids (bicubic, align_corners off).
+    The file of a tracker is one that :func:`load_network` reads; it may have fewer attention blocks (:func:`grow`), or
+    crops of another size (:func:`fit_positions`). The file of a HiViT is a flat dict, or holds one under ``model``. Its
+    decoder and classification parts are ignored; the position embedding, learned at 14 x 14, is resized to both grids
+    (bicubic, align_corners off).
     """
     path = Path(path)
     if not path.is_file():

@@ -1,9 +1,9 @@
 """A backbone whose stem is a convolutional network with ImageNet weights, in place of HiViT's MLP stem.
 
-    stem  picture -> tokens at stride 16: EfficientNet-Lite0 up to stride 16. The 2 x 2 cells of its stride-8 map that a
+    stem  image -> tokens at stride 16: EfficientNet-Lite0 up to stride 16. The 2 x 2 cells of its stride-8 map that a
           stride-16 cell covers are joined to that cell's channels (they keep detail that the deeper map has lost), then
           LayerNorm and one linear map to C channels.
-    main  attention blocks, those of :mod:`lib.models.mstgt.hivit`.
+    main  attention blocks, those of :mod:`mstgt.models.mstgt.hivit`.
 
 Made for training in hours on a CPU: the stem starts from ImageNet weights, so that only the comparison of template and
 search region is left to learn. ``tracking/pretrain.py --method convert`` writes the file with these weights.

@@ -2,7 +2,7 @@
 
     benchmark = load_benchmark("lasot", paths.dataset)      # a name of BENCHMARKS or ALIASES
     benchmark = folder_benchmark("/data/my_videos")         # any folder of videos (mstgt.data.readers.folder)
-    for sequence in benchmark.videos: ...
+    for video in benchmark.videos: ...
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Benchmark:
     """A test set and how it is evaluated.
 
     expected      how many videos the complete benchmark has
-    hidden_truth  only the first box of a video is known: results go to the benchmark's server
+    hidden_truth  only the first box of a video is known; results are submitted to the benchmark's server
     root          the folder of a folder benchmark; None for a named one
     """
 
@@ -45,7 +45,7 @@ class Benchmark:
 
     @property
     def absent(self) -> int:
-        """How many videos of the complete benchmark are not there."""
+        """The number of videos of the complete benchmark that are not on disk."""
         return self.expected - len(self.videos)
 
 
@@ -78,7 +78,7 @@ ALIASES = {"got10k": "got10k_test"}
 
 
 def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
-    """The benchmark called ``name``; ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``)."""
+    """The benchmark ``name``. ``dataset_dir`` maps the key of a dataset to its folder (``Paths.dataset``)."""
     name = ALIASES.get(name, name)
     if name not in BENCHMARKS:
         raise unknown_name("benchmark", name, [*BENCHMARKS, *ALIASES])
@@ -90,14 +90,14 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
 
 
 def missing_frames(video: Video) -> str:
-    """One line on the frames of ``video`` that are missing between others."""
+    """One line about the frames of ``video`` that are missing between others."""
     names = video.missing_names
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{video.name}: a frame is missing between the others: {names[0]}{more} (fetch the video again)"
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:
-    """Every video in a folder, under the folder's name (with ``_folder`` where a benchmark has that name)."""
+    """All videos in a folder, under the name of the folder (with ``_folder`` if a benchmark has that name)."""
     videos = folder(path)
     root = absolute(path)
     # A folder that is called lasot must neither be scored by LaSOT's rules nor share its results folder.

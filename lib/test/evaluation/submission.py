@@ -1,15 +1,15 @@
 """Submissions to benchmark servers with hidden ground truth: one zip of result files, checked before it is written.
 
     server = server_of("got10k")
-    members, problems = collect(benchmark, folder, server)     # {name in the zip: bytes}, [one line a problem]
+    members, problems = collect(benchmark, folder, server)     # {name in the zip: bytes}, [one line per problem]
     write_zip("got10k.zip", members)
 
-GOT-10k       <video>/<video>_001.txt, one box x,y,w,h a frame, and <video>/<video>_time.txt, seconds a frame
-TrackingNet   <video>.txt, one box x,y,w,h a frame
+GOT-10k       <video>/<video>_001.txt, one box x,y,w,h per frame, and <video>/<video>_time.txt, seconds per frame
+TrackingNet   <video>.txt, one box x,y,w,h per frame
 
-A source folder holds <video>.txt and <video>_time.txt as this project writes them, or GOT-10k's own layout (also
-without its folders); numbers may be separated by commas, tabs or spaces. Numbers go into the zip with exactly
-the digits of the source. The same results give the same bytes.
+A source folder holds <video>.txt and <video>_time.txt as this project writes them, or GOT-10k's own layout, with or
+without its folders. Numbers may be separated by commas, tabs or spaces; their digits are copied to the zip unchanged.
+The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ...utils.progress import progress
 from .benchmarks import ALIASES, Benchmark
 from .results import read_result_file
 
-FIRST_BOX_PX = 1.0  # how far each number of the first box may be from the given one
+FIRST_BOX_PX = 1.0  # the largest difference of any number of the first box from the given one
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, the earliest that a zip can store
 
-Check = Callable[[np.ndarray, Video], Iterable[tuple[int, str]]]  # rows, video -> line numbers and what is wrong
+Check = Callable[[np.ndarray, Video], Iterable[tuple[int, str]]]  # rows, video -> line numbers and problems
 
 BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt", "{0}_001.txt")
 TIME_SOURCES = ("{0}_time.txt", "{0}/{0}_time.txt")
@@ -40,7 +40,7 @@ TIME_SOURCES = ("{0}_time.txt", "{0}/{0}_time.txt")
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server wants a video's files in the zip; ``times`` is None where it takes none."""
+    """The names of a video's files in the zip of a server; ``times`` is None if it takes none."""
 
     boxes: str
     times: str | None = None
@@ -53,7 +53,7 @@ SERVERS: dict[str, Server] = {
 
 
 def server_of(name: str) -> Server:
-    """What the server of the benchmark called ``name`` takes. Raises :class:`UserError` where there is none."""
+    """The server of the benchmark ``name``. Raises :class:`UserError` if there is none."""
     name = ALIASES.get(name, name)
     if name not in SERVERS:
         raise unknown_name("benchmark to submit to", name, SERVERS)
@@ -63,7 +63,7 @@ def server_of(name: str) -> Server:
 def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[str, bytes], list[str]]:
     """The zip's members and every problem with the result files in ``folder``.
 
-    Videos of the benchmark that are not on disk are no problem here: see :func:`absent_videos`.
+    Videos of the benchmark that are not on disk do not count as problems: see :func:`absent_videos`.
     """
     members: dict[str, bytes] = {}
     problems: list[str] = []
@@ -86,7 +86,7 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
 
 
 def absent_videos(benchmark: Benchmark) -> str | None:
-    """A line on the videos of the complete benchmark that are not on disk; None where all are."""
+    """One line about the videos of the complete benchmark that are not on disk; None if all are."""
     if not benchmark.absent:
         return None
     missing = benchmark.videos.missing
@@ -95,7 +95,7 @@ def absent_videos(benchmark: Benchmark) -> str | None:
 
 
 def unexpected_files(benchmark: Benchmark, folder: Path) -> list[str]:
-    """The text files in ``folder`` that belong to no video that is packed."""
+    """The text files in ``folder`` that belong to none of the packed videos."""
     known = {source.format(name) for name in benchmark.videos.video_names
              for source in (*BOX_SOURCES, *TIME_SOURCES, "{0}_score.txt")}
     there = {str(path.relative_to(folder)) for pattern in ("*.txt", "*/*.txt") for path in folder.glob(pattern)}
@@ -103,7 +103,7 @@ def unexpected_files(benchmark: Benchmark, folder: Path) -> list[str]:
 
 
 def write_zip(path: str | Path, members: Mapping[str, bytes]) -> None:
-    """Write ``members`` to the zip ``path``, sorted and without the time of day; atomically."""
+    """Write ``members`` to the zip ``path`` atomically, sorted by name and with a fixed time."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in progress(sorted(members), unit="file", desc="packing"):
             info = zipfile.ZipInfo(name, _ZIP_EPOCH)
@@ -114,13 +114,13 @@ def write_zip(path: str | Path, members: Mapping[str, bytes]) -> None:
 
 
 def _find(folder: Path, sources: tuple[str, ...], video: str) -> Path:
-    """The file of a video in whichever layout it is; the first layout's where it is in none."""
+    """The file of a video in the first layout that has one; if none has, the path in the first layout."""
     paths = [folder / source.format(video) for source in sources]
     return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[bytes, list[str]]:
-    """The file's rows as the server takes them, and what is wrong with it."""
+    """The content of a file in the server's format, and its problems."""
     if not path.exists():
         return b"", [f"{path}: {video.name} has no such file"]
     try:
@@ -134,7 +134,7 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
         faults: dict[int, str] = {}
     except UserError as error:
         # parse_rows stops at the first bad line. All of them are listed at once, because servers limit the uploads.
-        rows, faults = _read_each(lines, columns)
+        rows, faults = _parse_each_line(lines, columns)
         if not faults:  # the error is not in a single line
             return b"", [str(error)]
     # A line that is no row counts as such, not as the NaN that stands for it here.
@@ -148,8 +148,8 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
     return "".join(f"{line}\n" for line in packed).encode(), problems
 
 
-def _read_each(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, str]]:
-    """Every line by itself: the rows, NaN where a line is none, and by line number what is wrong with it."""
+def _parse_each_line(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, str]]:
+    """Parse each line on its own: the rows, NaN for invalid lines, and the problems by line number."""
     rows = np.full((len(lines), columns), np.nan)
     faults: dict[int, str] = {}
     for number, line in enumerate(lines, 1):
@@ -167,18 +167,18 @@ def _read_each(lines: list[str], columns: int) -> tuple[np.ndarray, dict[int, st
 
 def _box_problems(rows: np.ndarray, video: Video) -> Iterator[tuple[int, str]]:
     for index in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
-        yield index + 1, f"not finite: {_shown(rows[index])}"
+        yield index + 1, f"not finite: {_format_row(rows[index])}"
     for index in np.flatnonzero((rows[:, 2:] < 0).any(axis=1)):
-        yield index + 1, f"a side below zero: {_shown(rows[index])}"
+        yield index + 1, f"a side below zero: {_format_row(rows[index])}"
     given = video.boxes_xywh[0]
     if len(rows) and np.abs(rows[0] - given).max() > FIRST_BOX_PX:
-        yield 1, f"the first box is {_shown(rows[0])}, but the one given with the video is {_shown(given)}"
+        yield 1, f"the first box is {_format_row(rows[0])}, but the one given with the video is {_format_row(given)}"
 
 
 def _time_problems(rows: np.ndarray, _video: Video) -> Iterator[tuple[int, str]]:
     for index in np.flatnonzero(~(np.isfinite(rows[:, 0]) & (rows[:, 0] >= 0))):
-        yield index + 1, f"not a time in seconds: {_shown(rows[index])}"
+        yield index + 1, f"not a time in seconds: {_format_row(rows[index])}"
 
 
-def _shown(row: np.ndarray) -> str:
+def _format_row(row: np.ndarray) -> str:
     return ",".join(f"{value:g}" for value in row)

@@ -99,7 +99,7 @@ class TrackerEngine(ABC):
         height, width = image.shape[:2]
         # Partly outside is fine, because crops are padded. Wholly outside there is no target to look at.
         if not overlaps_image(box, width, height):
-            raise TrackerInputError(f"the initial box {box.tolist()} lies outside the picture of {width} x {height} px")
+            raise TrackerInputError(f"the initial box {box.tolist()} lies outside the image of {width} x {height} px")
         # Cut once: the template is never updated. Changes of the target's appearance are the guidance's part.
         crop = Crop.around(box, self.settings.TEMPLATE_FACTOR, self.settings.TEMPLATE_SIZE)
         template = mask_template(crop.cut(image), crop.to_crop(box), self.template_mask_strength)
@@ -235,7 +235,7 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     box_cxcywh  fractions of the crop's side (:meth:`mstgt.geometry.crop.Crop.to_crop`)
     strength    share of magenta outside the box, 0 to 1
 
-    Training does the same to batches (:func:`mstgt.models.picture.mask_background`).
+    Training does the same to batches (:func:`mstgt.models.preprocess.mask_background`).
     """
     if not strength:
         return template
@@ -280,7 +280,7 @@ def check_image(image: object) -> None:
     if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         return
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-    raise TrackerInputError(f"a picture is an (H, W, 3) uint8 RGB array, not {what}")
+    raise TrackerInputError(f"an image is an (H, W, 3) uint8 RGB array, not {what}")
 
 
 def check_image_size(image: object, size: tuple[int, int]) -> None:

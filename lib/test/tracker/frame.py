@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ...models.mstgt import MSTGT, TrackState
-from ...models.picture import to_input
+from ...models.preprocess import to_input
 
 Step = Callable[[torch.Tensor, TrackState], tuple[torch.Tensor, TrackState]]
 WARM_UP = 3  # runs before a recording, in which libraries select kernels and allocate memory

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from ...models.mstgt.mixing import MixPartner
-from ...models.picture import PerChannel, mask_background
+from ...models.preprocess import PerChannel, mask_background
 from .batch import Batch, PartnerBatch
 
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B; ITU-R BT.601

@@ -62,7 +62,7 @@ def _tracker_colors(styles: list[PlotStyle]) -> str:
 
 
 def _policy(script: str, style: str) -> str:
-    """Nothing from anywhere, but this script, this style and embedded pictures."""
+    """A content security policy: only this script, this style and embedded images; no requests."""
     return (f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
             "base-uri 'none'; form-action 'none'")
 

@@ -115,7 +115,7 @@ def second_box_of():
 
 @pytest.fixture
 def broken_film(film, tmp_path):
-    """A film in which the packets of some frames are garbage."""
+    """A video in which the packets of some frames are garbage."""
     import av
 
     def make(frames) -> Path:

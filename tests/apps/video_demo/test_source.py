@@ -1,4 +1,4 @@
-"""Sources: what comes out of files, pictures and webcams, broken ones too."""
+"""Sources: what comes out of files, images and webcams, broken ones too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mstgt.utils.errors import UserError
 from mstgt.visualize.video_writer import VideoWriter
 
 ONE = 1 << 16
-# name: (the file's display matrix a b c d, what a player does with a stored picture)
+# name: (the file's display matrix a b c d, what a player does with a stored image)
 TURNS = {
     "as it is": ((ONE, 0, 0, ONE), lambda stored: stored),
     "clockwise": ((0, ONE, -ONE, 0), lambda stored: np.rot90(stored, -1)),
@@ -51,7 +51,7 @@ def test_a_video_gives_its_frames_in_order_and_again(film, pictures):
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_a_turned_phone_gives_upright_pictures(turn, tmp_path, pictures):
+def test_a_turned_phone_gives_upright_images(turn, tmp_path, pictures):
     (a, b, c, d), shown = TURNS[turn]
     path = tmp_path / "phone.mp4"
     with VideoWriter(path, 10, (160, 120)) as writer:
@@ -103,7 +103,7 @@ def test_a_truncated_file_ends_early(film, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "no video", "head", "sound", "all broken"])
-def test_files_without_pictures_are_named(content, film, tmp_path, broken_film):
+def test_files_without_images_are_named(content, film, tmp_path, broken_film):
     path = tmp_path / "x.mp4"
     if content == "sound":
         with av.open(str(path), "w") as container:
@@ -150,7 +150,7 @@ def test_globs(tmp_path, pictures, film):
         open_source(f"{tmp_path}/walk/c*.png")
 
 
-def test_unreadable_pictures_keep_their_places(tmp_path, pictures):
+def test_unreadable_images_keep_their_places(tmp_path, pictures):
     write_pictures(tmp_path / "v", pictures[:3], ["1.png", "2.png", "3.png"])
     whole = (tmp_path / "v" / "1.png").read_bytes()
     (tmp_path / "v" / "1.png").write_bytes(b"")

@@ -57,7 +57,7 @@ def film_frames(out):
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_film_rows_and_sheet(demo, film, tmp_path, box_of):
+def test_video_rows_and_sheet(demo, film, tmp_path, box_of):
     status, said, complained = demo(film, "--init_box", *box_of(0))
     out = tmp_path / "save" / "video_demo" / "square"
     assert (status, complained) == (0, "")
@@ -232,7 +232,7 @@ def test_a_display_must_answer(monkeypatch):
 
 
 class Screen:
-    """OpenCV with windows on which somebody draws, and presses q at the fifth picture."""
+    """OpenCV with windows on which somebody draws, and presses q at the fifth image."""
 
     def __init__(self, shown, drawn):
         self.shown, self.drawn = shown, drawn

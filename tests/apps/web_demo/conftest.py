@@ -1,4 +1,4 @@
-"""A film and a server for the tests here, which are left out where aiohttp is not installed."""
+"""A video and a server for the tests here, which are left out where aiohttp is not installed."""
 
 import importlib.util
 

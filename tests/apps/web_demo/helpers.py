@@ -1,4 +1,4 @@
-"""A film of a red square on a dark, noisy ground, a tracker that follows red things, and a server to try them on."""
+"""A video of a red square on a dark, noisy ground, a tracker that follows red things, and a server to try them on."""
 
 from __future__ import annotations
 

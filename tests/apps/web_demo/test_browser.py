@@ -29,7 +29,7 @@ def gate(monkeypatch):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """One job at a time; films of up to 20 frames and 100 000 bytes."""
+    """One job at a time; videos of up to 20 frames and 100 000 bytes."""
     settings = Settings("Red", "cpu", 0, 1, Limits(100_000, 20))
     with serving(tmp_path_factory.mktemp("served"), settings=settings) as server:
         yield server
@@ -98,7 +98,7 @@ def step(page, name):
 
 
 def colour(page, x, y):
-    """Of the page's picture at a place of the video."""
+    """Of the page's image at a place of the video."""
     return page.evaluate("""([x, y]) => {
       const canvas = document.getElementById("picture");
       const at = [x / 160 * canvas.width, y / 120 * canvas.height].map(Math.round);
@@ -106,7 +106,7 @@ def colour(page, x, y):
     }""", [x, y])
 
 
-def test_from_a_film_to_the_downloads(open_page, server, gate, film_file, tmp_path):
+def test_from_a_video_to_the_downloads(open_page, server, gate, film_file, tmp_path):
     page = open_page()
     choose(page, film_file)
     step(page, "draw")
@@ -185,7 +185,7 @@ def test_a_box_that_is_typed_holds_with_its_last_digit(open_page, gate, film_fil
         page.locator(f"#box-{side}").fill(str(value))
     assert drawn(page) == [WIDTH - 20, 10, 50, 30]  # as typed
     page.locator("#box-h").press("Tab")
-    assert drawn(page) == [WIDTH - 20, 10, 20, 30]  # as it is within the picture
+    assert drawn(page) == [WIDTH - 20, 10, 20, 30]  # as it is within the image
     page.locator("#box-w").fill("10")
     gate.open(9)
     page.locator("#track").click()  # from the field, which is not left before

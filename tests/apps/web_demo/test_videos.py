@@ -34,7 +34,7 @@ def test_a_video_is_described_and_its_first_frame_shown(served, film):
     assert served.files == [] and served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")[0] == 404
 
 
-def test_large_pictures_are_shown_smaller(served, tmp_path):
+def test_large_images_are_shown_smaller(served, tmp_path):
     facts = served.upload(make_film(tmp_path / "large.mp4", 1, size=(1200, 900)))
     jpeg = served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")[1]
     assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (720, 960, 3)
@@ -85,7 +85,7 @@ def test_what_is_no_video_is_refused_in_words_that_name_no_path(served, data, wo
 
 
 def test_a_video_that_is_cut_short_is_refused(served, film):
-    """Before the end of its index, and before its first picture."""
+    """Before the end of its index, and before its first image."""
     assert "cannot read the video" in served.refused(film[:60])
     assert "no frame that can be decoded" in served.refused(film[: film.index(b"mdat") + 20])
     assert served.files == []

@@ -1,4 +1,4 @@
-"""A small report with all that pictures and the page can show, and names that try to do harm."""
+"""A small report with all that images and the page can show, and names that try to do harm."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     """JPEG frames of a patch that moves over noise."""
     rng = np.random.default_rng(0)
     background, patch = (cv2.GaussianBlur(rng.integers(0, 256, (72, 96, 3), np.uint8), (5, 5), 1) for _ in range(2))
@@ -44,7 +44,7 @@ def pictures() -> list[bytes]:
 
 
 @pytest.fixture(scope="session")
-def put(pictures) -> Callable[[Path, dict[str, str | int]], None]:
+def put(images) -> Callable[[Path, dict[str, str | int]], None]:
     """Write files under a folder: a text by its name, or a number of frames by a pattern such as img/{:04d}.jpg.
 
     The frames count from 1, with ``{0`` in the pattern from 0.
@@ -56,7 +56,7 @@ def put(pictures) -> Callable[[Path, dict[str, str | int]], None]:
                 continue
             first = 0 if "{0" in name else 1
             for index in range(content):
-                _write(root / name.format(first + index), pictures[index % len(pictures)])
+                _write(root / name.format(first + index), images[index % len(images)])
     return write
 
 

@@ -41,16 +41,16 @@ def test_every_benchmark_runs_on_what_is_there(name, command, put, tmp_path):
     put(tmp_path / "data", files)
     threads = ("--threads", "2")  # more than there are videos
     where = ("--dataset", name, "--data_dir", tmp_path / "data")
-    lacking = f"{videos - 1} of the {videos} videos of {benchmark} are not on disk"
+    missing = f"{videos - 1} of the {videos} videos of {benchmark} are not on disk"
     assert command(*where, *threads) == 1
-    assert "1 of 1 videos done" in command.said and command.said.count(lacking) == 2
+    assert "1 of 1 videos done" in command.said and command.said.count(missing) == 2
     assert "--allow_missing makes" in command.said
     folder = command.folder(benchmark)
     boxes = read_boxes(folder, video)
     assert boxes.shape == (3, 4) and boxes[0].tolist() == [40, 30, 24, 20]
     assert len(read_scores(folder, video)) == 3 and (read_seconds(folder, video) > 0).all()
     assert command(*where, "--allow_missing") == 0 and "1 videos have a result already" in command.said
-    assert command.said.count(lacking) == 2
+    assert command.said.count(missing) == 2
     assert command(*where, "--sequence", video) == 0 and "not on disk" not in command.said
 
 
@@ -72,23 +72,24 @@ def test_the_manifest_says_what_made_the_results(command, videos, checkpoint):
 BROKEN = {  # video: what is wrong, and the words of its line
     "nan": ("nan,nan,nan,nan", "initial box"),
     "flat": ("40,30,0,20", "w > 0"),
-    "outside": ("400,30,20,20", "outside the picture"),
+    "outside": ("400,30,20,20", "outside the image"),
     "words": ("40,thirty,24,20", "line 1"),
 }
 
 
 @pytest.mark.parametrize("batch", ["1", "3"])
 def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, videos, put):
-    root = videos(single=1, torn=6, gone=4, whole=5)
-    torn = root / "torn/img/00000004.jpg"
-    torn.write_bytes(torn.read_bytes()[:-200])
+    root = videos(single=1, truncated=6, gone=4, whole=5)
+    truncated = root / "truncated/img/00000004.jpg"
+    truncated.write_bytes(truncated.read_bytes()[:-200])
     (root / "gone/img/00000001.jpg").write_bytes(b"")
     for name, (first, _) in BROKEN.items():
         put(root, {f"{name}/groundtruth.txt": f"{first}\n{BOX}\n{BOX}\n", name + "/img/{:08d}.jpg": 3})
     assert command("--dataset_dir", root, "--batch", batch) == 1
     lines = {line.split()[1].rstrip(":"): line for line in command.said.splitlines() if line.startswith("FAILED")}
-    assert lines.keys() == {"torn", "gone", *BROKEN}
-    assert str(torn) in lines["torn"] and "cut short" in lines["torn"] and "00000001.jpg" in lines["gone"]
+    assert lines.keys() == {"truncated", "gone", *BROKEN}
+    assert str(truncated) in lines["truncated"] and "cut short" in lines["truncated"]
+    assert "00000001.jpg" in lines["gone"]
     assert all(words in lines[name] for name, (_, words) in BROKEN.items())
     assert command.boxes().keys() == {f"{n}{e}" for n in ("single", "whole") for e in (".txt", "_score.txt")}
     assert "2 of 8 videos done" in command.said
@@ -99,10 +100,10 @@ def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, vid
 
 
 def test_failures_of_one_reason_are_one_line(command, capsys):
-    failures = [Failure(name, "gone") for name in "abcde"] + [Failure("f", "torn")]
+    failures = [Failure(name, "gone") for name in "abcde"] + [Failure("f", "truncated")]
     command.module.print_summary(dict.fromkeys("abcdefg", 2), failures, 0.5, command.folder())
     said = capsys.readouterr().out.splitlines()
-    assert said[:2] == ["FAILED a, b, c and 2 more: gone", "FAILED f: torn"]
+    assert said[:2] == ["FAILED a, b, c and 2 more: gone", "FAILED f: truncated"]
     assert said[2].startswith("1 of 7 videos done, 4.0 frames/s")
     command.module.print_summary({}, [], 0.5, command.folder())
     assert capsys.readouterr().out == f"nothing left to track; results in {command.folder()}\n", "not 0 of 0 videos"

@@ -1,4 +1,4 @@
-"""Reading ahead: the same pictures, the same errors at the same frames, no more than a few frames early."""
+"""Reading ahead: the same images, the same errors at the same frames, no more than a few frames early."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wait_for(read: list[int], count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10])
-def test_the_pictures_are_those_of_reading_in_order(count):
+def test_the_images_are_those_of_reading_in_order(count):
     frames = Frames(count)
     with ReadAhead() as reader:
         got = list(reader.frames(frames))

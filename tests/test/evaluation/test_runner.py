@@ -144,15 +144,15 @@ def servers_of(pid: int) -> list[int]:
 
 
 def test_torchrun_gives_every_process_a_share_and_waits_for_all(command, videos):
-    root = videos(a=9, b=4, c=3, torn=8)
-    (root / "torn/img/00000003.jpg").write_bytes(b"")
+    root = videos(a=9, b=4, c=3, truncated=8)
+    (root / "truncated/img/00000003.jpg").write_bytes(b"")
     variables = environment(CUDA_VISIBLE_DEVICES="")
     done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
                            command.module.__file__, *command.fixed, "--dataset_dir", str(root)],
                           env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert "shard 1/2" in done.stdout and "shard 2/2" in done.stdout
-    assert "FAILED torn" in done.stdout and "00000003.jpg" in done.stdout
+    assert "FAILED truncated" in done.stdout and "00000003.jpg" in done.stdout
     files = command.boxes()
     assert command("--dataset_dir", root, "--run", "alone", "--batch", "3") == 1
     assert files.keys() == command.boxes(run="_alone").keys() and len(files) == 6

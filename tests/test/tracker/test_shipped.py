@@ -21,7 +21,7 @@ THRESHOLDS = np.linspace(0, 1, 21)
 
 @pytest.fixture(scope="module")
 def films():
-    """Pictures and boxes of a few films of the synthetic world; the training saw no film at all."""
+    """Images and boxes of a few videos of the synthetic world; the training saw no video at all."""
     return render(count=8, seed=77, frames=25, difficulty=(0.1, 0.6))
 
 
@@ -33,11 +33,11 @@ def render(count: int, seed: int, frames: int, difficulty: tuple[float, float]
 
 def success_auc(engine: TorchEngine | None, films) -> float:
     """Mean success AUC in %; ``None``: the first box kept."""
-    targets = [engine.start(pictures[0], boxes[0]) for pictures, boxes in films] if engine else []
+    targets = [engine.start(images[0], boxes[0]) for images, boxes in films] if engine else []
     found = [[boxes[0]] for _, boxes in films]
     for t in range(1, len(films[0][0])):
         if engine:
-            targets = [target for target, _ in engine.step([pictures[t] for pictures, _ in films], targets)]
+            targets = [target for target, _ in engine.step([images[t] for images, _ in films], targets)]
         for k, track in enumerate(found):
             track.append(targets[k].box_xywh if engine else track[0])
     overlaps = [iou(np.array(track), boxes) for track, (_, boxes) in zip(found, films, strict=True)]
@@ -79,7 +79,7 @@ def test_bf16_tracks_as_well(name, tmp_path):
 
 def test_ten_lines_are_enough(films):
     tracker = load_tracker(NAMES[0], device="cpu")
-    pictures, boxes = films[0]
-    tracker.init(pictures[0], boxes[0])
-    box, score = tracker.update(pictures[1])
+    images, boxes = films[0]
+    tracker.init(images[0], boxes[0])
+    box, score = tracker.update(images[1])
     assert iou(box[None], boxes[1][None])[0] > 0.5 and 0 < score < 1

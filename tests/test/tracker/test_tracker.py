@@ -11,7 +11,7 @@ import torch
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import Prediction, TrackState, build_model
-from mstgt.models.picture import mask_background
+from mstgt.models.preprocess import mask_background
 from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
 from mstgt.test.tracker.engine import ArrayEngine, follow_size, mask_template, overlap, with_sides
 from mstgt.test.tracker.frame import hann_window
@@ -73,7 +73,7 @@ def engine() -> TorchEngine:
     return TorchEngine(build_model(CFG), CFG)
 
 
-def test_boxes_stay_in_the_picture(engine):
+def test_boxes_stay_in_the_image(engine):
     tracker = Tracker(engine)
     tracker.init(IMAGE, (100, 60, 30, 24))
     for _ in range(5):
@@ -102,13 +102,13 @@ def test_bad_boxes_are_refused_in_one_line(engine, box):
 
 
 @pytest.mark.parametrize("image", [IMAGE[..., 0], IMAGE.astype(np.float32), None, IMAGE[..., :2]])
-def test_bad_pictures_are_refused(engine, image):
-    with pytest.raises(UserError, match="picture"):
+def test_bad_images_are_refused(engine, image):
+    with pytest.raises(UserError, match="an image is"):
         Tracker(engine).init(image, (10, 10, 20, 20))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (2000, 5)])
-def test_odd_pictures_are_tracked(engine, shape):
+def test_odd_images_are_tracked(engine, shape):
     tracker = Tracker(engine)
     image = np.zeros((*shape, 3), np.uint8)
     tracker.init(image, (0, 0, 1, 1))
@@ -116,7 +116,7 @@ def test_odd_pictures_are_tracked(engine, shape):
     assert np.isfinite(box).all()
 
 
-def test_a_box_larger_than_the_picture(engine):
+def test_a_box_larger_than_the_image(engine):
     tracker = Tracker(engine)
     tracker.init(IMAGE, (-50, -50, 400, 400))
     assert np.isfinite(tracker.update(IMAGE)[0]).all()

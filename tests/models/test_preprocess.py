@@ -8,10 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mstgt.geometry.crop import Crop
-from mstgt.models.picture import MASK_COLOR, mask_background
+from mstgt.models.preprocess import MASK_COLOR, mask_background
 
 SIZE = 32
-PICTURE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+IMAGE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
 sides = st.integers(4, 200)
 
 
@@ -32,13 +32,13 @@ def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor)
 @given(st.floats(0, 1))
 def test_inside_is_untouched_outside_is_mixed(strength):
     box = torch.tensor([[(SIZE - 1) / 2 / SIZE] * 2 + [0.5, 0.25]])
-    marked = mask_background(PICTURE[None], box, strength)[0]
+    marked = mask_background(IMAGE[None], box, strength)[0]
     inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
     inside[12:20, 8:24] = True
-    assert torch.equal(marked[inside], PICTURE[inside].float())
-    expected = PICTURE[~inside] * (1 - strength) + torch.tensor(MASK_COLOR) * strength
+    assert torch.equal(marked[inside], IMAGE[inside].float())
+    expected = IMAGE[~inside] * (1 - strength) + torch.tensor(MASK_COLOR) * strength
     torch.testing.assert_close(marked[~inside], expected)
 
 
 def test_without_strength_nothing_changes():
-    assert torch.equal(mask_background(PICTURE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), PICTURE.float())
+    assert torch.equal(mask_background(IMAGE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), IMAGE.float())
