@@ -34,7 +34,7 @@ from typing import Any
 from tests.processes import environment, is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
-WANTED = ("mstgt.train.build", "mstgt.train.trainers.tensorboard_log", "mstgt.train.trainers.wandb_log",
+WANTED = ("mstgt.train.build", "mstgt.train.trainers.loggers",
           "mstgt.data.packing",
           "mstgt.test.evaluation.runner", "mstgt.test.evaluation.submission", "mstgt.export.onnx_engine",
           "mstgt.synthetic.writer", "mstgt.test.analysis.comparison")

@@ -29,6 +29,7 @@ from mstgt.train.losses import TrackingLoss
 from mstgt.train.optim import lr_factor, make_optimizer
 from mstgt.train.trainers import progress_lines
 from mstgt.train.trainers.interruption import CheckpointInterval, StopRequest, TrainingInterrupted
+from mstgt.train.trainers.loggers import wandb_logger
 from mstgt.train.trainers.progress_lines import ProgressLines, duration
 from mstgt.train.trainers.state import (
     BEST,
@@ -40,7 +41,6 @@ from mstgt.train.trainers.state import (
     save_checkpoint,
 )
 from mstgt.train.trainers.trainer import Trainer
-from mstgt.train.trainers.wandb_log import wandb_logger
 from mstgt.utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set

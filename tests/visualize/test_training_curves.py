@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstgt.train.trainers.tensorboard_log import scalars, tensorboard_logger
+from mstgt.train.trainers.loggers import scalars, tensorboard_logger
 from mstgt.utils.errors import UserError
 from mstgt.visualize.training_curves import curve, draw_curves, read_lines
 
