@@ -111,7 +111,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             raise UserError(f"{flag} {path}: the name must end in {' or '.join(known)}")
     args.videos = args.videos or default_videos()
     if not args.videos:
-        raise UserError("there is no folder shared/real beside the checkout: name folders of videos with --videos")
+        raise UserError("no videos: name folders of annotated videos with --videos")
     args.networks = _networks(args.config, args.checkpoint)
     places = {"nano": args.nano_dir, "vit": args.vit, "dasiamrpn": args.dasiamrpn_dir}
     args.opencv_networks = {name: find_networks(name, place) for name, place in places.items() if place}

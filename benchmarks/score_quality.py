@@ -1,7 +1,7 @@
 """How well a tracker's score says whether it is on its target.
 
-    python benchmarks/score_quality.py --config MSTGT-nano --videos shared/real/dev
-    python benchmarks/score_quality.py --config MSTGT-nano-128 --videos /data/my_videos --lost_score 0.3
+    python benchmarks/score_quality.py --config MSTGT-nano --videos /my/videos
+    python benchmarks/score_quality.py --config MSTGT-nano-128 --videos /my/videos --lost_score 0.3
 
 Tracks every video of the folders once, from its first box to its end, and prints
 
@@ -13,6 +13,8 @@ Tracks every video of the folders once, from its first box to its end, and print
     false alarms the share of the frames with an overlap above 0.3 in which it is shown
     recovered    the share of the losses after which an overlap above 0.3 comes back
     auc          mean success AUC in %, for comparison
+
+told and recovered are nan where the target was never lost.
 """
 
 from __future__ import annotations

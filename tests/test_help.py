@@ -41,9 +41,9 @@ NANO = ["--config", "MSTGT-nano-128"]
 REFUSED = [
     (["train", "--config", "MSTGT-nanno-128"], "did you mean 'MSTGT-nano-128'"),
     (["train", *NANO, "--set", "TRAIN.LRR=1"], "did you mean TRAIN.LR"),
-    (["train", *NANO, "--data_dir", "{absent}"], "no dataset 'synthetic'"),
+    (["train", *NANO, "--data_dir", "{absent}"], "make it with tracking/make_synthetic.py"),
     (["train", *NANO, "--set", 'DATA.TRAIN.DATASETS_NAME=["LASSOT"]'], "did you mean 'LASOT'"),
-    (["train", *NANO, "--videos", "{absent}"], "there is no folder {absent}"),
+    (["train", *NANO, "--videos", "{absent}"], "no folder {absent} (nor absent.zip or absent.lmdb); give a folder"),
     (["train", *NANO, "--photos", "{absent}"], "no folder {absent}"),
     (["train", *NANO, "--videos", "{folder}", "--set", "MODEL.PRETRAIN_FILE=absent.pth"], "no weights to start from"),
     (["train", *NANO, "--videos", "{folder}", "--resume", "{absent}"], "--resume {absent}: there is no such file"),

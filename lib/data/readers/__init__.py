@@ -93,7 +93,7 @@ def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
     """
     kind, _, path = name.partition(":")
     if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):
-        open_store(absolute(path), absolute(path).name)
+        open_store(absolute(path))
     elif kind in PHOTO_SETS:
         root = absolute(path) if path else dataset_dir("photos")
         if not root.exists():

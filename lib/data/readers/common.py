@@ -29,17 +29,19 @@ from ..stores import LmdbStore, ZipStore
 from ..video import StoredFrames, Video, VideoSet
 from .annotation import fit_rows
 
-WHAT_TO_DO = ("give the folder that holds the datasets as data_dir, or write it down once with "
+WHAT_TO_DO = ("name the folder that holds the datasets with --data_dir, or write it down once with "
               "tracking/create_default_local_file.py")
+_MADE_BY = {"synthetic": "make it with tracking/make_synthetic.py"}  # datasets that a command makes
 MAX_CACHED_VIDEOS = 256  # parsed videos kept by each process
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LAST_NUMBER = re.compile(r"([0-9]+)\.[^.]+$")
 _NUMBER = re.compile(r"[0-9]+")
 
 
-def open_store(root: str | Path, name: str) -> FrameStore:
+def open_store(root: str | Path, name: str | None = None) -> FrameStore:
     """The store of the dataset at ``root``. Raises :class:`UserError` when there is none.
 
+    name  of the dataset, for the message; None: a folder that the user gave
     ``root`` is a folder (one that holds ``data.mdb`` is an LMDB), a ``.zip`` or an ``.lmdb``. Where there is nothing or
     an empty folder, the archives beside it serve: ``<root>.zip`` with ``<root>.<part>.zip``, else ``<root>.lmdb``.
     """
@@ -57,10 +59,15 @@ def open_store(root: str | Path, name: str) -> FrameStore:
         return LmdbStore(packed)
     if root.is_dir():
         return FolderStore(root)
+    archives_beside = f"(nor {root.name}.zip or {root.name}.lmdb)"
+    if name is None and root.exists():
+        raise UserError(f"{root} is no folder, .zip or .lmdb; give a folder of videos")
+    if name is None:
+        raise UserError(f"no folder {root} {archives_beside}; give a folder of videos")
+    what_to_do = f"{_MADE_BY[name]}, or {WHAT_TO_DO}" if name in _MADE_BY else WHAT_TO_DO
     if root.exists():
-        raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {WHAT_TO_DO}")
-    raise UserError(f"no dataset {name!r}: there is no folder {root} (nor {root.name}.zip or {root.name}.lmdb); "
-                    f"{WHAT_TO_DO}")
+        raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {what_to_do}")
+    raise UserError(f"no dataset {name!r}: there is no folder {root} {archives_beside}; {what_to_do}")
 
 
 OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}

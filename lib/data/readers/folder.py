@@ -82,7 +82,7 @@ def folder(root: str | Path) -> VideoSet:
     """Return the videos under ``root``, a folder or an archive of one; the set is named after it."""
     root = absolute(root)
     name = root.stem if root.suffix in OPENERS else root.name
-    store = open_store(root, name)
+    store = open_store(root)
     found, missing, ignored = _find_videos(store, name)
     if not found:
         videos = mask_videos(name, store) or voc_tracks(name, store)

@@ -111,7 +111,7 @@ def choose(results: Sequence[ResultSet], trackers: Sequence[str], external: dict
         if name in known or name in external:
             continue
         if known:
-            raise unknown_name("tracker", name, known)
+            raise UserError(f"no results: {unknown_name('tracker', name, known)}; {HOW_TO_MAKE_RESULTS}")
         raise UserError(f"no results of tracker {name!r}; {HOW_TO_MAKE_RESULTS}")
     if not trackers:
         return list(results)
