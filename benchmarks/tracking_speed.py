@@ -167,6 +167,10 @@ def parse() -> argparse.Namespace:
         raise UserError("--rounds and --threads must be at least 1")
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"no device {args.device} here: leave --device out")
+    if args.nano_dir and not args.nano_dir.is_dir():
+        raise UserError(f"--nano_dir {args.nano_dir}: there is no such folder")
+    if args.contrib_python and not args.contrib_python.is_file():
+        raise UserError(f"--contrib_python {args.contrib_python}: there is no such file")
     return args
 
 

@@ -30,7 +30,7 @@ from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterr
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
 from mstgt.utils.checkpoint_paths import run_folder
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import check_device_name
+from mstgt.utils.machine import check_device_name, resolve_device
 
 # PyTorch and what needs it are imported inside main, after the arguments and the paths have been checked.
 
@@ -137,6 +137,8 @@ def main() -> int:
     from mstgt.train.checks import check_training
 
     check_training(cfg, paths, args.resume)
+    if args.device is not None:
+        resolve_device(args.device)  # one that is not there is told before anything is loaded
 
     # What could be refused without PyTorch has been checked by now.
     from mstgt.train.build import make_dataset, make_network, run_training
