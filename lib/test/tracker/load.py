@@ -133,6 +133,7 @@ def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: i
             return shipped
         others = [p.name for p in list_checkpoints(folder)]
         there = f" (there: {', '.join(others[-3:])}; choose with --epoch)" if others else ""
+        came_with_it = f", such as the one that comes with the project, {shipped}" if shipped.is_file() else ""
         raise UserError(f"no checkpoint {path}{there}; train it with `python tracking/train.py --script {script} "
-                        f"--config {name}` or name a file with --checkpoint")
+                        f"--config {name}` or name a file with --checkpoint{came_with_it}")
     return path
