@@ -1,13 +1,12 @@
-"""What MSTGT costs: parameters, FLOPs, frames a second on this machine, and where the time of a frame goes.
+"""What MSTGT costs: parameters, FLOPs, frames per second on this machine, and where the time of a frame goes.
 
     python tracking/profile_model.py --script MSTGT --config MSTGT-full-256
-    python tracking/profile_model.py --config MSTGT-full-256 --precision bf16 --json costs.json --picture frame.png
+    python tracking/profile_model.py --config MSTGT-full-256 --precision bf16 --json costs.json --plot frame.png
 
 Needs no weights and no data. One frame at a time, with as many threads as OMP_NUM_THREADS says, or as the engine
 chooses. The rates are those of ``--backend``; the table is PyTorch's, whose parts can be timed one by one. It compares
-each part with the product of matrices that the main stage mostly consists of, measured in the same run: ``plain`` as
-PyTorch multiplies, ``packed`` with weights laid out for it, as the tracker keeps them on x86 CPUs. Shares are of the
-faster one.
+each part with the matrix product that dominates stage 3, measured in the same run: ``plain`` as PyTorch multiplies,
+``packed`` with the weights in the layout that the tracker uses on x86 CPUs. Shares refer to the faster one.
 """
 
 from __future__ import annotations
@@ -60,11 +59,11 @@ def main() -> None:
     how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
     print(f"device            {device_name(device)}")
     print(f"network           {rates['network']:.1f} frames/s ({backend}, {how}, one at a time)")
-    print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 pictures in memory)")
+    print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 images in memory)")
     profile = profile_frame(torch_engine, args.seconds)
     print_parts(profile, network)
-    if args.picture:
-        draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.picture)
+    if args.plot:
+        draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.plot)
     if args.json:
         write_json(args.json, {
             "config": args.config, "device": device_name(device), "torch": torch.__version__,
@@ -90,10 +89,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the parts of a frame there (PNG, PDF, SVG)")
+    parser.add_argument("--plot", "--picture", type=Path, metavar="FILE",
+                        help="draw the parts of a frame as a bar (PNG, PDF, SVG)")
     args = parser.parse_args()
-    if args.picture and args.picture.suffix not in (".png", ".pdf", ".svg"):
-        raise UserError(f"--picture {args.picture}: the name must end in .png, .pdf or .svg")
+    if args.plot and args.plot.suffix not in (".png", ".pdf", ".svg"):
+        raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
     if not 0 < args.seconds < 1e6:
         raise UserError(f"--seconds {args.seconds:g}: give more than 0")
     return args
@@ -103,14 +103,14 @@ def print_cost(cost: Cost) -> None:
     print(f"parameters        {cost.parameters / 1e6:.2f} M "
           f"({cost.published_parameters / 1e6:.2f} M in the published layout, which keeps two unused tables)")
     print(f"a frame           {cost.frame_flops / 1e9:.1f} GFLOPs ({cost.frame_flops / 2e9:.1f} G multiply-adds)")
-    print(f"the template      {cost.template_flops / 1e9:.1f} GFLOPs, once a sequence")
+    print(f"the template      {cost.template_flops / 1e9:.1f} GFLOPs, once per video")
     print(f"as published      {cost.published_flops / 1e9:.1f} GFLOPs ({cost.published_flops / 2e9:.1f} G "
           "multiply-adds; template and every token of every block in every frame)")
     print(f"  thop's figure   {cost.thop_macs / 1e9:.1f} G multiply-adds (without the products inside attention)")
 
 
 def print_parts(profile: FrameProfile, network: MSTGT) -> None:
-    """The table, and what the shares refer to."""
+    """Print the table, and the rate that its shares refer to."""
     from mstgt.profiling.frame_parts import NETWORK, Part
 
     parts, peaks = profile.parts, profile.product_rates
@@ -125,7 +125,7 @@ def print_parts(profile: FrameProfile, network: MSTGT) -> None:
         print(f"{part.name:<17}{part.seconds * 1e3:>9.3f}{100 * part.seconds / total:>6.1f} %"
               f"{counts if part.flops else ''}")
     width = network.spec.dim
-    print(f"peak: the main stage's tokens x {width} x {4 * width} reach "
+    print(f"peak: stage 3's tokens x {width} x {4 * width} reach "
           + ", ".join(f"{rate / 1e9:.1f} GFLOP/s {name}" for name, rate in peaks.items()))
 
 

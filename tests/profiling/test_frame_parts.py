@@ -83,7 +83,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_writes_what_it_prints(tmp_path):
     done = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--device", "cpu", "--seconds", "0.1",
-                   "--precision", "bf16", "--json", str(tmp_path / "p.json"), "--picture", str(tmp_path / "p.svg"))
+                   "--precision", "bf16", "--json", str(tmp_path / "p.json"), "--plot", str(tmp_path / "p.svg"))
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "p.json").read_text())
     assert written["how"] == "bf16" and written["backend"] in ("torch", "openvino")
@@ -91,7 +91,7 @@ def test_the_command_writes_what_it_prints(tmp_path):
     assert written["cost"]["parameters"] > 3e6 and written["frames_per_second"]["network"] > 0
     assert all(name in done.stdout for name in ("decode", "stage 3", "GFLOP/s", "peak:"))
     assert (tmp_path / "p.svg").stat().st_size > 1000
-    wrong = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--picture", str(tmp_path / "p.doc"))
+    wrong = command("tracking/profile_model.py", "--config", "MSTGT-demo-128", "--plot", str(tmp_path / "p.doc"))
     assert wrong.returncode == 1 and wrong.stderr.strip().endswith("the name must end in .png, .pdf or .svg")
 
 

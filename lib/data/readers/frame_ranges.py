@@ -6,7 +6,7 @@
     UAV123   Mueller et al., ECCV 2016: ``data_seq/UAV123/<video>/000001.jpg``, ``anno/UAV123/<part>.txt``. Long
              recordings are cut into parts (``bird1_1`` … ``bird1_3``). Rows of NaN mark frames where the target is out
              of view.
-    NFS-30   Galoogahi et al., ICCV 2017, at 30 frames a second: ``sequences/<video>/00001.jpg``,
+    NFS-30   Galoogahi et al., ICCV 2017, at 30 frames per second: ``sequences/<video>/00001.jpg``,
              ``anno/nfs_<video>.txt``.
 
 All annotations are rows of x, y, w, h. The tables are in ``lib/data/specs``.

@@ -1,9 +1,9 @@
 """GOT-10k (Huang et al., TPAMI 2021), and everything kept in its layout: the synthetic world, your own training videos.
 
-    <root>/{train,val,test}/list.txt                  the names of the videos, one a line
+    <root>/{train,val,test}/list.txt                  the names of the videos, one per line
     <root>/train/<video>/00000001.jpg …               the frames
                          groundtruth.txt              x, y, w, h (test: the first frame only)
-                         absence.label, cover.label   one flag a frame; how much is visible, 0 … 8
+                         absence.label, cover.label   one flag per frame; how much is visible, 0 … 8
                          meta_info.ini                object_class, resolution; synthetic: attributes, difficulty
 
 The root may also be a split's folder itself (the one that holds ``list.txt``). Without ``list.txt`` the folders are the
@@ -56,7 +56,7 @@ def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
 
 
 def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
-    """The names in a file such as ``list.txt``, one a line."""
+    """The names in a file such as ``list.txt``, one per line."""
     try:
         return tuple(store.read(key).decode("utf-8-sig").split())
     except UnicodeDecodeError as error:

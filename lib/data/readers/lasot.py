@@ -1,7 +1,7 @@
 """LaSOT (Fan et al., CVPR 2019) and its extension (IJCV 2021): ``<class>/<class>-<n>/``, or ``<class>-<n>/`` at once.
 
 A video folder holds ``img/00000001.jpg``, ``groundtruth.txt`` (x, y, w, h), ``full_occlusion.txt`` and
-``out_of_view.txt`` (one flag a frame, in one line). A frame with either flag set is not ``visible``.
+``out_of_view.txt`` (one flag per frame, in one line). A frame with either flag set is not ``visible``.
 """
 
 from __future__ import annotations

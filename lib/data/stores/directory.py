@@ -1,4 +1,4 @@
-"""The names in an archive, by folder, small enough for millions of them: 20 to 30 bytes a file.
+"""The names in an archive, by folder, small enough for millions of them: 20 to 30 bytes per file.
 
     directory, order = Directory.of(keys)       # row i of the directory is keys[order[i]]
     directory.row("train/a/00000001.jpg")       # its row; None where there is none

@@ -1,1 +1,1 @@
-"""The building blocks of the network, one a module."""
+"""The building blocks of the network, one per module."""
