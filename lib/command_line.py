@@ -3,6 +3,9 @@
     mstgt track video.mp4 --init_box 210 95 60 80
     mstgt train --script MSTGT --config MSTGT-nano-128
     mstgt train --help
+
+To add one: ``tracking/<name>.py`` with ``main()``, whose docstring is the text of ``--help`` and which imports no
+PyTorch before the arguments have been parsed, and a line in ``PROGRAMS``.
 """
 
 from __future__ import annotations

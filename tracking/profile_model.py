@@ -77,6 +77,7 @@ def other_engine(backend: str, network: MSTGT, cfg: Any, device: str, precision:
         from mstgt.export.openvino_convert import openvino_engine_of
 
         return openvino_engine_of(network, cfg, precision)
+    assert backend == "onnx", backend
     from mstgt.export.onnx_export import onnx_engine_of
 
     return onnx_engine_of(network, cfg, device)

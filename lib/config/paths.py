@@ -10,6 +10,8 @@ package: in the current folder); the ``local.py`` of the mode, train or test
 ``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag applies to all
 datasets.
 
+``DATASET_FOLDERS`` lists the folder of every dataset; a new dataset needs a line there.
+
 ``local.py`` holds assignments, such as ``lasot_dir = '/disk2/LaSOT'``. The file is parsed, never executed.
 """
 

@@ -56,8 +56,9 @@ class StoredFrames:
 class Video:
     """One video and what is known of its target.
 
-    boxes_xywh     (N, 4) float64, pixels, x and y 0-based top-left; NaN rows where the box is not known
-                   (hidden ground truth, frames outside the annotation), as annotated elsewhere
+    boxes_xywh     (N, 4) float64, pixels: x, y of the top-left corner, w, h as the dataset annotates them (not shifted
+                   where it counts from 1); NaN rows where the box is not known (hidden ground truth, frames outside
+                   the annotation)
     visible        (N,) bool: the target is in view and its box is valid
     visible_ratio  (N,) float in [0, 1], the unoccluded share of the target; None where the dataset has none
     object_class   the class name; None where the dataset has none

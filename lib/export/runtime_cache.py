@@ -6,6 +6,9 @@ An entry is a folder whose name is the hash of what it was made from. ``build`` 
 renamed when it is complete, so that a reader sees a whole entry or none. The folder is ``mstgt`` in the user's cache
 folder (``XDG_CACHE_HOME``, by default ``~/.cache``), or what the environment variable ``MSTGT_CACHE`` says. When its
 entries take more than ``MAX_BYTES``, those that were not used for longest are removed.
+
+The source files that decide what a converted network computes are part of the hash (:func:`network_code`): a new
+converter belongs there.
 """
 
 from __future__ import annotations

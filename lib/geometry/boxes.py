@@ -1,6 +1,7 @@
 """Boxes as NumPy arrays: formats, clipping, overlap. Tensors use ``torchvision.ops``.
 
 ``box_xywh`` is top-left x, y, width, height in pixels; ``box_cxcywh`` is centre x, y, width, height.
+Coordinates are those of the annotation; :mod:`.crop` says how they map to pixels.
 
 A box may lie outside its image, partly or wholly. Boxes with numbers beyond ``MAX_PX`` or sides below ``MIN_PX`` are
 not usable: sums and products with them would overflow or vanish.

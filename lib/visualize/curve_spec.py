@@ -1,6 +1,9 @@
 """The three curves that a tracker is shown by, for the plots and for the report.
 
     CURVE_SPECS["success"].curve(score), CURVE_SPECS["success"].value(score)      # (21,) shares, AUC in %
+
+``shares`` and ``metric`` are attributes of a score (``mstgt.test.analysis.score``); a new metric also needs a name in
+``METRICS`` of the HTML report.
 """
 
 from __future__ import annotations

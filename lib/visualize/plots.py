@@ -10,6 +10,8 @@ speed                                AUC against frames per second, of at least 
 
 Plots of an earlier report that this one has no data for are removed. A tracker looks the same in all of them
 (``mstgt.visualize.plot_style``).
+
+To add one: a function ``_draw_…`` and its entry in ``_drawings``. The HTML report draws its own.
 """
 
 from __future__ import annotations

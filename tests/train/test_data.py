@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import multiprocessing
 import os
 import pickle
 import types
@@ -448,3 +449,19 @@ def test_a_negative_of_the_same_frame_shows_it_without_the_target():
     # Where the target fills the image, no region is free of it.
     video.boxes_xywh[:] = 0, 0, 320, 240
     assert not PROCESSING.without_target(SampledFrames(video, 0, (1, 2)), rng)[1].any()
+
+
+def test_a_loader_process_computes_with_one_thread():
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def report():
+        cv2.setNumThreads(3)
+        torch.set_num_threads(3)
+        loader._init_worker(0)
+        sender.send((cv2.getNumThreads(), torch.get_num_threads()))
+
+    process = context.Process(target=report)
+    process.start()
+    assert receiver.poll(30) and receiver.recv() == (1, 1)
+    process.join(30)

@@ -6,8 +6,9 @@
     videos = read_training_set("PHOTOS:/data/my_photos", paths.dataset)
 
 ``TRAINING_SETS`` is the table of the names that configs use under DATA.TRAIN.DATASETS_NAME; the test sets are in
-``mstgt.test.evaluation.benchmarks``. Training sets come with an index of their facts (``mstgt.data.index``) and
-remember the videos they parsed last.
+``mstgt.test.evaluation.benchmarks``. A new set also needs its folder in ``DATASET_FOLDERS`` (``mstgt.config.paths``);
+docs/training.md has an example. Training sets remember the videos they parsed last and, where the reader gives a
+``fingerprint``, come with an index of their facts (``mstgt.data.index``).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ def build_model(cfg: Any) -> MSTGT:
             BACKBONES[kind],
             template_size=cfg.DATA.TEMPLATE.SIZE,
             search_size=cfg.DATA.SEARCH.SIZE,
+            head=cfg.MODEL.HEAD.TYPE,
             head_channels=cfg.MODEL.HEAD.NUM_CHANNELS,
             attention=cfg.MODEL.GUIDANCE.ATTENTION,
             prior_prob=cfg.MODEL.HEAD.PRIOR_PROB,

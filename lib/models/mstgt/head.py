@@ -1,9 +1,14 @@
 """CENTER head: predicts a center score map, offsets and sizes (the head of OSTrack, Ye et al., ECCV 2022, after
-CenterNet, Zhou et al., 2019)."""
+CenterNet, Zhou et al., 2019).
+
+Another head gets an entry in ``HEADS`` and in the choices of ``MODEL.HEAD.TYPE`` (``mstgt.config.schema``), and returns
+a :class:`Prediction`, which the loss, the tracker and the exports read.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -81,3 +86,6 @@ class CenterHead(nn.Module):
         score = torch.sigmoid(self.center(features).float()).clamp(CLAMP, 1 - CLAMP)
         offset, size = self.box(features).float().split(2, dim=1)
         return Prediction(score, torch.sigmoid(size).clamp(CLAMP, 1 - CLAMP), offset)
+
+
+HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {"CENTER": CenterHead}  # dim, channels, prior_prob

@@ -26,7 +26,7 @@ from torch import nn
 from ...config.backbones import HiViTSpec, LiteSpec
 from ..layers.block import NORM_EPS
 from .guidance import GuidanceEncoder
-from .head import CenterHead, Prediction
+from .head import HEADS, Prediction
 from .hivit import STRIDE, HiViT
 from .lite import LiteViT
 from .mixing import MixPartner, mix
@@ -60,17 +60,18 @@ class MSTGT(nn.Module):
     template_size, search_size  px, multiples of 16; grouped attention needs search = 2 x template
     head_channels  of the head's first convolution
     attention      of the guidance encoder: ``grouped``, ``global`` or ``none``
-    prior_prob     initial center score (:class:`CenterHead`)
+    prior_prob     initial center score (:class:`mstgt.models.mstgt.head.CenterHead`)
     drop_path      stochastic depth of the backbone's last block
     init           of linear layers: ``published``, or ``xavier``, which learns much faster from scratch in narrow
                    networks
+    head           name in ``HEADS``
 
     Images are (B, 3, S, S), RGB, normalized per channel. Raises :class:`ValueError` for sizes that do not fit.
     """
 
     def __init__(self, spec: HiViTSpec, template_size: int, search_size: int, head_channels: int = 256,
                  attention: str = "grouped", prior_prob: float = 0.0, drop_path: float = 0.0,
-                 init: str = "published"):
+                 init: str = "published", head: str = "CENTER"):
         super().__init__()
         if template_size % STRIDE or search_size % STRIDE:
             raise ValueError(f"template {template_size} px and search {search_size} px must be multiples of {STRIDE}")
@@ -87,7 +88,7 @@ class MSTGT(nn.Module):
         self.cue = VisualCueEncoder(spec.dim, template_size)
         self.guidance = GuidanceEncoder(spec.dim, spec.num_heads, grid_z, attention)
         self.norm = nn.LayerNorm(spec.dim, eps=NORM_EPS)
-        self.head = CenterHead(spec.dim, head_channels, prior_prob)
+        self.head = HEADS[head](spec.dim, head_channels, prior_prob)
         # Convolutions keep the initialization of their own modules.
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -3,6 +3,9 @@
     benchmark = load_benchmark("lasot", paths.dataset)      # a name of BENCHMARKS or ALIASES
     benchmark = folder_benchmark("/data/my_videos")         # any folder of videos (mstgt.data.readers.folder)
     for video in benchmark.videos: ...
+
+To add one: a reader in ``mstgt.data.readers``, an entry in ``BENCHMARKS`` with its rule for absent frames
+(:mod:`.absent_frames`), and its folder in ``DATASET_FOLDERS`` (``mstgt.config.paths``).
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ connected to the parent by a pipe and sends these messages:
     ("frames", {video: n})      n more frames of each video are done
     ("end", (video, reason))    the video has ended; reason is None where its result is written
     ("unfit", reason)           the worker cannot start at all (no checkpoint, no memory on the GPU)
+
+SIGTERM ends a worker with status 143 after it has removed half-written files. It also ends with its parent. Ctrl-C is
+left to the parent.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def _build_engine(backend: str, cfg: Any, checkpoint: str | Path, device: str, p
         from ...export.onnx_export import load_cached_onnx_engine
 
         return load_cached_onnx_engine(cfg, checkpoint, device, threads)
+    assert backend in ("torch", "openvino"), f"{backend} is in BACKENDS, but nothing here builds its engine"
 
     from ...models.mstgt import build_model
     from ...models.mstgt.checkpoint import load_network

@@ -4,6 +4,8 @@ If a frame cannot be read, its sample is drawn anew and the message goes into th
 
 In the epochs of feature mixing (:func:`mixing_active`) every sample comes with a partner. Partners have their own
 random numbers, so that the sample itself is the same with and without mixing. In other epochs no partner is read.
+
+Loader processes ignore SIGTERM: the trainer takes its last batches, saves, and ends them.
 """
 
 from __future__ import annotations
@@ -241,6 +243,9 @@ def _init_worker(_worker: int) -> None:
     # On Ctrl-C nobody reads the pipe any more. Without this, the worker would wait at its exit until its last batch has
     # been read, and the training process would wait for the worker.
     multiprocessing.util.Finalize(None, _exit_at_once, exitpriority=100)
+    # One thread each: the workers themselves are the parallelism.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def _exit_at_once() -> None:
@@ -248,6 +253,3 @@ def _exit_at_once() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-    # One thread each: the workers themselves are the parallelism.
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

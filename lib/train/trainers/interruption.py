@@ -1,4 +1,8 @@
-"""When a run must stop or save: SIGTERM, and the interval between checkpoints."""
+"""When the training process must stop or save: SIGTERM, and the interval between checkpoints.
+
+Its loader processes ignore SIGTERM (``mstgt.train.data.loader``); for the workers of an evaluation see
+``mstgt.test.evaluation.worker``.
+"""
 
 from __future__ import annotations
 
