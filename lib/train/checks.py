@@ -16,13 +16,13 @@ from ..utils.errors import UserError
 
 
 def check_training(cfg: Any, paths: Paths, resume: str) -> None:
-    """Raise :class:`UserError` where a dataset, the weights to start from or the checkpoint to resume is missing."""
-    for name in (*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME):
-        require_training_set(name, paths.dataset)
-    if cfg.MODEL.PRETRAIN_FILE:
-        require_weights(paths.pretrained(cfg.MODEL.PRETRAIN_FILE))
+    """Raise :class:`UserError` where the checkpoint to resume, the weights to start from or a dataset is missing."""
     if resume not in ("auto", "none") and not Path(resume).is_file():
         raise UserError(f"--resume {resume}: there is no such file; give a checkpoint, auto or none")
+    if cfg.MODEL.PRETRAIN_FILE:
+        require_weights(paths.pretrained(cfg.MODEL.PRETRAIN_FILE))
+    for name in (*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME):
+        require_training_set(name, paths.dataset)
 
 
 def require_weights(path: Path) -> None:
