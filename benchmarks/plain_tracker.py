@@ -74,24 +74,50 @@ class PlainTracker:
         self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
         self.mean_score = 1.0
+        self.size_factors = np.ones(2)
+        if self.cfg.TEST.CALIBRATE_SIZE:
+            self.size_factors = self.calibrate(image)
+
+    def calibrate(self, image: np.ndarray) -> np.ndarray:
+        """The factors of width and height that bring the network's box in the first image to the size of the given one.
+
+        1 where the network's box hardly overlaps the given one. At most 1.6 and at least 1 / 1.6.
+        """
+        center, sides, _, _ = self.locate(image)
+        found = clip_box(np.concatenate([center - sides / 2, sides]), image.shape[1], image.shape[0])
+        x1, y1 = np.maximum(found[:2], self.box[:2])
+        x2, y2 = np.minimum(found[:2] + found[2:], self.box[:2] + self.box[2:])
+        shared = max(x2 - x1, 0) * max(y2 - y1, 0)
+        union = found[2] * found[3] + self.box[2] * self.box[3] - shared
+        if shared / union <= 0.3:
+            return np.ones(2)
+        return np.clip(self.box[2:] / found[2:], 1 / 1.6, 1.6)
 
     @torch.no_grad()
     def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
+        center, sides, score, self.guidance = self.locate(image)
+        sides = sides * self.size_factors
+        smoothing = self.cfg.TEST.SIZE_SMOOTHING
+        if smoothing:
+            sides = self.box[2:] + (1 - smoothing) * score * (sides - self.box[2:])
+        self.box = clip_box(np.concatenate([center - sides / 2, sides]), image.shape[1], image.shape[0])
+        self.mean_score = (self.mean_score + score) / 2
+        return self.box, score
+
+    def locate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor]:
+        """Center and sides of the network's box in ``image``, in its pixels; the score; the guidance after it."""
         test = self.cfg.TEST
-        size, wider = test.SEARCH_SIZE, test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW else 1.0
+        size = test.SEARCH_SIZE
+        wider = test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW else 1.0
         picture, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider, size)
-        score, offset, wh, self.guidance = self.step(self.template, self.input(picture), self.guidance)
+        score, offset, wh, guidance = self.step(self.template, self.input(picture), self.guidance)
         grid = self.network.grid
         best = int((score.flatten() * self.window).argmax())
         row, column = divmod(best, grid)
         offset, wh = (maps[0, :, row, column].double().cpu().numpy() for maps in (offset, wh))
-        center, extent = (np.array([column, row]) + offset) / grid * size, wh * size
+        center = (np.array([column, row]) + offset) / grid * size
         center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
-        extent = extent / scale
-        self.box = clip_box(np.concatenate([center - extent / 2, extent]), image.shape[1], image.shape[0])
-        found = float(score.flatten()[best])
-        self.mean_score = (self.mean_score + found) / 2
-        return self.box, found
+        return center, wh * size / scale, float(score.flatten()[best]), guidance
 
     def input(self, picture: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(picture).to(self.mean.device).float().permute(2, 0, 1)[None] / 255

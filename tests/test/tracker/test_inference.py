@@ -12,12 +12,13 @@ from plain_tracker import PlainTracker
 from torch import nn
 from torch.nn import functional as F
 
-from mstgt.config import load_config
+from mstgt.config import SHIPPED, load_config
 from mstgt.data.readers.folder import folder
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
 from mstgt.models.layers.mlp import Mlp
 from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
+from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker
 from mstgt.test.tracker.frame import FrameStep, pad_batch
@@ -76,6 +77,27 @@ def test_all_of_it_together_finds_the_boxes_of_the_plain_tracker(network, clip):
     found, expected = boxes(Tracker(TorchEngine(network, CFG)), clip), boxes(PlainTracker(network, CFG), clip)
     assert np.abs(found - expected).max() <= 1e-4
     assert np.abs(expected - expected[0]).max() > 1  # they do move
+
+
+@pytest.fixture(scope="module")
+def shipped() -> MSTGT:
+    """The default network: with trained weights its box overlaps the first one, which calibration requires."""
+    cfg = load_config("MSTGT", "MSTGT-nano")
+    network = build_model(cfg)
+    load_pretrained(network, SHIPPED / cfg.MODEL.PRETRAIN_FILE)
+    return network
+
+
+@pytest.mark.parametrize("smoothing, calibrate", [(0.3, True), (0.0, True), (0.3, False)])
+def test_smoothed_and_calibrated_sizes_are_those_of_the_plain_tracker(shipped, clip, smoothing, calibrate):
+    cfg = load_config("MSTGT", "MSTGT-nano")
+    cfg.TEST.SIZE_SMOOTHING, cfg.TEST.CALIBRATE_SIZE = smoothing, calibrate
+    plain = PlainTracker(shipped, cfg)
+    found, expected = boxes(Tracker(TorchEngine(shipped, cfg)), clip), boxes(plain, clip)
+    assert np.abs(found - expected).max() <= 1e-3
+    assert (np.abs(plain.size_factors - 1).max() > 0.01) == calibrate
+    cfg.TEST.SIZE_SMOOTHING, cfg.TEST.CALIBRATE_SIZE = 0.0, False
+    assert np.abs(expected - boxes(PlainTracker(shipped, cfg), clip)).max() > 0.01  # the settings have an effect
 
 
 def test_the_network_given_stays_as_it_is(network):
