@@ -61,6 +61,15 @@ def test_the_first_rows_are_those_of_the_whole(height, width, sampling, reduce, 
     assert np.mean(np.abs(light[0] - light[1])) < 8 and (sampling != "444" or np.array_equal(*light))
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sides", [(720, 1280), (101, 163), (1, 17)])
+def test_whole_images_have_the_pixels_that_opencv_decodes(sampling, sides, parts):
+    data = jpeg(picture(*sides), sampling)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(decode_image(data, "here"), expected)
+    assert bool(parts) == (sampling in images._COMMON_SUBSAMPLINGS)
+
+
 @pytest.mark.parametrize("reduce", [1, 2, 4, 8])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_soft_colours_are_nearly_those_of_the_whole(sampling, reduce):
@@ -93,7 +102,7 @@ def test_other_images_are_decoded_too(kind, parts):
     }[kind]()
     whole, top = decode_image(data, "whole"), decode_image(data, "top", rows=40)
     assert whole.shape == (96, 64, 3) and np.array_equal(top, whole[:40])
-    assert bool(parts) == (kind == "turned")
+    assert bool(parts) == (kind in ("turned", "progressive"))
 
 
 def turned(data: bytes) -> bytes:
