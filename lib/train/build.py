@@ -91,6 +91,11 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     return network
 
 
+def frozen_stages(cfg: Any) -> int:
+    """The number of leading stages of a convolutional stem that get no gradient."""
+    return cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
+
+
 def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Sequence[MetricsLogger] = (),
                  every: CheckpointInterval | None = None) -> Trainer:
     """A trainer at its first step; see :class:`Trainer` for ``loggers`` and ``every``."""
@@ -98,7 +103,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
     # With STEM_MULTIPLIER 0 the optimizer leaves the stem out, so that no stage of it needs a gradient.
-    network.backbone.frozen_stages = cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
+    network.backbone.frozen_stages = frozen_stages(cfg)
     train = _make_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
     val = _make_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import safetensors.torch
 import torch
 
-from mstgt.models.layers.inverted_residual import FrozenStatsBatchNorm2d, Lite0Features
+from mstgt.models.layers import inverted_residual
+from mstgt.models.layers.fused_conv import can_fuse
+from mstgt.models.layers.inverted_residual import ConvNorm, FrozenStatsBatchNorm2d, Lite0Features
 from mstgt.models.mstgt import BACKBONES, MSTGT, LiteSpec
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.models.mstgt.lite import convert_lite0
@@ -76,12 +80,19 @@ def test_frozen_stages_get_no_gradient(model, frozen):
     assert model.backbone.embed.weight.grad is not None
 
 
+def randomize_norms(module: torch.nn.Module) -> None:
+    """Batch norm as a training leaves it: every statistic, scale and shift is different."""
+    for norm in module.modules():
+        if isinstance(norm, FrozenStatsBatchNorm2d):
+            torch.nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+            torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(norm.bias, -0.1, 1.0)
+
+
 def test_batch_norm_can_be_folded(model):
     network = MSTGT(TINY, 64, 128, head_channels=8).eval()
-    for module in network.backbone.features.modules():
-        if isinstance(module, FrozenStatsBatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    randomize_norms(network.backbone.features)
     image = torch.randn(1, 3, 128, 128)
     with torch.no_grad():
         before = network.backbone.forward_stem(image)
@@ -89,6 +100,41 @@ def test_batch_norm_can_be_folded(model):
         after = network.backbone.forward_stem(image)
     assert not any(isinstance(module, FrozenStatsBatchNorm2d) for module in network.modules())
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernel, stride, groups, activation", [
+    (1, 1, 1, True), (1, 1, 1, False), (3, 1, 8, True), (3, 2, 8, True), (5, 2, 8, True), (3, 2, 1, True)])
+def test_one_operator_equals_the_separate_layers(kernel, stride, groups, activation):
+    torch.manual_seed(1)
+    layer = ConvNorm(8, 16 if groups == 1 else 8, kernel, stride, groups, activation)
+    randomize_norms(layer)
+    layer.train()
+    x = (20 * torch.randn(2, 8, 12, 12)).contiguous(memory_format=torch.channels_last).requires_grad_()
+    assert can_fuse(x)
+    fused = layer(x)
+    separate = torch.nn.Sequential.forward(layer, x)
+    if activation:
+        assert (separate == 0).any() and (separate == 6).any() and ((separate > 0) & (separate < 6)).any()
+    torch.testing.assert_close(fused, separate, atol=1e-5, rtol=1e-5)
+    inputs = [x, *layer.parameters()]
+    grad = torch.randn_like(separate)
+    expected = torch.autograd.grad(separate, inputs, grad)
+    # Pre-activations that rounding moves across 0 or 6 would change a gradient; none of these lies that close.
+    for got, want in zip(torch.autograd.grad(fused, inputs, grad), expected, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_run_one_by_one_outside_training_in_fp32():
+    layer = ConvNorm(8, 8, 3, 2, groups=8)
+    x = torch.randn(1, 8, 8, 8)
+    with mock.patch.object(inverted_residual, "conv_affine_relu6", side_effect=AssertionError):
+        layer.eval()(x)
+        layer.train().double()(x.double())
+        layer.float()
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(x)
+        with pytest.raises(AssertionError):
+            layer(x)
 
 
 def test_training_starts_from_a_file_with_the_stem_alone(model, tmp_path):

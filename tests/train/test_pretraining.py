@@ -104,6 +104,7 @@ def test_a_converted_stem_starts_a_training(teacher_file, tmp_path):
     safetensors.torch.save_file(convert(network, teacher), path)
     other = MSTGT(LiteSpec(32, (0, 0, 1), 2), 64, 128, head_channels=8)
     load_pretrained(other, path)
+    other.eval()
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(other.backbone.features(image)[1], teacher(image)[1])
     with pytest.raises(UserError, match="use distill"):

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+from .fused_conv import can_fuse, conv_affine_relu6
 
 BATCH_NORM_EPS = 1e-3
 
@@ -28,25 +31,59 @@ class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
         return super().train(False)
 
 
-def conv_norm(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1,
-              activation: bool = True) -> nn.Sequential:
-    """Convolution without bias, batch norm, and ReLU6 where ``activation`` is set. H and W are multiples of ``stride``.
+class ConvNorm(nn.Sequential):
+    """Padding if there is a stride, convolution without bias, batch norm, and ReLU6 where ``activation`` is set.
+
+    (B, inputs, H, W) -> (B, outputs, H / stride, W / stride); H and W are multiples of ``stride``.
 
     A convolution of stride 2 is padded by one pixel more at the right and bottom than at the left and top: TensorFlow's
     "SAME" padding, which the ImageNet weights were trained with.
+
+    In training in fp32 on a CPU the layers run as one operator (:mod:`fused_conv`). The layers and the names of their
+    parameters are the same on every device.
     """
-    padding = kernel // 2
-    layers: list[nn.Module] = []
-    if stride > 1:
-        before = (kernel - stride) // 2
-        after = kernel - stride - before
-        layers.append(nn.ZeroPad2d((before, after, before, after)))
-        padding = 0
-    layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False))
-    layers.append(FrozenStatsBatchNorm2d(outputs))
-    if activation:
-        layers.append(nn.ReLU6())
-    return nn.Sequential(*layers)
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1,
+                 activation: bool = True):
+        padding = kernel // 2
+        layers: list[nn.Module] = []
+        if stride > 1:
+            before = (kernel - stride) // 2
+            after = kernel - stride - before
+            layers.append(nn.ZeroPad2d((before, after, before, after)))
+            padding = 0
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+        norm = FrozenStatsBatchNorm2d(outputs)
+        layers += [conv, norm]
+        if activation:
+            layers.append(nn.ReLU6())
+        super().__init__(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and can_fuse(x):
+            return self._forward_fused(x)
+        return super().forward(x)
+
+    def _forward_fused(self, x: torch.Tensor) -> torch.Tensor:
+        layers: list[nn.Module] = list(self)
+        first = layers[0]
+        pad = first if isinstance(first, nn.ZeroPad2d) else None
+        if pad is not None:
+            del layers[0]
+        conv, norm = layers[0], layers[1]
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenStatsBatchNorm2d)
+        assert norm.running_mean is not None and norm.running_var is not None and isinstance(conv.padding, tuple)
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = conv.weight * scale[:, None, None, None]
+        bias = norm.bias - norm.running_mean * scale
+        padding = conv.padding
+        if pad is not None:
+            # A row and a column of zeros before the kernel make its padding symmetric. So the convolution can pad, and
+            # the activations, which are far larger than the kernel, need not be copied.
+            before, after, *_ = pad.padding  # left and right; top and bottom are equal to them
+            weight = F.pad(weight, (after - before, 0, after - before, 0))
+            padding = (after, after)
+        return conv_affine_relu6(x, weight, bias, conv.stride, padding, conv.groups, isinstance(layers[-1], nn.ReLU6))
 
 
 class InvertedResidual(nn.Module):
@@ -58,9 +95,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int):
         super().__init__()
         hidden = inputs * expansion
-        self.expand = conv_norm(inputs, hidden) if expansion > 1 else nn.Identity()
-        self.depthwise = conv_norm(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = conv_norm(hidden, outputs, activation=False)
+        self.expand = ConvNorm(inputs, hidden) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = ConvNorm(hidden, outputs, activation=False)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,7 +133,7 @@ class Lite0Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = conv_norm(3, LITE0_FIRST, kernel=3, stride=2)
+        self.first = ConvNorm(3, LITE0_FIRST, kernel=3, stride=2)
         self.stages = nn.ModuleList()
         inputs = LITE0_FIRST
         for stage in LITE0_STAGES:
