@@ -83,7 +83,7 @@ def test_no_checkpoint_runs_code(tmp_path, kind):
 COMMANDS = {
     "test.py": ["--tracker_param", CONFIG, "--dataset_dir", "{videos}", "--checkpoint", "{evil}", "--num_gpus", "0",
                 "--threads", "1", "--save_dir", "{out}"],
-    "train.py": ["--config", CONFIG, "--resume", "{evil}", "--save_dir", "{out}", "--data_dir", "{out}"],
+    "train.py": ["--config", CONFIG, "--videos", "{videos}", "--resume", "{evil}", "--save_dir", "{out}"],
     "export.py": ["--config", CONFIG, "--checkpoint", "{evil}", "--out", "{out}"],
     "vot_tracker.py": ["--config", CONFIG, "--checkpoint", "{evil}", "--device", "cpu"],
     "verify_reference.py": ["{evil}"],
@@ -105,6 +105,7 @@ def test_no_command_runs_the_code_of_a_checkpoint(name, tmp_path, monkeypatch):
 
 def test_a_poisoned_pretrained_file_is_refused(tmp_path, monkeypatch):
     poisoned("zip", tmp_path).rename(tmp_path / "mae.pth")
+    (tmp_path / "synthetic").mkdir()  # a dataset that is not there would be told before
     monkeypatch.setenv("MSTGT_PRETRAINED_DIR", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["train.py", "--config", CONFIG, "--set", "MODEL.PRETRAIN_FILE=mae.pth",
                                       "--data_dir", str(tmp_path), "--save_dir", str(tmp_path / "out")])
