@@ -47,14 +47,14 @@ def parse() -> argparse.Namespace:
 
 
 def load_mean(network: MSTGT, checkpoints: list[str | Path]) -> None:
-    """Give ``network`` the mean of the weights of ``checkpoints``."""
+    """Give ``network`` the mean of the weights of ``checkpoints``. Their crops may have had other sizes."""
     import torch
 
     from mstgt.models.mstgt.checkpoint import load_network
 
     states = []
     for checkpoint in checkpoints:
-        load_network(network, checkpoint)
+        load_network(network, checkpoint, resize=len(checkpoints) > 1)
         states.append({key: value.clone() for key, value in network.state_dict().items()})
     network.load_state_dict({key: torch.stack([state[key] for state in states]).double().mean(0).to(value.dtype)
                              for key, value in states[0].items()})

@@ -271,6 +271,21 @@ def test_the_mean_of_weights_is_written(exported, tmp_path, monkeypatch):
         assert torch.allclose(value.double(), wanted, rtol=1e-3, atol=1e-4), key
 
 
+def test_the_mean_with_weights_for_other_crops_has_the_size_of_the_configuration(exported, tmp_path, monkeypatch):
+    state = network(1).state_dict()
+    for name in ("backbone.pos_embed_z", "backbone.pos_embed_x"):
+        state[name] = torch.ones(1, 9, state[name].shape[2])
+    torch.save({"net": state}, other := tmp_path / "other.pth.tar")
+    arguments = ["--weights", "--out", tmp_path / "out"]
+    with pytest.raises(UserError, match="pos_embed"):
+        run(monkeypatch, "export", *arguments, "--checkpoint", other)
+    run(monkeypatch, "export", *arguments, "--checkpoint", exported.checkpoint, "--mean_with", other)
+    mean = network(2)
+    load_network(mean, tmp_path / "out" / f"{CONFIG}.safetensors")
+    wanted = (network(0).state_dict()["backbone.pos_embed_x"] + 1) / 2
+    assert torch.allclose(mean.state_dict()["backbone.pos_embed_x"], wanted, atol=2e-3)
+
+
 def test_an_old_torch_is_named(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.9.1+cu128"))
     with pytest.raises(UserError, match="torch 2.9.1.* newer"):

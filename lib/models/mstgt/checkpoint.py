@@ -217,12 +217,14 @@ def load_strict(module: nn.Module, state: Mapping[str, Any], where: str) -> None
     module.load_state_dict(dict(state))
 
 
-def load_network(model: MSTGT, path: str | Path) -> None:
+def load_network(model: MSTGT, path: str | Path, resize: bool = False) -> None:
     """Load a checkpoint of this project or of the published code into ``model``.
 
-    If it contains a moving average of the weights (``ema``), the average is loaded.
+    If it contains a moving average of the weights (``ema``), the average is loaded. With ``resize`` it may have been
+    trained with crops of another size (:func:`fit_positions`).
     """
-    load_strict(model, _tracker_weights(load_file(path), path), str(path))
+    weights = _tracker_weights(load_file(path), path)
+    load_strict(model, fit_positions(model, weights) if resize else weights, str(path))
 
 
 def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:
