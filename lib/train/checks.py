@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import Paths
 from ..data.readers import require_training_set
+from ..utils.checkpoint_paths import require_weights
 from ..utils.errors import UserError
 
 
@@ -23,11 +24,3 @@ def check_training(cfg: Any, paths: Paths, resume: str) -> None:
         require_weights(paths.pretrained(cfg.MODEL.PRETRAIN_FILE))
     for name in (*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME):
         require_training_set(name, paths.dataset)
-
-
-def require_weights(path: Path) -> None:
-    """Raise :class:`UserError` saying where to get the weights to start from where ``path`` is not there."""
-    if not path.is_file():
-        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
-                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
-                        "--set MODEL.PRETRAIN_FILE=''")

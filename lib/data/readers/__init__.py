@@ -24,7 +24,7 @@ from ..index import indexed
 from ..store import FrameStore
 from ..video import VideoSet
 from .coco import coco
-from .common import CachedLoad, open_store
+from .common import CachedLoad, open_store, require_photos
 from .folder import absolute, folder
 from .got10k import got10k_folder, got10k_train
 from .imagenet_vid import imagenet_vid
@@ -96,10 +96,7 @@ def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
     if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):
         open_store(absolute(path))
     elif kind in PHOTO_SETS:
-        root = absolute(path) if path else dataset_dir("photos")
-        if not root.exists():
-            raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
-                            "tracking/make_photos.py")
+        require_photos(absolute(path) if path else dataset_dir("photos"))
     elif name in TRAINING_SETS:
         key, _ = TRAINING_SETS[name]
         open_store(dataset_dir(key), key)

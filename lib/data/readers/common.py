@@ -70,6 +70,13 @@ def open_store(root: str | Path, name: str | None = None) -> FrameStore:
     raise UserError(f"no dataset {name!r}: there is no folder {root} {archives_beside}; {what_to_do}")
 
 
+def require_photos(root: Path) -> None:
+    """Raise :class:`UserError` where the folder of a set of photographs is not there."""
+    if not root.exists():
+        raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
+                        "tracking/make_photos.py")
+
+
 OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...utils.checkpoint_paths import WEIGHTS_SUFFIX
+from ...utils.checkpoint_paths import WEIGHTS_SUFFIX, require_weights
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
 from .mstgt import MSTGT
@@ -247,10 +247,7 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     (bicubic, align_corners off).
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
-                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
-                        "--set MODEL.PRETRAIN_FILE=''")
+    require_weights(path)
     content = load_file(path)
     if stem := _stem_weights(model, content):
         # All other weights stay as they were initialised.

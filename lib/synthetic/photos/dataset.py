@@ -17,10 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...data.readers.common import open_store
+from ...data.readers.common import open_store, require_photos
 from ...data.readers.got10k import got10k_folder
 from ...data.video import Video, VideoSet
-from ...utils.errors import UserError
 from .compose import make_sample
 from .material import open_material
 from .sample import PhotoSample
@@ -85,9 +84,7 @@ def photos(folder: Path, split: str) -> VideoSet:
     """Return the split "train" or "val" of a folder: the samples written there, or samples composed of what is there.
 
     Raises :class:`UserError` for a folder without material."""
-    if not folder.exists():
-        raise UserError(f"no folder {folder}: give a folder with photographs, or write a set with "
-                        "tracking/make_photos.py")
+    require_photos(folder)
     if (folder / SPEC_FILE).is_file():
         return got10k_folder(folder.name, open_store(folder, "photos"), split)
     return live_photos(folder, split)
