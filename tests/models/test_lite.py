@@ -124,14 +124,34 @@ def test_one_operator_equals_the_separate_layers(kernel, stride, groups, activat
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-def test_layers_run_one_by_one_outside_training_in_fp32():
+@pytest.mark.parametrize("kernel, stride, groups", [(1, 1, 1), (3, 2, 8), (5, 1, 8), (3, 2, 1)])
+def test_one_operator_under_autocast_differs_by_rounding_alone(kernel, stride, groups):
+    torch.manual_seed(1)
+    layer = ConvNorm(8, 16 if groups == 1 else 8, kernel, stride, groups, activation=False)
+    randomize_norms(layer)
+    layer.train()
+    x = torch.randn(2, 8, 12, 12).contiguous(memory_format=torch.channels_last).requires_grad_()
+    exact = torch.nn.Sequential.forward(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert can_fuse(x)
+        fused = layer(x)
+    assert fused.dtype == torch.bfloat16
+    inputs = [x, *layer.parameters()]
+    grad = torch.randn_like(exact)
+    got = torch.autograd.grad(fused, inputs, grad.bfloat16())
+    for value, want in zip([fused, *got], [exact, *torch.autograd.grad(exact, inputs, grad)], strict=True):
+        # bf16 has 8 bits; a gradient sums many rounded products.
+        assert (value.float() - want).norm() < 0.02 * want.norm()
+
+
+def test_layers_run_one_by_one_in_evaluation_and_in_other_types():
     layer = ConvNorm(8, 8, 3, 2, groups=8)
     x = torch.randn(1, 8, 8, 8)
     with mock.patch.object(inverted_residual, "conv_affine_relu6", side_effect=AssertionError):
         layer.eval()(x)
         layer.train().double()(x.double())
         layer.float()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.float16):
             layer(x)
         with pytest.raises(AssertionError):
             layer(x)

@@ -39,7 +39,7 @@ class ConvNorm(nn.Sequential):
     A convolution of stride 2 is padded by one pixel more at the right and bottom than at the left and top: TensorFlow's
     "SAME" padding, which the ImageNet weights were trained with.
 
-    In training in fp32 on a CPU the layers run as one operator (:mod:`fused_conv`). The layers and the names of their
+    In training on a CPU the layers run as one operator (:mod:`fused_conv`). The layers and the names of their
     parameters are the same on every device.
     """
 
@@ -77,7 +77,10 @@ class ConvNorm(nn.Sequential):
         weight = conv.weight * scale[:, None, None, None]
         bias = norm.bias - norm.running_mean * scale
         padding = conv.padding
-        if pad is not None:
+        if pad is not None and conv.groups > 1 and torch.is_grad_enabled():
+            # The gradients of depthwise convolutions are only fast with kernels of 3 x 3.
+            x = pad(x)
+        elif pad is not None:
             # A row and a column of zeros before the kernel make its padding symmetric. So the convolution can pad, and
             # the activations, which are far larger than the kernel, need not be copied.
             before, after, *_ = pad.padding  # left and right; top and bottom are equal to them
