@@ -81,17 +81,19 @@ class PlainTracker:
     def calibrate(self, image: np.ndarray) -> np.ndarray:
         """The factors of width and height that bring the network's box in the first image to the size of the given one.
 
-        1 where the network's box hardly overlaps the given one. At most 1.6 and at least 1 / 1.6.
+        Of both boxes the part inside the image counts. 1 where they hardly overlap. At most 1.6 and at least 1 / 1.6.
         """
         center, sides, _, _ = self.locate(image)
-        found = clip_box(np.concatenate([center - sides / 2, sides]), image.shape[1], image.shape[0])
-        x1, y1 = np.maximum(found[:2], self.box[:2])
-        x2, y2 = np.minimum(found[:2] + found[2:], self.box[:2] + self.box[2:])
+        height, width = image.shape[:2]
+        found = clip_box(np.concatenate([center - sides / 2, sides]), width, height)
+        given = clip_box(self.box, width, height)
+        x1, y1 = np.maximum(found[:2], given[:2])
+        x2, y2 = np.minimum(found[:2] + found[2:], given[:2] + given[2:])
         shared = max(x2 - x1, 0) * max(y2 - y1, 0)
-        union = found[2] * found[3] + self.box[2] * self.box[3] - shared
+        union = found[2] * found[3] + given[2] * given[3] - shared
         if shared / union <= 0.3:
             return np.ones(2)
-        return np.clip(self.box[2:] / found[2:], 1 / 1.6, 1.6)
+        return np.clip(given[2:] / found[2:], 1 / 1.6, 1.6)
 
     @torch.no_grad()
     def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:

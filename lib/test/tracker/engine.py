@@ -157,11 +157,12 @@ class TrackerEngine(ABC):
         # The state after this pass is dropped: the guidance must not take in the first frame before tracking begins.
         [(box, _, _)] = self._locate([image], [target])
         height, width = image.shape[:2]
-        found = clip_box(box, width, height)
-        if overlap(found, target.box_xywh) <= CALIBRATION_MIN_OVERLAP:
+        # Compared inside the image: of a target that is partly outside, the network finds what it sees.
+        found, given = clip_box(box, width, height), clip_box(target.box_xywh, width, height)
+        if overlap(found, given) <= CALIBRATION_MIN_OVERLAP:
             return target
         # Bounded: a size that is farther off is a wrong box rather than another way to draw the same one.
-        factors = np.clip(target.box_xywh[2:] / found[2:], 1 / CALIBRATION_MAX_FACTOR, CALIBRATION_MAX_FACTOR)
+        factors = np.clip(given[2:] / found[2:], 1 / CALIBRATION_MAX_FACTOR, CALIBRATION_MAX_FACTOR)
         return replace(target, size_correction=(float(factors[0]), float(factors[1])))
 
     def warm_up(self, batch: int = 1) -> None:

@@ -233,3 +233,18 @@ def test_the_first_box_calibrates_the_size(calibrated, width):
     box, _ = tracker.update(IMAGE)
     # 40 px divided by 1.6, the most that is corrected
     assert box[2] == pytest.approx(width, rel=0.01) and box[3] == pytest.approx(20, rel=0.01)
+
+
+class VisiblePartEngine(FixedEngine):
+    """Finds the right half of the target: what is inside the image where the other half is not."""
+
+    def forward_frame(self, searches, state):
+        side = 1 / self.settings.SEARCH_FACTOR
+        return [[0.5 + side / 4, 0.5, side / 2, side, 0.8] for _ in searches], state
+
+
+def test_a_target_that_begins_partly_outside_is_calibrated_by_its_visible_part():
+    cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.CALIBRATE_SIZE=true"])
+    engine = VisiblePartEngine(cfg)
+    assert engine.start(IMAGE, (-10, 60, 20, 20)).size_correction == pytest.approx((1, 1))
+    assert engine.start(IMAGE, (100, 60, 20, 20)).size_correction == pytest.approx((1.6, 1))
