@@ -1,1 +1,1 @@
-"""The building blocks of the network, one per module."""
+"""The building blocks of the network: attention, transformer blocks, convolutions."""

@@ -18,19 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ...config.backbones import HiViTSpec, LiteSpec
+from ...config.backbones import BACKBONES, HiViTSpec, LiteSpec
+from ...utils.errors import UserError, unknown_name
 from ..layers.block import NORM_EPS
-from .guidance import GuidanceEncoder
+from .encoders import GuidanceEncoder, VisualCueEncoder
 from .head import HEADS, Prediction
 from .hivit import STRIDE, HiViT
 from .lite import LiteViT
 from .mixing import MixPartner, mix
-from .visual_cue import VisualCueEncoder
 
 INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "published": partial(nn.init.trunc_normal_, std=0.02),
@@ -160,3 +160,24 @@ class MSTGT(nn.Module):
     def predict_head(self, x: torch.Tensor) -> Prediction:
         """Norm and head: search tokens (B, G * G, C) after the attention blocks -> prediction."""
         return self.head(self.norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid)))
+
+
+def build_model(cfg: Any) -> MSTGT:
+    """The network that a configuration describes, with fresh weights."""
+    kind = cfg.MODEL.BACKBONE.TYPE
+    if kind not in BACKBONES:
+        raise unknown_name("MODEL.BACKBONE.TYPE", kind, BACKBONES)
+    try:
+        return MSTGT(
+            BACKBONES[kind],
+            template_size=cfg.DATA.TEMPLATE.SIZE,
+            search_size=cfg.DATA.SEARCH.SIZE,
+            head=cfg.MODEL.HEAD.TYPE,
+            head_channels=cfg.MODEL.HEAD.NUM_CHANNELS,
+            attention=cfg.MODEL.GUIDANCE.ATTENTION,
+            prior_prob=cfg.MODEL.HEAD.PRIOR_PROB,
+            drop_path=cfg.TRAIN.DROP_PATH_RATE,
+            init=cfg.MODEL.INIT,
+        )
+    except ValueError as error:
+        raise UserError(f"cannot build the configured network: {error}") from error

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...models.layers.attention import Attention
-from ...models.layers.mlp import Mlp
+from ...models.layers.block import Mlp
 from ...models.mstgt import MSTGT
 from ...utils.errors import UserError, unknown_name
 from ...utils.machine import is_fast_in, slowness

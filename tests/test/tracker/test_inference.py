@@ -15,8 +15,7 @@ from torch.nn import functional as F
 from mstgt.config import SHIPPED, load_config
 from mstgt.data.readers.folder import folder
 from mstgt.models.layers.attention import Attention, GroupedAttention
-from mstgt.models.layers.block import AttentionBlock
-from mstgt.models.layers.mlp import Mlp
+from mstgt.models.layers.block import AttentionBlock, Mlp
 from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.synthetic import synthetic_video

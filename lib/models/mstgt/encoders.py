@@ -1,9 +1,5 @@
-"""Multi-scale spatio-temporal guidance encoder: the recurrent part of the tracker (MSTGT, Pan et al., Neurocomputing
-657, 2025).
-
-The state S has the shape (B, Nz, C): tokens on the grid of the template. Before the first frame it equals the template.
-``prompt`` computes the guidance tokens from it, ``update`` the next state. The module itself stores no state.
-"""
+"""The two encoders that give MSTGT its name (Pan et al., Neurocomputing 657, 2025): multi-scale visual cues, computed
+from the template once per video, and spatio-temporal guidance, the recurrent part of the tracker."""
 
 from __future__ import annotations
 
@@ -14,9 +10,37 @@ from torch.nn import functional as F
 from ..layers.attention import ATTENTIONS
 from ..layers.block import NORM_EPS, AttentionBlock
 
+PATCHES = (18, 16, 14)  # px, in the order of the tokens; the published weights depend on it
+POOL = 3
+
+
+class VisualCueEncoder(nn.Module):
+    """A few tokens that represent the template at several patch sizes; runs once per video.
+
+    (B, 3, T, T) template -> (B, n, C); n = 4 + 4 + 9 = 17 at 128 px. Three patch embeddings of 14, 16 and 18 px, each
+    averaged over 3x3 neighbors, then a linear layer.
+    """
+
+    def __init__(self, dim: int, template_size: int):
+        super().__init__()
+        # The largest patches give the smallest map, which must still hold one pooling window.
+        if template_size // max(PATCHES) < POOL:
+            raise ValueError(f"a template of {template_size} px is too small: "
+                             f"{POOL} patches of {max(PATCHES)} px need {POOL * max(PATCHES)}")
+        self.embeddings = nn.ModuleDict({str(p): nn.Conv2d(3, dim, kernel_size=p, stride=p) for p in PATCHES})
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, template: torch.Tensor) -> torch.Tensor:
+        # Pooling keeps a few tokens per scale: they join every frame's attention, so their number counts.
+        maps = (F.avg_pool2d(self.embeddings[str(p)](template), POOL) for p in PATCHES)
+        return self.proj(torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2))
+
 
 class GuidanceEncoder(nn.Module):
-    """Computes guidance tokens from the state, and the next state.
+    """Computes guidance tokens from the state (``prompt``), and the next state (``update``).
+
+    The state S has the shape (B, Nz, C): tokens on the grid of the template. Before the first frame it equals the
+    template. The module itself stores no state.
 
     grid_z     side of the template's grid
     attention  ``grouped`` (as published), ``global``, or ``none``: the state stays the template and there is no block
