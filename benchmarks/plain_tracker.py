@@ -22,7 +22,7 @@ from mstgt.geometry.boxes import clip_box
 from mstgt.models.layers.attention import Attention, GroupedAttention
 from mstgt.models.layers.block import AttentionBlock
 from mstgt.models.mstgt import MSTGT
-from mstgt.models.preprocess import mask_background
+from mstgt.train.data.transforms import mask_background
 
 
 def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:

@@ -42,8 +42,7 @@ from mstgt.models.mstgt import build_model
 from mstgt.profiling.frame_parts import main_products
 from mstgt.profiling.profile import device_name, measure_cost, time_rounds
 from mstgt.test.tracker import Target, Tracker, TrackerEngine
-from mstgt.test.tracker.inference import PRECISIONS
-from mstgt.test.tracker.torch_engine import TorchEngine
+from mstgt.test.tracker.torch_engine import PRECISIONS, TorchEngine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
 from mstgt.utils.machine import set_up

@@ -20,7 +20,7 @@ from torch.func import functional_call
 from mstgt.config import load_config
 from mstgt.models.mstgt import MSTGT, TrackState, build_model
 from mstgt.test.tracker.frame import FrameStep, hann_window
-from mstgt.test.tracker.inference import PRECISIONS, fold_batch_norm
+from mstgt.test.tracker.torch_engine import PRECISIONS, fold_batch_norm
 from mstgt.train.actors.mstgt import MSTGTActor
 from mstgt.train.data.batch import Batch, PartnerBatch
 from mstgt.train.losses import TrackingLoss

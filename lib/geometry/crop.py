@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 REDUCTIONS = (1, 2, 4, 8)  # by which a JPEG decoder can shrink an image while it decodes it
+MASK_COLOR = (255.0, 0.0, 255.0)  # RGB, of masked templates: magenta, which few images contain
 FAR = 8192  # px: crops with longer sides are sampled directly, without memory for the black border
 
 

@@ -25,8 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..data.images import decode_image
 from ..geometry.boxes import clip_box
 from ..geometry.crop import Crop
-from ..test.tracker.inference import PackedLinear
-from ..test.tracker.torch_engine import TorchEngine
+from ..test.tracker.torch_engine import PackedLinear, TorchEngine
 from ..utils.files import atomic_path
 from .profile import FRAME_SIZE, time_rounds
 

@@ -14,7 +14,7 @@ from mstgt.models.layers.inverted_residual import ConvNorm, FrozenStatsBatchNorm
 from mstgt.models.mstgt import BACKBONES, MSTGT, LiteSpec
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.models.mstgt.lite import convert_lite0
-from mstgt.test.tracker.inference import fold_batch_norm
+from mstgt.test.tracker.torch_engine import fold_batch_norm
 from mstgt.utils.errors import UserError
 
 TINY = LiteSpec(32, (0, 0, 2), 2)

@@ -24,7 +24,7 @@ from mstgt.data.video import Video
 from mstgt.geometry.boxes import xywh_to_cxcywh
 from mstgt.geometry.crop import Crop
 from mstgt.models.mstgt import build_model
-from mstgt.models.preprocess import to_input
+from mstgt.test.tracker.frame import FrameStep
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data import loader
 from mstgt.train.data.batch import Batch, PartnerBatch
@@ -373,7 +373,8 @@ def test_grey_and_brightness():
     grey = augment_and_normalize(picture, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
     assert torch.allclose(grey, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
     plain = augment_and_normalize(picture, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
-    torch.testing.assert_close(plain, to_input(picture, (0.5,) * 3, (0.2,) * 3))
+    tracking = FrameStep(torch.nn.Identity(), torch.ones(1), (0.5,) * 3, (0.2,) * 3, torch.float32)
+    torch.testing.assert_close(plain, tracking.input(picture))
 
 
 def test_the_marked_template_is_that_of_tracking():

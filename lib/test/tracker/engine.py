@@ -16,10 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...geometry.boxes import check_box, clip_box, overlaps_image
-from ...geometry.crop import Crop
+from ...geometry.crop import MASK_COLOR, Crop
 from ...utils.errors import UserError
 
-MASK_COLOR = (255.0, 0.0, 255.0)  # RGB: magenta, which few images contain
 CALIBRATION_MIN_OVERLAP = 0.3  # with the given box; with less the network has found something else
 CALIBRATION_MAX_FACTOR = 1.6  # of a side, and 1 / this
 
@@ -236,7 +235,7 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     box_cxcywh  fractions of the crop's side (:meth:`mstgt.geometry.crop.Crop.to_crop`)
     strength    share of magenta outside the box, 0 to 1
 
-    Training does the same to batches (:func:`mstgt.models.preprocess.mask_background`).
+    Training does the same to batches (:func:`mstgt.train.data.transforms.mask_background`).
     """
     if not strength:
         return template

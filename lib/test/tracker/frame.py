@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from ...models.mstgt import MSTGT, TrackState
-from ...models.preprocess import to_input
 
 Step = Callable[[torch.Tensor, TrackState], tuple[torch.Tensor, TrackState]]
 WARM_UP = 3  # runs before a recording, in which libraries select kernels and allocate memory
@@ -52,10 +51,11 @@ class FrameStep(nn.Module):
         boxes, scores = prediction.decode_boxes(self.window)
         return torch.cat([boxes, scores[:, None]], dim=1), state
 
-    def input(self, searches: torch.Tensor) -> torch.Tensor:
-        """(B, S, S, 3) uint8 -> what the network takes."""
+    def input(self, crops: torch.Tensor) -> torch.Tensor:
+        """(B, S, S, 3) uint8 RGB -> (B, 3, S, S), normalized per channel: what the network takes."""
         # Normalized in fp32, so that the values are rounded to the network's precision once.
-        return to_input(searches, self.mean, self.std).to(self.dtype)
+        normalized = (crops.float() - self.mean * 255) / (self.std * 255)
+        return normalized.movedim(-1, -3).contiguous().to(self.dtype)
 
 
 def compiled(step: FrameStep) -> Step:

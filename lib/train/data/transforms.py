@@ -5,12 +5,15 @@ They are the same for all frames of a sample; the frames of its partner have the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from ...geometry.crop import MASK_COLOR
 from ...models.mstgt.mixing import MixPartner
-from ...models.preprocess import PerChannel, mask_background
 from .batch import Batch, PartnerBatch
 
+PerChannel = Sequence[float] | torch.Tensor
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B; ITU-R BT.601
 
 
@@ -37,6 +40,26 @@ def augment_and_normalize(images: torch.Tensor, flip: torch.Tensor, grey: torch.
     mean_255 = torch.as_tensor(mean, device=x.device)[:, None, None] * 255
     std_255 = torch.as_tensor(std, device=x.device)[:, None, None] * 255
     return x.sub_(mean_255).div_(std_255).contiguous()
+
+
+def mask_background(images: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: float) -> torch.Tensor:
+    """Mix magenta into the background of template crops (..., S, S, 3) in 0..255; returns floats of the same shape.
+
+    A square crop does not show the height and width of the target, nor what belongs to it. The mask does, at no cost
+    per frame.
+
+    boxes_cxcywh  (..., 4) fractions of the crop (:meth:`mstgt.geometry.crop.Crop.to_crop`)
+    strength      fraction of magenta in pixels whose center lies outside the box
+    """
+    size = images.shape[-2]
+    # Crop coordinates: pixel u lies at u / S, so the center of the crop is (S - 1) / (2 S).
+    positions = torch.arange(size, device=images.device) / size
+    center = boxes_cxcywh[..., None, :2]
+    half = boxes_cxcywh[..., None, 2:] / 2
+    x, y = ((positions[:, None] - center).abs() <= half).unbind(-1)  # (..., S) each
+    inside = (y[..., :, None] & x[..., None, :])[..., None]
+    colour = torch.tensor(MASK_COLOR, device=images.device)
+    return torch.where(inside, images.float(), torch.lerp(images.float(), colour, strength))
 
 
 def augment_and_normalize_template(batch: Batch, mean: PerChannel, std: PerChannel, strength: float) -> torch.Tensor:

@@ -21,16 +21,16 @@ from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker
 from mstgt.test.tracker.frame import FrameStep, pad_batch
-from mstgt.test.tracker.inference import (
+from mstgt.test.tracker.torch_engine import (
     MANY_TOKENS,
     PackedLinear,
+    TorchEngine,
     attend_in_steps,
     can_pack,
     fold_batch_norm,
     pack_linear,
     prepare,
 )
-from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")

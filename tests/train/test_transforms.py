@@ -7,8 +7,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mstgt.geometry.crop import Crop
-from mstgt.models.preprocess import MASK_COLOR, mask_background
+from mstgt.geometry.crop import MASK_COLOR, Crop
+from mstgt.train.data.transforms import mask_background
 
 SIZE = 32
 IMAGE = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8))
