@@ -34,8 +34,7 @@ from mstgt.utils.machine import device_name
 
 MADE_BY = "made_by.json"
 # Under lib/: the code that MSTGT's boxes and times depend on.
-NETWORK_CODE = ("models", "geometry", "export", "test/tracker", "test/evaluation/batched.py",
-                "test/evaluation/worker.py", "data/images.py")
+NETWORK_CODE = ("models", "geometry", "export", "test/tracker", "test/evaluation/worker.py", "data/images.py")
 
 _log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from mstgt.utils.errors import UserError, one_line, run_command
 if TYPE_CHECKING:
     from mstgt.test.evaluation.benchmarks import Benchmark
     from mstgt.test.evaluation.runner import Failure
-    from mstgt.test.evaluation.shard import Shard
+    from mstgt.test.evaluation.video_queue import Shard
     from mstgt.test.tracker import TrackerEngine
 
 _log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def main() -> int:
     from mstgt.config import dump_config, find_experiment, load_config, load_paths, script_name
     from mstgt.test.evaluation.benchmarks import missing_frames
     from mstgt.test.evaluation.results import result_folder, run_name
-    from mstgt.test.evaluation.shard import choose_shard
+    from mstgt.test.evaluation.video_queue import choose_shard
 
     shard = choose_shard(args.shard)
     cfg = load_config(args.script, args.config, args.overrides)

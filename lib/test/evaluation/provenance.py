@@ -40,7 +40,7 @@ from .results import (
     verify_checksums,
     write_manifest,
 )
-from .video_locks import is_locked
+from .video_queue import is_locked
 
 _log = logging.getLogger(__name__)
 _LOCK = ".lock"

@@ -9,7 +9,7 @@ network once; the longest videos are tracked first. A failing video is recorded 
 current videos are recorded as failed and a replacement is started, up to one replacement per device. Everything that
 went wrong is in the list that :func:`run_videos` returns.
 
-Every video is locked in the results folder while it is tracked (``mstgt.test.evaluation.video_locks``). Several
+Every video is locked in the results folder while it is tracked (:mod:`.video_queue`). Several
 commands can therefore work on the same folder: each takes the videos that no other is tracking.
 """
 
@@ -19,19 +19,17 @@ import contextlib
 import logging
 import multiprocessing as mp
 import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
 from tqdm import tqdm
 
 from ...data.video import Video, VideoSet
 from ...utils.errors import UserError
 from ...utils.progress import progress
-from .results import has_result
-from .video_locks import VideoLocks
+from .video_queue import VideoQueue
 from .worker import SHUTDOWN_GRACE_S, WorkerSetup, track_and_save, worker_process
 
 _log = logging.getLogger(__name__)
@@ -98,58 +96,6 @@ def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequenc
             if queue.done_elsewhere:
                 _log.info("%d videos were tracked by another process", len(queue.done_elsewhere))
     return failures
-
-
-class VideoQueue:
-    """The videos that are to be tracked, given out one at a time. What is given out is locked in the results folder.
-
-    done_elsewhere  videos for which another process wrote the result meanwhile
-    """
-
-    def __init__(self, folder: Path, names: Sequence[str]):
-        self.folder = folder
-        self.waiting = deque(names)
-        self.locks = VideoLocks(folder)
-        self.locked_elsewhere: list[str] = []
-        self.done_elsewhere: list[str] = []
-
-    def take(self) -> str | None:
-        """The next video that no other process is tracking, locked; None when there is none."""
-        while self.waiting:
-            name = self.waiting.popleft()
-            if not self.locks.acquire(name):
-                self.locked_elsewhere.append(name)
-            elif has_result(self.folder, name):
-                # The list was made when this command began. Since then another process has tracked this video.
-                self.locks.release(name)
-                self.done_elsewhere.append(name)
-            else:
-                return name
-        return None
-
-    def put_back(self, name: str) -> None:
-        """Return a video that was taken and not tracked."""
-        self.locks.release(name)
-        self.waiting.appendleft(name)
-
-    def release(self, name: str) -> None:
-        """The video has a result or has failed."""
-        self.locks.release(name)
-
-    def wait_for_others(self) -> list[str]:
-        """Wait until the other processes have ended their videos; gives those that they left without a result."""
-        if self.locked_elsewhere:
-            _log.info("waiting for %d videos that another process is tracking", len(self.locked_elsewhere))
-        left = []
-        for name in self.locked_elsewhere:
-            # The lock becomes free when its process is done or dead. Whether it left a result tells which.
-            self.locks.acquire(name, wait=True)
-            self.locks.release(name)
-            if has_result(self.folder, name):
-                self.done_elsewhere.append(name)
-            else:
-                left.append(name)
-        return left
 
 
 class ProgressTracker:

@@ -1,7 +1,15 @@
 """The work of one worker: it loads the network once, tracks the videos it is given and writes their results.
 
-:func:`track_and_save` runs in the calling process. :func:`worker_process` runs it in a process of its own, which is
-connected to the parent by a pipe and sends these messages:
+    for name, outcome in track_videos(engine, benchmark.videos, batch=8):
+        ...                                     # a Track, or the UserError that ended the video
+
+Up to ``batch`` videos are tracked side by side, each at its own frame. A video that ends is replaced by the next one.
+A video that fails does not affect the others. A thread decodes the next frames meanwhile. The seconds of a frame are
+those of the tracker alone, without reading and decoding: in a batch, the seconds of the step divided by the number of
+videos.
+
+:func:`track_and_save` writes the results; it runs in the calling process. :func:`worker_process` runs it in a process
+of its own, which is connected to the parent by a pipe and sends these messages:
 
     ("next", None)              asks for a video; the answer is a Video, or None when none is left
     ("frames", {video: n})      n more frames of each video are done
@@ -21,24 +29,29 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 import cv2
+import numpy as np
 import torch
 
-from ...data.video import Video
+from ...data.video import Frames, Video
 from ...utils.errors import UserError
-from ..tracker import TrackerEngine
-from .batched import Track, track_videos
+from ..tracker import Target, TrackerEngine
 from .results import write_result
 
+AHEAD = 2  # decoded frames that wait, per video
 REPORT_INTERVAL_S = 0.5  # between two messages about frames: one per frame would cost more than the progress bar shows
 SHUTDOWN_GRACE_S = 10.0  # how long a worker may take to end after SIGTERM
+
+Outcome = tuple[str, "Track | UserError"]  # a video's name, and its track or what ended it
 
 
 @dataclass(frozen=True)
@@ -63,18 +76,145 @@ def track_and_save(setup: WorkerSetup, device: str, videos: Iterable[Video],
         # The first passes choose algorithms, compile and fill caches. They must not count as the first video's time.
         engine.warm_up(setup.batch)
         for name, outcome in track_videos(engine, videos, setup.batch, on_frame):
-            yield name, _save(setup.folder, name, outcome)
+            reason: str | None = None
+            if isinstance(outcome, UserError):
+                reason = str(outcome)
+            else:
+                try:
+                    write_result(setup.folder, name, outcome.boxes_xywh, outcome.seconds, outcome.scores)
+                except UserError as error:
+                    # A full disk, for instance: the video is reported as failed, the others go on.
+                    reason = str(error)
+            yield name, reason
 
 
-def _save(folder: Path, name: str, outcome: Track | UserError) -> str | None:
-    if isinstance(outcome, UserError):
-        return str(outcome)
-    try:
-        write_result(folder, name, outcome.boxes_xywh, outcome.seconds, outcome.scores)
-    except UserError as error:
-        # A full disk, for instance: the video is reported as failed, the others go on.
-        return str(error)
-    return None
+@dataclass(frozen=True)
+class Track:
+    """What was found in the N frames of a video: boxes (N, 4) x, y, w, h in pixels, seconds (N,), scores (N,).
+
+    Frame 0 has the given box and score 1.
+    """
+
+    boxes_xywh: np.ndarray
+    seconds: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass
+class _Slot:
+    """One place of the batch: a video that is being tracked.
+
+    images  the frames that come next
+    target  the tracker's state after the last frame
+    track   filled up to ``frames`` frames
+    """
+
+    video: Video
+    images: Iterator[np.ndarray]
+    target: Target
+    track: Track
+    frames: int = 1
+
+    @property
+    def done(self) -> bool:
+        return self.frames == len(self.video)
+
+    def add(self, target: Target, score: float, seconds: float) -> None:
+        self.track.boxes_xywh[self.frames] = target.box_xywh
+        self.track.scores[self.frames] = score
+        self.track.seconds[self.frames] = seconds
+        self.target = target
+        self.frames += 1
+
+
+def track_videos(engine: TrackerEngine, videos: Iterable[Video], batch: int = 1,
+                 on_frame: Callable[[str], object] = lambda name: None) -> Iterator[Outcome]:
+    """The outcome of each of ``videos``, in the order in which they end.
+
+    videos    the next one is taken only when a place in the batch is free
+    on_frame  called with the video's name after each of its frames
+    """
+    waiting = iter(videos)
+    slots: list[_Slot] = []
+    with ReadAhead() as reader:
+        while True:
+            # Fill the free places. A video that cannot be started is reported at once and takes no place.
+            while len(slots) < batch and (video := next(waiting, None)) is not None:
+                try:
+                    slots.append(_start(engine, video, reader))
+                except UserError as error:
+                    yield video.name, error
+                else:
+                    on_frame(video.name)
+            if not slots:
+                return
+            # Take out what has ended, and fill its places before the next step, so that batches stay full.
+            if any(slot.done for slot in slots):
+                ended = [slot for slot in slots if slot.done]
+                slots = [slot for slot in slots if not slot.done]
+                for slot in ended:
+                    yield slot.video.name, slot.track
+                continue
+            # All frames are read before the step: a video whose frame cannot be read leaves the batch, and the others
+            # go on.
+            images = []
+            readable = []
+            for slot in slots:
+                try:
+                    images.append(next(slot.images))
+                    readable.append(slot)
+                except UserError as error:
+                    yield slot.video.name, error
+            slots = readable
+            if not slots:
+                continue
+            started = time.perf_counter()
+            found = engine.step(images, [slot.target for slot in slots])
+            # The videos share the step, so each gets its share of the time: FPS over all of them is the throughput.
+            seconds = (time.perf_counter() - started) / len(slots)
+            for slot, (target, score) in zip(slots, found, strict=True):
+                slot.add(target, score, seconds)
+                on_frame(slot.video.name)
+
+
+def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
+    """Initialize the tracker on the first frame of ``video``."""
+    if not len(video):
+        raise UserError(f"{video.name} has no frames")
+    images = reader.frames(video.frames)
+    # Decode before the clock starts: the seconds are the tracker's own.
+    image = next(images)
+    started = time.perf_counter()
+    target = engine.start(image, video.boxes_xywh[0])
+    seconds = time.perf_counter() - started
+    # Frame 0 is given and not found: it keeps the given box and the score 1.
+    track = Track(np.empty((len(video), 4)), np.empty(len(video)), np.ones(len(video)))
+    track.boxes_xywh[0] = video.boxes_xywh[0]
+    track.seconds[0] = seconds
+    return _Slot(video, images, target, track)
+
+
+class ReadAhead:
+    """One thread that decodes the next frames of any number of videos while the current ones are tracked.
+
+    Frames that were not asked for are dropped at the end.
+    """
+
+    def __enter__(self) -> ReadAhead:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None,
+                 _trace: TracebackType | None) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def frames(self, frames: Frames) -> Iterator[np.ndarray]:
+        """Yield the frames in order. If a frame cannot be read, its error is raised when the frame is due."""
+        waiting: deque[Future[np.ndarray]] = deque()
+        for index in range(len(frames)):
+            while len(waiting) <= AHEAD and index + len(waiting) < len(frames):
+                waiting.append(self._thread.submit(frames.read, index + len(waiting)))
+            yield waiting.popleft().result()
 
 
 @contextlib.contextmanager

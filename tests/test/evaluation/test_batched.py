@@ -11,7 +11,7 @@ import torch
 from mstgt.config import load_config
 from mstgt.data.video import Video
 from mstgt.models.mstgt import build_model
-from mstgt.test.evaluation.batched import Track, track_videos
+from mstgt.test.evaluation.worker import Track, track_videos
 from mstgt.test.tracker import Tracker
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
@@ -127,6 +127,6 @@ def test_a_video_that_fails_costs_itself(engine):
 def test_the_seconds_of_a_step_are_shared(engine, monkeypatch):
     clock = iter(range(1000))
     # in this module alone: the engine measures its threads by the same clock
-    monkeypatch.setattr("mstgt.test.evaluation.batched.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr("mstgt.test.evaluation.worker.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     tracks = outcomes(engine, [video("a", 3), video("b", 2)], 2)
     assert tracks["a"].seconds.tolist() == [1, 0.5, 1] and tracks["b"].seconds.tolist() == [1, 0.5]

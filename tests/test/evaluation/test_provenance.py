@@ -27,7 +27,7 @@ from mstgt.test.evaluation.results import (
     read_seconds,
     write_result,
 )
-from mstgt.test.evaluation.video_locks import VideoLocks
+from mstgt.test.evaluation.video_queue import VideoLocks
 from mstgt.utils.errors import UserError
 
 

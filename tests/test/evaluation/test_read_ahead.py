@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from mstgt.test.evaluation.batched import AHEAD, ReadAhead
+from mstgt.test.evaluation.worker import AHEAD, ReadAhead
 from mstgt.utils.errors import UserError
 
 

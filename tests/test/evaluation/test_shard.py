@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstgt.test.evaluation.shard import Shard, choose_shard
+from mstgt.test.evaluation.video_queue import Shard, choose_shard
 from mstgt.utils.errors import UserError
 
 LENGTHS = st.dictionaries(st.text("abc", min_size=1, max_size=5), st.integers(0, 1000), max_size=40)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mstgt.test.evaluation.results import write_result
-from mstgt.test.evaluation.video_locks import VideoLocks, is_locked
+from mstgt.test.evaluation.video_queue import VideoLocks, is_locked
 from tests.processes import until
 
 
