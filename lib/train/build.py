@@ -32,9 +32,8 @@ from .data.loader import DistributedBatchSampler, TrackingDataset, make_loader, 
 from .data.processing import CropSettings, Processing
 from .data.sampler import CausalSampler
 from .distributed import Group
-from .ema import WeightAverage
 from .losses import TrackingLoss
-from .optim import make_optimizer
+from .optim import WeightAverage, make_optimizer
 from .trainers.interruption import CheckpointInterval
 from .trainers.state import (
     ResumeError,

@@ -1,17 +1,18 @@
-"""AdamW with a learning rate per part of the network, and the learning rate schedule."""
+"""AdamW with a learning rate per part of the network, the learning rate schedule, and the average of the weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..models.mstgt.checkpoint import STEM_PREFIX
 from .trainers.state import ResumeError
 
 HEAD_PREFIX = "head."
-STEM_PREFIX = "backbone.features."  # of the parameters of a convolutional stem
 
 
 def make_optimizer(network: nn.Module, cfg: Any) -> torch.optim.AdamW:
@@ -71,3 +72,30 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of every group to ``lr`` times its scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]
+
+
+class WeightAverage:
+    """Keeps ``module``, a copy of a network whose weights and buffers are averages over the training steps.
+
+    decay  per step: average = decay * average + (1 - decay) * current value
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights of ``network`` after a step."""
+        averages = []
+        values = []
+        # Buffers are averaged as well: the statistics of batch norm must fit the averaged weights.
+        current = network.state_dict()
+        for name, average in self.module.state_dict().items():
+            if average.is_floating_point():
+                averages.append(average)
+                values.append(current[name])
+            else:
+                average.copy_(current[name])  # counters of batch norm
+        # One operator for all tensors: a loop over them costs more than the arithmetic.
+        torch._foreach_lerp_(averages, values, weight=1 - self.decay)

@@ -24,13 +24,12 @@ from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, ma
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
 from mstgt.train.distributed import Group
-from mstgt.train.ema import WeightAverage
 from mstgt.train.losses import TrackingLoss
-from mstgt.train.optim import lr_factor, make_optimizer
+from mstgt.train.optim import WeightAverage, lr_factor, make_optimizer
 from mstgt.train.trainers import progress_lines
 from mstgt.train.trainers.interruption import CheckpointInterval, StopRequest, TrainingInterrupted
 from mstgt.train.trainers.loggers import wandb_logger
-from mstgt.train.trainers.progress_lines import ProgressLines, duration
+from mstgt.train.trainers.progress import ProgressLines, duration
 from mstgt.train.trainers.state import (
     BEST,
     METRICS,

@@ -34,12 +34,10 @@ from ..actors.mstgt import MSTGTActor
 from ..data.batch import Batch
 from ..data.loader import mixing_active
 from ..distributed import Group
-from ..ema import WeightAverage
-from ..optim import load_optimizer, lr_factor, set_lr
+from ..optim import WeightAverage, load_optimizer, lr_factor, set_lr
 from . import state as run_state
 from .interruption import CheckpointInterval, StopRequest, StopWhileWaiting, TrainingInterrupted, catch_sigterm
-from .meter import Meter, means_of
-from .progress_lines import ProgressLines
+from .progress import Meter, ProgressLines, means_of
 
 _log = logging.getLogger(__name__)
 UNREADABLE_LIMIT = 0.01  # fraction of an epoch's samples that may meet an unreadable frame
