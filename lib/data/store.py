@@ -1,8 +1,11 @@
 """Stores: where the bytes of a dataset come from. Readers ask a store for keys and do not use paths.
 
-A key is a relative path with forward slashes, ``GOT-10k_Train_000001/00000001.jpg``. This module holds the store of a
-folder on disk; those of archives are in ``mstgt.data.stores`` and serve the same keys. Stores can be used in worker
-processes: they can be pickled, and each process opens the files for itself.
+    store = open_store(paths.dataset("lasot"), "lasot")
+    store.read("airplane-1/groundtruth.txt")
+
+A key is a relative path with forward slashes, ``GOT-10k_Train_000001/00000001.jpg``. This module opens the stores and
+holds that of a folder on disk; those of archives are in ``mstgt.data.stores`` and serve the same keys. Stores can be
+used in worker processes: they can be pickled, and each process opens the files for itself.
 
 No key leads out of the root. Links in a folder are followed, because frames are often kept on other disks; archives
 hold no links. Only regular files of at most ``MAX_FILE_BYTES`` are read.
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import os
 import stat
+from glob import escape
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +23,10 @@ from ..untrusted.limits import leads_out, refuse_size
 from ..utils.errors import UserError
 
 MtimeKey = tuple[int, int]  # size in bytes and time of the last change in ns
+ARCHIVE_SUFFIXES = (".zip", ".lmdb")
+WHAT_TO_DO = ("name the folder that holds the datasets with --data_dir, or write it down once with "
+              "tracking/create_default_local_file.py")
+_MADE_BY = {"synthetic": "make it with tracking/make_synthetic.py"}  # datasets that a command makes
 
 
 class FrameStore(Protocol):
@@ -45,6 +53,48 @@ class FrameStore(Protocol):
 
         The value of a folder changes with the names in it, not with the contents of its files.
         """
+
+
+def open_store(root: str | Path, name: str | None = None) -> FrameStore:
+    """The store of the dataset at ``root``. Raises :class:`UserError` when there is none.
+
+    name  of the dataset, for the message; None: a folder that the user gave
+    ``root`` is a folder (one that holds ``data.mdb`` is an LMDB), a ``.zip`` or an ``.lmdb``. Where there is nothing or
+    an empty folder, the archives beside it serve: ``<root>.zip`` with ``<root>.<part>.zip``, else ``<root>.lmdb``.
+    """
+    # Imported here: these modules build on this one.
+    from .stores import LmdbStore, ZipStore
+
+    root = Path(root)
+    if FolderStore(root).list():
+        return LmdbStore(root) if (root / "data.mdb").is_file() else FolderStore(root)
+    if root.is_file() and root.suffix in ARCHIVE_SUFFIXES:
+        return ZipStore(root) if root.suffix == ".zip" else LmdbStore(root)
+    beside = escape(root.name)
+    archives = [p for pattern in (".zip", ".*.zip") for p in sorted(root.parent.glob(beside + pattern)) if p.is_file()]
+    if archives:
+        return ZipStore(*archives)
+    packed = root.with_name(f"{root.name}.lmdb")
+    if packed.exists():
+        return LmdbStore(packed)
+    if root.is_dir():
+        return FolderStore(root)
+    archives_beside = f"(nor {root.name}.zip or {root.name}.lmdb)"
+    if name is None and root.exists():
+        raise UserError(f"{root} is no folder, .zip or .lmdb; give a folder of videos")
+    if name is None:
+        raise UserError(f"no folder {root} {archives_beside}; give a folder of videos")
+    what_to_do = f"{_MADE_BY[name]}, or {WHAT_TO_DO}" if name in _MADE_BY else WHAT_TO_DO
+    if root.exists():
+        raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {what_to_do}")
+    raise UserError(f"no dataset {name!r}: there is no folder {root} {archives_beside}; {what_to_do}")
+
+
+def require_photos(root: Path) -> None:
+    """Raise :class:`UserError` where the folder of a set of photographs is not there."""
+    if not root.exists():
+        raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
+                        "tracking/make_photos.py")
 
 
 class FolderStore:

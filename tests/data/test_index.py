@@ -12,9 +12,9 @@ from mstgt.data.index import FOLDER, indexed
 from mstgt.data.packing import pack
 from mstgt.data.readers import read_training_set
 from mstgt.data.readers.coco import coco
-from mstgt.data.readers.common import open_store
 from mstgt.data.readers.got10k import got10k_folder
 from mstgt.data.readers.imagenet_vid import imagenet_vid
+from mstgt.data.store import open_store
 from mstgt.utils.errors import UserError
 
 IMAGE = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()

@@ -10,7 +10,7 @@ import pytest
 
 from mstgt.data import packing
 from mstgt.data.packing import pack
-from mstgt.data.readers.common import open_store
+from mstgt.data.store import open_store
 from mstgt.utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

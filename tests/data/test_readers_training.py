@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from mstgt.data.packing import pack
-from mstgt.data.readers import TRAINING_SETS, read_training_set
-from mstgt.data.readers.common import MAX_CACHED_VIDEOS
+from mstgt.data.readers import MAX_CACHED_VIDEOS, TRAINING_SETS, read_training_set
 from mstgt.utils.errors import UserError
 
 IMAGE = cv2.imencode(".jpg", np.full((80, 100, 3), 90, np.uint8))[1].tobytes()

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstgt.data.packing import pack
-from mstgt.data.readers.common import open_store
-from mstgt.data.store import FolderStore
+from mstgt.data.store import FolderStore, open_store
 from mstgt.data.stores import LmdbStore, ZipStore, zip_store
 from mstgt.data.stores.directory import Directory
 from mstgt.untrusted.limits import fault_in_key

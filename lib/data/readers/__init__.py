@@ -21,10 +21,9 @@ from pathlib import Path
 
 from ...utils.errors import UserError, one_line, unknown_name
 from ..index import indexed
-from ..store import FrameStore
-from ..video import VideoSet
+from ..store import FrameStore, open_store, require_photos
+from ..video import Video, VideoSet
 from .coco import coco
-from .common import CachedLoad, open_store, require_photos
 from .folder import absolute, folder
 from .got10k import got10k_folder, got10k_train
 from .imagenet_vid import imagenet_vid
@@ -33,6 +32,7 @@ from .trackingnet import trackingnet_train
 
 _log = logging.getLogger(__name__)
 
+MAX_CACHED_VIDEOS = 256  # parsed videos kept by each process
 FOLDER_PREFIX = "FOLDER:"
 # The two parts of a folder of videos, for training and validation: every tenth video is held out.
 FOLDER_SPLITS = {"FOLDER_train:": False, "FOLDER_val:": True}  # prefix: whether it is the held-out part
@@ -120,3 +120,26 @@ def split_videos(names: Sequence[str], held_out: bool) -> tuple[str, ...]:
         return tuple(names)
     chosen = set(names[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY] or names[-1:])
     return tuple(name for name in names if (name in chosen) == held_out)
+
+
+class CachedLoad:
+    """Cache the last videos that ``load`` parsed, in each process separately. Their arrays are read-only."""
+
+    def __init__(self, load: Callable[[str], Video]):
+        self.load = load
+        self._kept: dict[str, Video] = {}  # in the order of their last use
+
+    def __call__(self, name: str) -> Video:
+        video = self._kept.pop(name, None)
+        if video is None:
+            video = self.load(name)
+            for array in (video.boxes_xywh, video.visible, video.visible_ratio):
+                if array is not None:
+                    array.setflags(write=False)
+            if len(self._kept) == MAX_CACHED_VIDEOS:
+                del self._kept[next(iter(self._kept))]
+        self._kept[name] = video
+        return video
+
+    def __reduce__(self) -> tuple:
+        return CachedLoad, (self.load,)

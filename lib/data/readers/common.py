@@ -1,4 +1,4 @@
-"""What the readers share: opening a root, finding the frames of a video, and putting a ``Video`` together.
+"""What the readers share: finding the frames of a video, and putting a ``Video`` together.
 
 The rule for an annotation that is not as long as its video: rows beyond the last frame are ignored, frames beyond the
 last row have NaN boxes and are invisible. Both are said in ``Video.notes``, and ``Video.annotated`` holds how
@@ -14,91 +14,21 @@ invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, beco
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
-from glob import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...geometry.boxes import MAX_PX, MIN_PX, usable_boxes
 from ...utils.errors import UserError
-from ..store import FolderStore, FrameStore, MtimeKey
-from ..stores import LmdbStore, ZipStore
+from ..store import WHAT_TO_DO, FrameStore, MtimeKey
 from ..video import StoredFrames, Video, VideoSet
 from .annotation import fit_rows
 
-WHAT_TO_DO = ("name the folder that holds the datasets with --data_dir, or write it down once with "
-              "tracking/create_default_local_file.py")
-_MADE_BY = {"synthetic": "make it with tracking/make_synthetic.py"}  # datasets that a command makes
-MAX_CACHED_VIDEOS = 256  # parsed videos kept by each process
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LAST_NUMBER = re.compile(r"([0-9]+)\.[^.]+$")
 _NUMBER = re.compile(r"[0-9]+")
-
-
-def open_store(root: str | Path, name: str | None = None) -> FrameStore:
-    """The store of the dataset at ``root``. Raises :class:`UserError` when there is none.
-
-    name  of the dataset, for the message; None: a folder that the user gave
-    ``root`` is a folder (one that holds ``data.mdb`` is an LMDB), a ``.zip`` or an ``.lmdb``. Where there is nothing or
-    an empty folder, the archives beside it serve: ``<root>.zip`` with ``<root>.<part>.zip``, else ``<root>.lmdb``.
-    """
-    root = Path(root)
-    if FolderStore(root).list():
-        return LmdbStore(root) if (root / "data.mdb").is_file() else FolderStore(root)
-    if root.is_file() and root.suffix in OPENERS:
-        return OPENERS[root.suffix](root)
-    beside = escape(root.name)
-    archives = [p for pattern in (".zip", ".*.zip") for p in sorted(root.parent.glob(beside + pattern)) if p.is_file()]
-    if archives:
-        return ZipStore(*archives)
-    packed = root.with_name(f"{root.name}.lmdb")
-    if packed.exists():
-        return LmdbStore(packed)
-    if root.is_dir():
-        return FolderStore(root)
-    archives_beside = f"(nor {root.name}.zip or {root.name}.lmdb)"
-    if name is None and root.exists():
-        raise UserError(f"{root} is no folder, .zip or .lmdb; give a folder of videos")
-    if name is None:
-        raise UserError(f"no folder {root} {archives_beside}; give a folder of videos")
-    what_to_do = f"{_MADE_BY[name]}, or {WHAT_TO_DO}" if name in _MADE_BY else WHAT_TO_DO
-    if root.exists():
-        raise UserError(f"dataset {name!r}: {root} is no folder, .zip or .lmdb; {what_to_do}")
-    raise UserError(f"no dataset {name!r}: there is no folder {root} {archives_beside}; {what_to_do}")
-
-
-def require_photos(root: Path) -> None:
-    """Raise :class:`UserError` where the folder of a set of photographs is not there."""
-    if not root.exists():
-        raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
-                        "tracking/make_photos.py")
-
-
-OPENERS: dict[str, Callable[[Path], FrameStore]] = {".zip": ZipStore, ".lmdb": LmdbStore}
-
-
-class CachedLoad:
-    """Cache the last videos that ``load`` parsed, in each process separately. Their arrays are read-only."""
-
-    def __init__(self, load: Callable[[str], Video]):
-        self.load = load
-        self._kept = lru_cache(MAX_CACHED_VIDEOS)(self._load)
-
-    def __call__(self, name: str) -> Video:
-        return self._kept(name)
-
-    def __reduce__(self) -> tuple:
-        return CachedLoad, (self.load,)
-
-    def _load(self, name: str) -> Video:
-        video = self.load(name)
-        for array in (video.boxes_xywh, video.visible, video.visible_ratio):
-            if array is not None:
-                array.setflags(write=False)
-        return video
 
 
 def fingerprint(store: FrameStore, *keys: str) -> tuple[MtimeKey | None, ...]:
@@ -144,22 +74,18 @@ def find_frames(names: Iterable[str]) -> FrameNames:
         frames.ignored      # ("preview.jpg",)
     """
     images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-    frames = _by_last_number(images) or _by_pattern(images)
-    frames.sort()
-    chosen = {name for _, name in frames}
-    ignored = tuple(name for name in images if name not in chosen)
-    return FrameNames(tuple(name for _, name in frames), tuple(number for number, _ in frames), ignored)
-
-
-def _by_last_number(images: list[str]) -> list[tuple[int, str]]:
-    """Return (number, name) of the names that end in a number; none if two of them end in the same one."""
     frames = []
     for name in images:
         match = _LAST_NUMBER.search(name)
         if match:
             frames.append((int(match[1]), name))
-    distinct = len({number for number, _ in frames}) == len(frames)
-    return frames if distinct else []
+    # Where two names end in the same number, it is another number that counts the frames.
+    if not frames or len({number for number, _ in frames}) < len(frames):
+        frames = _by_pattern(images)
+    frames.sort()
+    chosen = {name for _, name in frames}
+    ignored = tuple(name for name in images if name not in chosen)
+    return FrameNames(tuple(name for _, name in frames), tuple(number for number, _ in frames), ignored)
 
 
 def _by_pattern(images: list[str]) -> list[tuple[int, str]]:
@@ -194,8 +120,9 @@ def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
 
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
     """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
+    names = find_frames(store.list(folder)).names or _rule_names(rows, digits, first)
     start = folder and f"{folder}/"
-    return image_keys(store, folder) or tuple([start + name for name in _rule_names(rows, digits, first)])
+    return tuple([start + name for name in names])
 
 
 @lru_cache(8)

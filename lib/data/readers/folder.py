@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...utils.errors import UserError
-from ..store import FrameStore, MtimeKey
+from ..store import ARCHIVE_SUFFIXES, FrameStore, MtimeKey, open_store
 from ..video import Video, VideoSet
 from .annotation import (
     GOT10K_FILES,
@@ -45,14 +45,12 @@ from .annotation import (
 )
 from .common import (
     IMAGE_SUFFIXES,
-    OPENERS,
     find_frames,
     fingerprint,
     frame_keys,
     image_keys,
     join,
     make_video,
-    open_store,
 )
 from .mask_videos import mask_videos
 from .mot import mot_boxes, mot_tracks
@@ -81,7 +79,7 @@ def absolute(root: str | Path) -> Path:
 def folder(root: str | Path) -> VideoSet:
     """Return the videos under ``root``, a folder or an archive of one; the set is named after it."""
     root = absolute(root)
-    name = root.stem if root.suffix in OPENERS else root.name
+    name = root.stem if root.suffix in ARCHIVE_SUFFIXES else root.name
     store = open_store(root)
     found, missing, ignored = _find_videos(store, name)
     if not found:

@@ -67,14 +67,10 @@ def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], 
                looked_for: str, hidden_truth: bool = False, with_difficulty: bool = False) -> VideoSet:
     here, missing = split_present(names, folders)
     videos = VideoSet(
-        name, here, partial(_read_listed_video, store, prefix, hidden_truth), missing,
+        name, here, partial(_read_video, store, prefix, hidden_truth), missing,
         difficulty_of=partial(_read_difficulty, store, prefix) if with_difficulty else None,
         class_of=partial(_read_class, store, prefix), fingerprint=partial(_fingerprint, store, prefix))
     return require_videos(videos, store, looked_for)
-
-
-def _read_listed_video(store: FrameStore, prefix: str, hidden_truth: bool, video: str) -> Video:
-    return read_got10k_video(store, join(prefix, video), video, hidden_truth)
 
 
 def _read_difficulty(store: FrameStore, prefix: str, video: str) -> float | None:
@@ -90,8 +86,9 @@ def _fingerprint(store: FrameStore, prefix: str, video: str) -> tuple[MtimeKey |
     return fingerprint(store, folder, *(join(folder, file) for file in GOT10K_FILES))
 
 
-def read_got10k_video(store: FrameStore, folder: str, name: str, hidden_truth: bool = False) -> Video:
+def _read_video(store: FrameStore, prefix: str, hidden_truth: bool, name: str) -> Video:
     """One video folder in the layout of this module; all files but ``groundtruth.txt`` may be absent."""
+    folder = join(prefix, name)
     truth = join(folder, "groundtruth.txt")
     boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
     labels = {}

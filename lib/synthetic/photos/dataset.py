@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...data.readers.common import open_store, require_photos
 from ...data.readers.got10k import got10k_folder
+from ...data.store import open_store, require_photos
 from ...data.video import Video, VideoSet
 from .compose import make_sample
 from .material import open_material

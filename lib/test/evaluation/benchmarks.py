@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...data.readers.common import open_store
 from ...data.readers.folder import absolute, folder
 from ...data.readers.frame_ranges import nfs, otb, uav123
 from ...data.readers.got10k import got10k_folder
@@ -23,7 +22,7 @@ from ...data.readers.lasot import lasot_extension_subset, lasot_test
 from ...data.readers.tnl2k import tnl2k
 from ...data.readers.trackingnet import trackingnet_test
 from ...data.readers.vot import vot
-from ...data.store import FrameStore
+from ...data.store import FrameStore, open_store
 from ...data.video import Video, VideoSet
 from ...utils.errors import unknown_name
 from . import absent_frames
