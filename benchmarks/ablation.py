@@ -29,17 +29,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mstgt.config import PROJECT_ROOT, dump_config, load_config, load_paths, script_name
 from mstgt.data.readers import read_training_set
-from mstgt.profiling.profile import device_name
-from mstgt.train.trainers.state import METRICS
 from mstgt.utils.checkpoint_paths import run_folder
 from mstgt.utils.errors import UserError, run_command, unknown_name
 from mstgt.utils.files import write_json, write_text
+from mstgt.utils.machine import device_name
 from mstgt.utils.progress import progress
-from mstgt.visualize.training_curves import read_lines
 
 SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-demo-128", "synthetic"
 # four frames: what the state is for shows over time; fp32: the same on every machine
@@ -161,6 +157,9 @@ def make_scores(runs: Sequence[Run], runner: Runner, parallel: int) -> tuple[lis
 
 def validation_iou(run: Run) -> float:
     """The validation IoU of the last epoch."""
+    from mstgt.train.trainers.state import METRICS  # these load PyTorch, which --help need not wait for
+    from mstgt.visualize.training_curves import read_lines
+
     path = run_folder(run.folder, script_name(SCRIPT), CONFIG) / METRICS
     for line in reversed(read_lines(path)):
         if line["epoch"] == run.epochs and "val" in line:
@@ -237,6 +236,8 @@ def main(arguments: Sequence[str] | None = None, runner: Runner = run_logged) ->
     read_training_set("SYNTHETIC", load_paths(args.data_dir).dataset)  # said once where it is missing
     scores, failures = make_scores(runs, runner, args.parallel)
     if scores:
+        import torch
+
         table = summarise(scores)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         notes = (f"{args.epochs} epochs of {args.samples} samples, {', '.join(BASE)}; {device_name(device)}, one CPU "

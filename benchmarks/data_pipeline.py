@@ -22,10 +22,9 @@ import numpy as np
 
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
-from mstgt.train.data.loader import TrackingDataset
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
-from mstgt.utils.errors import run_command
+from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.machine import device_name
 
 WIDTH, HEIGHT, FRAME_BYTES = 1280, 720, 390_000
@@ -84,6 +83,11 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=4, help="search frames a sample")
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure each row")
     args = parser.parse_args()
+    if args.size < 32 or args.searches < 1 or not args.seconds > 0:
+        raise UserError("--size must be at least 32, --searches at least 1, and --seconds more than 0")
+
+    from mstgt.train.data.loader import TrackingDataset  # loads PyTorch
+
     cv2.setNumThreads(1)
     processing = Processing(CropSettings(args.size // 2, 2.0, 0, 0), CropSettings(args.size, 4.0, 3.5, 0.5),
                             (2.0, 6.0), border_prob=0.05)

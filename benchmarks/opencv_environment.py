@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tracker_runs import TrackerRun, machine
@@ -34,10 +34,12 @@ from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.test.evaluation.results import write_result
-from mstgt.test.evaluation.runner import Failure
 from mstgt.utils.errors import UserError
 from mstgt.utils.files import file_sha256
 from mstgt.utils.progress import progress
+
+if TYPE_CHECKING:  # imported where it is needed: it loads PyTorch
+    from mstgt.test.evaluation.runner import Failure
 
 OPENCV_TRACKERS = ("csrt", "kcf", "mil")
 RUNS = {"mil": 3}  # runs of trackers that draw random numbers
@@ -195,6 +197,8 @@ def track_with_opencv(environment: OpenCvEnvironment, videos: VideoSet, label: s
     ``settings`` and the video together are the job of such a process. Returns the failures. Raises :class:`UserError`
     where the tracker itself cannot be made.
     """
+    from mstgt.test.evaluation.runner import Failure
+
     jobs = {name: {**settings, **video_job(videos.load(name))} for name in names}
     failures = []
     with progress(total=sum(len(job["frames"]) for job in jobs.values()), unit="frame", desc=label) as bar:

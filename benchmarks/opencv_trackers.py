@@ -34,11 +34,11 @@ discarded first, which advances the generator.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,19 @@ class UnreadableFrame(Exception):
     """A frame that OpenCV cannot read."""
 
 
-def main(arguments: list[str]) -> None:
-    if not arguments:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", nargs="?", type=Path, metavar="job.json",
+                        help="what to track; without it: print which OpenCV this is")
+    path = parser.parse_args(arguments).job
+    if path is None:
         print(json.dumps({"opencv": cv2.__version__, "numpy": np.__version__, "trackers": available(TRACKERS),
                           "network_trackers": available(NETWORK_TRACKERS)}))
         return
-    job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    try:
+        job = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        parser.error(f"cannot read the job {path}: {error}")
     run_job(job, lambda **line: print(json.dumps(line), flush=True))
 
 
@@ -166,4 +173,4 @@ def read(path: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -11,6 +11,7 @@ reads lines from standard input and answers each with an empty line when one upd
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -77,15 +78,25 @@ class ContribTracker:
         self._folder.cleanup()
 
 
-def serve(name: str, pictures: str, *numbers: str) -> None:
+def main() -> None:
     """Answer every line of standard input with an empty line after one update."""
-    *box, threads = map(int, numbers)
-    cv2.setNumThreads(threads)
-    update = _cycle(getattr(cv2, CONTRIB[name]).create(), np.load(pictures, allow_pickle=False), box)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tracker", choices=CONTRIB, help="the tracker of OpenCV")
+    parser.add_argument("pictures", type=Path, help="(N, H, W, 3) uint8 RGB, as numpy.save writes them")
+    parser.add_argument("box", type=int, nargs=4, help="x, y, w, h in the first picture, in pixels")
+    parser.add_argument("threads", type=int, help="threads of OpenCV")
+    args = parser.parse_args()
+    if not hasattr(cv2, CONTRIB[args.tracker]):
+        parser.error(f"OpenCV {cv2.__version__} has no tracker {args.tracker}: it is in opencv-contrib-python-headless")
+    if not args.pictures.is_file():
+        parser.error(f"no file {args.pictures}")
+    cv2.setNumThreads(args.threads)
+    pictures = np.load(args.pictures, allow_pickle=False)
+    update = _cycle(getattr(cv2, CONTRIB[args.tracker]).create(), pictures, args.box)
     for _ in sys.stdin:
         update()
         print(flush=True)
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    main()

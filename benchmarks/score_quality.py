@@ -137,11 +137,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse(arguments)
+    sets = {folder: read_training_set(f"FOLDER:{folder}", lambda key: Path(key)) for folder in args.videos}
     tracker = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device,
                            precision=args.precision)
     tracks = []
-    for folder in args.videos:
-        videos = read_training_set(f"FOLDER:{folder}", lambda key: Path(key))
+    for folder, videos in sets.items():
         for index in progress(range(len(videos)), desc=videos.name, unit="video"):
             video = videos[index]
             if not video.visible[0]:

@@ -18,19 +18,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import mstgt
 from mstgt.config import flatten, load_config
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.test.evaluation.results import has_result, remove_results
-from mstgt.test.evaluation.runner import Failure, WorkerSetup, load_videos, run_videos
 from mstgt.test.tracker import load_engine
 from mstgt.utils.errors import UserError
 from mstgt.utils.files import file_sha256, locked, write_json
 from mstgt.utils.machine import device_name
+
+# PyTorch and what needs it are imported inside functions: the arguments of the command are checked first.
+if TYPE_CHECKING:
+    from mstgt.test.evaluation.runner import Failure
 
 MADE_BY = "made_by.json"
 # Under lib/: the code that MSTGT's boxes and times depend on.
@@ -124,6 +125,10 @@ def mstgt_run(config: str, checkpoint: str | Path, benchmark: Benchmark, threads
 
     Raises :class:`UserError` where the checkpoint cannot be loaded.
     """
+    import torch
+
+    from mstgt.test.evaluation.runner import WorkerSetup, load_videos, run_videos
+
     cfg = load_config("MSTGT", config)
     label = label or config
     with torch_threads(threads):
@@ -168,6 +173,8 @@ def machine(threads: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let the evaluation compute with ``count`` threads: it follows OMP_NUM_THREADS, and uses one without it."""
+    import torch
+
     threads = torch.get_num_threads()
     variable = os.environ.get("OMP_NUM_THREADS")
     torch.set_num_threads(count)

@@ -29,24 +29,24 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
-from plain_tracker import PlainTracker
 from rivals import CONTRIB, ContribTracker, nano_update
 
 from mstgt.config import load_config
-from mstgt.models.mstgt import build_model
-from mstgt.profiling.frame_parts import main_products
-from mstgt.profiling.profile import device_name, measure_cost, time_rounds
+from mstgt.config.arguments import PRECISIONS, add_shared_arguments
 from mstgt.test.tracker import Target, Tracker, TrackerEngine
-from mstgt.test.tracker.torch_engine import PRECISIONS, TorchEngine
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
-from mstgt.utils.machine import set_up
+from mstgt.utils.machine import resolve_device, set_up
 from mstgt.utils.progress import progress
+
+# PyTorch and what needs it are imported inside functions, after the arguments have been checked.
+if TYPE_CHECKING:
+    import torch
+    from plain_tracker import PlainTracker
 
 PICTURE, BOX = (720, 1280), np.array([600.0, 300, 80, 100])
 SAME_PX, CHECKED_FRAMES = 1e-3, 10
@@ -91,6 +91,8 @@ class Kind:
     def build(self, network: Any, cfg: Any, device: torch.device) -> TrackerEngine:
         """The engine of the row."""
         if self.backend == "torch":
+            from mstgt.test.tracker.torch_engine import TorchEngine
+
             return TorchEngine(network, cfg, device, **self.engine)
         from mstgt.export.openvino_convert import openvino_engine_of
 
@@ -115,12 +117,21 @@ class Row:
 def main() -> int:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     args = parse()
+    cfg = load_config("MSTGT", args.config)
+    device_string = resolve_device(args.device)
+
+    import torch
+
+    from mstgt.models.mstgt import build_model
+    from mstgt.profiling.frame_parts import main_products
+    from mstgt.profiling.profile import device_name, measure_cost, time_rounds
+    from mstgt.test.tracker.torch_engine import TorchEngine
+
     if args.threads:
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
-    device = torch.device(args.device)
+    device = torch.device(device_string)
     set_up(device)  # for the plain tracker, too
-    cfg = load_config("MSTGT", args.config)
     torch.manual_seed(0)
     network = build_model(cfg).eval()
     rows = build_rows(args.rows, network, cfg, device)
@@ -150,12 +161,11 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="MSTGT-full-256", help="an experiment of MSTGT")
+    add_shared_arguments(parser, "config", "device", defaults={"config": "MSTGT-full-256", "device": "cpu"})
     parser.add_argument("--rows", nargs="+", type=row_name, default=DEFAULT_ROWS, metavar="ROW",
                         help=f"what to measure (default: {' '.join(DEFAULT_ROWS)})")
     parser.add_argument("--threads", type=int, help="threads of PyTorch and OpenCV")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; the plain tracker runs there too")
     parser.add_argument("--busy", action="store_true", help="measure the trackers beside a busy process, too")
     parser.add_argument("--nano_dir", type=Path, metavar="DIR", help="folder of NanoTrack v2: adds the row nanotrack")
     parser.add_argument("--contrib_python", type=Path, metavar="FILE", help="a Python with "
@@ -164,8 +174,6 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.rounds < 1 or (args.threads or 1) < 1:
         raise UserError("--rounds and --threads must be at least 1")
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"no device {args.device} here: leave --device out")
     if args.nano_dir and not args.nano_dir.is_dir():
         raise UserError(f"--nano_dir {args.nano_dir}: there is no such folder")
     if args.contrib_python and not args.contrib_python.is_file():
@@ -181,6 +189,8 @@ def row_name(name: str) -> str:
 
 def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -> dict[str, Row]:
     """The rows by name, the plain tracker first, but for those in fp32 that do not give its boxes."""
+    from plain_tracker import PlainTracker
+
     plain = PlainTracker(network.to(device), cfg)
     images = moving_pictures()
     expected = boxes(plain, images)
@@ -215,6 +225,8 @@ def boxes(tracker: Any, images: list[np.ndarray]) -> np.ndarray:
 
 
 def plain_row(plain: PlainTracker, image: np.ndarray) -> Row:
+    import torch
+
     plain.init(image, BOX)
     size = plain.network.search_size
     search, guidance = torch.zeros(1, 3, size, size, device=plain.template.device), None
@@ -257,6 +269,8 @@ def busy_process() -> Iterator[None]:
 
 
 def engine_row(engine: TrackerEngine, image: np.ndarray, batch: int) -> Row:
+    import torch
+
     target = engine.start(image, BOX)
     targets: list[Target] = [target] * batch
     size = engine.settings.SEARCH_SIZE

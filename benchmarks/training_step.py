@@ -23,20 +23,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mstgt.config import load_config
-from mstgt.models.mstgt import build_model
-from mstgt.train.build import frozen_stages
-from mstgt.train.losses import TrackingLoss
-from mstgt.train.optim import make_optimizer
+from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import device_name, set_up
+from mstgt.utils.machine import device_name, resolve_device, set_up
 from mstgt.utils.progress import progress
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+# PyTorch and what needs it are imported inside functions, after the arguments have been checked.
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("fp32", "bf16")
 COMPILE = {"off": (False,), "on": (True,), "both": (False, True)}
 WARM_UP = 3  # steps before the measured ones: allocation, and compiling of both passes
 MAX_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of getrusage's ru_maxrss
@@ -73,6 +72,8 @@ class Clock:
     def mark(self) -> Any:
         if not self.on_gpu:
             return time.perf_counter()
+        import torch
+
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -87,6 +88,13 @@ class Clock:
 def make_step(cfg: Any, batch: int, frames: int, precision: str, compiled: bool,
               device: torch.device) -> Callable[[Clock], list[Any]]:
     """A training step as the trainer does it; it returns the moments between its parts."""
+    import torch
+
+    from mstgt.models.mstgt import build_model
+    from mstgt.train.build import frozen_stages
+    from mstgt.train.losses import TrackingLoss
+    from mstgt.train.optim import make_optimizer
+
     torch.manual_seed(0)
     set_up(device, cfg.TRAIN.TF32)
     network = build_model(cfg).to(device).train()
@@ -98,10 +106,11 @@ def make_step(cfg: Any, batch: int, frames: int, precision: str, compiled: bool,
     boxes = torch.rand(frames * batch, 4, device=device) * 0.4 + 0.2
     if compiled:
         network.compile()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
     def step(clock: Clock) -> list[Any]:
         moments = [clock.mark()]
-        with torch.autocast(device.type, PRECISIONS[precision], enabled=PRECISIONS[precision] is not None):
+        with autocast:
             prediction = network(template, searches)
         total = loss(prediction, boxes)["total"]
         moments.append(clock.mark())
@@ -118,6 +127,8 @@ def make_step(cfg: Any, batch: int, frames: int, precision: str, compiled: bool,
 def measure(cfg: Any, batch: int, frames: int, precision: str, compiled: bool, device: torch.device,
             repeat: int) -> Row:
     """Measure one row in this process."""
+    import torch
+
     step, clock = make_step(cfg, batch, frames, precision, compiled, device), Clock(device)
     for _ in range(WARM_UP):
         step(clock)
@@ -144,30 +155,31 @@ def measure_apart(precision: str, compiled: bool) -> Row:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="MSTGT-full-256", help="name of a YAML file in experiments/MSTGT")
+    add_shared_arguments(parser, "config", "device", defaults={"config": "MSTGT-full-256"})
     parser.add_argument("--batch", type=int, default=4, help="samples")
     parser.add_argument("--frames", type=int, default=4, help="search frames a sample")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--compile", choices=COMPILE, default="both", help="torch.compile")
     parser.add_argument("--repeat", type=int, default=10, help="steps to measure, after the first ones")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the GPU where there is one")
     parser.add_argument("--threads", type=int, help="of the CPU (default: torch's choice)")
     parser.add_argument("--row", nargs=2, help=argparse.SUPPRESS)  # measure this row here and print it as JSON
     args = parser.parse_args()
     for name in ("batch", "frames", "repeat", "threads"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} {getattr(args, name)}: give 1 or more")
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch finds no GPU here; take --device cpu")
     return args
 
 
 def main() -> None:
     args = parse()
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    cfg = load_config("MSTGT", args.config)
+    device_string = resolve_device(args.device)
+
+    import torch
+
+    device = torch.device(device_string)
     if args.threads:
         torch.set_num_threads(args.threads)
-    cfg = load_config("MSTGT", args.config)
     if args.row:
         row = measure(cfg, args.batch, args.frames, args.row[0], args.row[1] == "compiled", device, args.repeat)
         print(json.dumps(asdict(row)))

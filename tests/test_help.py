@@ -1,7 +1,8 @@
 """Commands answer --help and wrong arguments without loading PyTorch, which takes seconds.
 
-The commands run as subcommands of ``mstgt``, one after the other in one process, which looks at ``sys.modules`` after
-each of them: what the first one to load PyTorch is called is in the output.
+The commands run one after the other in one process, those of ``tracking`` as subcommands of ``mstgt`` and those of
+``benchmarks`` as files. The process looks at ``sys.modules`` after each of them: what the first one to load PyTorch is
+called is in the output.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from tests.processes import environment
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("torch", "torchvision", "matplotlib", "wandb", "openvino", "onnxruntime")
 RUN_ALL = f"""
-import contextlib, io, json, sys
+import contextlib, io, json, runpy, sys
 import tracking
 sys.modules["mstgt.tracking"] = tracking  # as an installation has it
 from mstgt.command_line import main
 for line in sys.stdin:
-    sys.argv = ["mstgt", *json.loads(line)]
+    words = json.loads(line)
+    is_file = words[0].endswith(".py")
+    sys.argv = words if is_file else ["mstgt", *words]
     status, output = 0, io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
-            main()
+            runpy.run_path(words[0], run_name="__main__") if is_file else main()
         except SystemExit as end:
             status = end.code
     loaded = [name for name in {SLOW} if name in sys.modules]
@@ -37,6 +40,7 @@ for line in sys.stdin:
         break
 """
 NANO = ["--config", "MSTGT-nano-128"]
+BENCHMARKS = ROOT / "benchmarks"
 # words of the command line; what its message must say. {folder} holds one file, {absent} does not exist.
 REFUSED = [
     (["train", "--config", "MSTGT-nanno-128"], "did you mean 'MSTGT-nano-128'"),
@@ -78,6 +82,22 @@ REFUSED = [
     (["draw", "--dataset", "otb", "--save_dir", "{absent}"], "no such results in {absent}"),
     (["pack_dataset", "{absent}", "{folder}/x.zip"], "{absent}"),
     (["trian"], "did you mean 'train'"),
+    ([f"{BENCHMARKS}/ablation.py", "--out", "{absent}", "--variants", "groupd"], "did you mean 'grouped'"),
+    ([f"{BENCHMARKS}/ablation.py", "--out", "{absent}", "--data_dir", "{absent}"], "no dataset 'synthetic'"),
+    ([f"{BENCHMARKS}/compare_opencv.py", "--videos", "{absent}"], "{absent}"),
+    ([f"{BENCHMARKS}/compare_opencv.py", "--videos", "{folder}", "--plot", "x.txt"], ".png"),
+    ([f"{BENCHMARKS}/compare_opencv.py", "--videos", "{folder}", "--nano_dir", "{absent}"], "no file {absent}"),
+    ([f"{BENCHMARKS}/data_pipeline.py", "--searches", "0"], "--searches at least 1"),
+    ([f"{BENCHMARKS}/opencv_trackers.py", "{absent}"], "cannot read the job {absent}"),
+    ([f"{BENCHMARKS}/rivals.py", "csrt", "{absent}", "1", "2", "3", "4", "1"], "opencv-contrib-python-headless"),
+    ([f"{BENCHMARKS}/score_quality.py", "--videos", "{absent}"], "no folder {absent}"),
+    ([f"{BENCHMARKS}/scoring.py", "--dataset", "lassot", "--results", "A={absent}"], "did you mean 'lasot'"),
+    ([f"{BENCHMARKS}/tracking_speed.py", "--rows", "fp8"], "begins with none of plain, fp32"),
+    ([f"{BENCHMARKS}/tracking_speed.py", "--device", "banana"], "unknown device 'banana'"),
+    ([f"{BENCHMARKS}/tracking_speed.py", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    ([f"{BENCHMARKS}/tracking_speed.py", "--nano_dir", "{absent}"], "--nano_dir {absent}: there is no such folder"),
+    ([f"{BENCHMARKS}/training_step.py", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
+    ([f"{BENCHMARKS}/training_step.py", "--device", "banana"], "unknown device 'banana'"),
 ]
 
 
@@ -85,14 +105,16 @@ def run_all(commands: list[list[str]], folder: Path) -> list[tuple[int, str, lis
     """The status, the output and the slow modules loaded of every command, up to the first that loads one."""
     done = subprocess.run([sys.executable, "-c", RUN_ALL], input="\n".join(map(json.dumps, commands)), check=False,
                           capture_output=True, text=True, cwd=folder,
-                          env=environment("LOCAL_RANK", PYTHONPATH=str(ROOT)))
+                          env=environment("LOCAL_RANK", PYTHONPATH=f"{ROOT}:{BENCHMARKS}"))
     assert done.returncode == 0, done.stderr
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_is_answered_without_pytorch(flag, tmp_path):
-    commands = [[flag], *([name, flag] for name in PROGRAMS)]
+    scripts = [str(path) for path in sorted(BENCHMARKS.glob("*.py")) if "__main__" in path.read_text()]
+    commands = [[flag], *([name, flag] for name in (*PROGRAMS, *scripts))]
+    assert len(scripts) > 5
     answers = run_all(commands, tmp_path)
     for command, (status, output, loaded) in zip(commands, answers, strict=False):
         assert (status, output[:6], loaded) == (0, "usage:", []), (command, output)

@@ -9,6 +9,7 @@ import torch
 import training_step
 from training_step import Clock, Row, main, make_step, measure, measure_apart
 
+import mstgt.models.mstgt
 from mstgt.config import load_config
 from mstgt.utils.errors import UserError
 
@@ -30,8 +31,8 @@ def test_a_row_holds_the_parts_of_a_step(cfg, monkeypatch):
 
 def test_a_step_trains(cfg, monkeypatch):
     made = []
-    build = training_step.build_model
-    monkeypatch.setattr(training_step, "build_model", lambda cfg: made.append(build(cfg)) or made[0])
+    build = mstgt.models.mstgt.build_model
+    monkeypatch.setattr(mstgt.models.mstgt, "build_model", lambda cfg: made.append(build(cfg)) or made[0])
     step = make_step(cfg, 1, 2, "fp32", False, CPU)
     before = {name: value.clone() for name, value in made[0].named_parameters()}
     moments = step(Clock(CPU))
