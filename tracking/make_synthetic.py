@@ -67,6 +67,10 @@ def main() -> None:
         difficulty={split: tuple(args.difficulty if split == "train" else args.test_difficulty) for split in SPLITS},
         style=args.style)
     out = args.out or load_paths(args.data_dir).dataset("synthetic")
+    # Each process first makes textures, or a stock of objects, which takes half a minute for still sets.
+    print(f"{out}: {sum(spec.videos.values())} videos of {args.size} px with {args.workers} processes; the first ones "
+          f"take longer, because {'a stock of objects is' if args.style == 'still_sets' else 'textures are'} made "
+          "before them", flush=True)
     try:
         report = write_set(out, spec, args.workers, args.overwrite)
     except WouldOverwriteError as error:

@@ -1,18 +1,69 @@
-"""Progress bars with rate and ETA; quiet when standard error is not a terminal."""
+"""Progress with rate and remaining time: a bar in a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
 from .errors import one_line
 
+FIRST_LINE_S, LINE_EVERY_S = 20.0, 60.0
 
-def progress(iterable: Iterable[Any] | None = None, shown: bool = True, **options: Any) -> tqdm:
-    """A ``tqdm`` bar that shows nothing when nobody is looking, or not ``shown``. Options are those of ``tqdm``."""
+
+def progress(iterable: Iterable[Any] | None = None, shown: bool = True, lines: bool = True, **options: Any) -> tqdm:
+    """A ``tqdm`` bar where standard error is a terminal. Options are those of ``tqdm``.
+
+    Elsewhere (a log file, a job of a cluster) it prints a line after ``FIRST_LINE_S`` seconds and then once a minute,
+    so that a long run can be told from one that hangs; nothing with ``lines=False``. Not ``shown``, it prints nothing.
+    """
     if "desc" in options:
         options["desc"] = one_line(options["desc"])  # it may contain a file's name
+    if shown and lines and not sys.stderr.isatty():
+        return _ProgressLines(iterable, **options)
     return tqdm(iterable, disable=not (shown and sys.stderr.isatty()), dynamic_ncols=True, smoothing=0.1, **options)
+
+
+class _ProgressLines(tqdm):
+    """A disabled bar, which prints nothing, that counts all the same and prints lines."""
+
+    def __init__(self, iterable: Iterable[Any] | None, desc: str = "", unit: str = "it", **options: Any):
+        super().__init__(iterable, disable=True, desc=desc, **options)
+        self._title, self._unit = desc or "progress", unit
+        self._first, self._start = self.n, time.monotonic()
+        self._next_line = self._start + FIRST_LINE_S
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self.iterable:
+            yield item
+            self.update()
+
+    def update(self, n: float | None = 1) -> None:
+        self.n += n or 0
+        now = time.monotonic()
+        if now >= self._next_line:
+            self._next_line = now + LINE_EVERY_S
+            print(self._line(now - self._start), file=sys.stderr, flush=True)
+
+    def _line(self, seconds: float) -> str:
+        rate = (self.n - self._first) / seconds
+        line = f"{self._title}: {self.n:.0f}"
+        if self.total:
+            line += f" of {self.total:.0f}"
+        line += f" ({self._unit}), {rate:.3g} per second"
+        if self.total and rate and self.n < self.total:
+            line += f", about {duration((self.total - self.n) / rate)} left"
+        return line
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ...utils.progress import duration
 from ..distributed import Group
 
 ESTIMATE_AFTER_S = 20.0  # seconds of steps that the estimate is made from; the first steps are slower
@@ -114,13 +115,3 @@ class ProgressLines:
             loss = f"loss {metrics['total']:.4f}, IoU {metrics['iou']:.4f}, " if "total" in metrics else ""
             print(f"epoch {epoch}/{epochs}, step {step} of {self.steps}: {loss}"
                   f"{metrics['samples_per_s']:.1f} samples/s, about {duration(left_s)} left", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """``seconds`` in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

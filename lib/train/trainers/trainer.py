@@ -320,7 +320,7 @@ class Trainer:
 
     def _progress_bar(self, title: str, total: int, done: int = 0) -> Any:
         return progress(total=total, initial=done, desc=title, unit="step", leave=False,
-                        shown=self.group.is_main_process)
+                        shown=self.group.is_main_process, lines=False)  # ProgressLines prints them
 
     def _raise_not_finite(self, batches: Sequence[Batch], own_finite: bool, losses: Sequence[float],
                           norm: float) -> None:

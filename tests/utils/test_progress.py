@@ -1,0 +1,41 @@
+"""Progress without a terminal: lines instead of a bar."""
+
+from __future__ import annotations
+
+import pytest
+
+from mstgt.utils import progress as module
+from mstgt.utils.progress import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that each look at moves by 10 s."""
+    now = [0.0]
+
+    def look() -> float:
+        now[0] += 10
+        return now[0]
+
+    monkeypatch.setattr(module.time, "monotonic", look)
+
+
+def test_a_log_file_gets_a_line_soon_and_then_one_a_minute(clock, capfd):
+    assert list(progress(range(12), desc="videos\x1b", unit="video")) == list(range(12))
+    assert capfd.readouterr().err.splitlines() == [
+        "videos\\x1b: 2 of 12 (video), 0.1 per second, about 2 min left",
+        "videos\\x1b: 8 of 12 (video), 0.1 per second, about 40 s left"]
+
+
+def test_what_was_done_before_does_not_count_as_fast(clock, capfd):
+    with progress(total=100, initial=90, desc="videos", unit="video") as bar:
+        bar.update(0)
+        bar.update(1)
+    assert capfd.readouterr().err == "videos: 91 of 100 (video), 0.05 per second, about 3 min left\n"
+
+
+@pytest.mark.parametrize("how", [{"shown": False}, {"lines": False}])
+def test_it_can_be_silent(clock, capfd, how):
+    with progress(range(12), **how) as bar:
+        assert list(bar) == list(range(12))
+    assert capfd.readouterr() == ("", "")
