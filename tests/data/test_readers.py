@@ -126,6 +126,13 @@ def test_lasot_absence_and_missing(tmp_path):
         videos[0]
 
 
+def test_absence_is_read_where_the_given_folder_is_the_video(tmp_path):
+    put(tmp_path, {"groundtruth.txt": boxes(3), "full_occlusion.txt": "0,1,0", "out_of_view.txt": "0,0,1"})
+    put(tmp_path, images("img/{:08d}.jpg", range(1, 4)))
+    (video,) = folder(tmp_path)
+    assert video.visible.tolist() == [True, False, False] and len(video) == 3
+
+
 # --- frame ranges
 
 def test_otb_frame_ranges(tmp_path):

@@ -8,7 +8,8 @@ A thread receives all frames and keeps the newest. While one is tracked, the fra
 so the delay does not grow however slow the tracker is. A stream that breaks off is opened again, for up to
 ``RECONNECT_S`` seconds each time; then the source ends as a video ends.
 
-Frame 0 is the image that was received when the source was opened, however late it is read: a box drawn on it fits.
+Frame 0 is the first image that was received, however late it is read: a box drawn on it fits, and a recording that a
+server sends begins with its first frame.
 Times count from when it is read.
 """
 
@@ -75,6 +76,7 @@ class LiveSource:
         self.name, self.dropped, self.reconnects = name, 0, 0
         self._feed, self._reconnect_s = feed, reconnect_s
         self._newest: tuple[Grab, float] | None = None
+        self._opened = False  # whether the first image is there
         self._reading = False  # frames that arrive before reading are not missed by anybody
         self._failure: OSError | None = None
         self._ended, self._stopped = False, threading.Event()
@@ -113,6 +115,7 @@ class LiveSource:
         while (received := self._wait(deadline)) is not None:
             image = received[0]()
             if image is not None:
+                self._opened = True
                 return image
         self._stopped.set()
         raise self._failure or OSError("no image was received")
@@ -159,8 +162,10 @@ class LiveSource:
 
     def _keep(self, grab: Grab) -> None:
         with self._changed:
-            if self._newest is not None and self._reading:
-                self.dropped += 1
+            if self._newest is not None:
+                if not self._opened:
+                    return  # the first one is wanted, not the newest
+                self.dropped += self._reading
             self._newest = grab, time.monotonic()
             self._changed.notify_all()
 
@@ -172,7 +177,9 @@ class StreamFeed(Feed):
         self.url = url
 
     def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
-        options = {"protocol_whitelist": PROTOCOLS, "max_pixels": str(MAX_PIXELS), "fflags": "nobuffer"}
+        # Not fflags=nobuffer, which throws the frames away that FFmpeg looks at while it opens the stream: frame 0 would
+        # be a later one than the first that the camera sends, or, with long gaps between key frames, a much later one.
+        options = {"protocol_whitelist": PROTOCOLS, "max_pixels": str(MAX_PIXELS)}
         if self.url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # UDP loses packets, and most firewalls block it
         try:

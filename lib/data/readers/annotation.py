@@ -155,7 +155,8 @@ def as_difficulty(text: str, where: str) -> float:
 
 def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
     """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
-    keys = [key for key in (f"{folder}/{name}" for name in LASOT_ABSENCE) if store.exists(key)]
+    prefix = f"{folder}/" if folder else ""
+    keys = [key for key in (prefix + name for name in LASOT_ABSENCE) if store.exists(key)]
     flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
     if len({len(f) for f in flags}) > 1:
         raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")

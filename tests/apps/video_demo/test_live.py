@@ -216,6 +216,8 @@ def test_an_rtsp_camera_is_tracked_until_it_ends(bright):
     with RtspCamera(moving_square(100), FPS) as camera, open_source(camera.url, 0) as source:
         assert source.name == f"127.0.0.1_{camera.server_address[1]}_live"
         assert (source.size_wh, source.fps, source.live) == ((160, 120), FPS, True)
+        first = next(source.read()).image_rgb
+        assert first[60, 8:40].min() > 200 and first[60, 44:].max() < 100, "the first image that the camera has sent"
         frames = list(track(source, bright(), {1: {0: (8, 40, 32, 32)}}))
     assert camera.methods[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"] and camera.served == 100
     assert len(frames) > 3 and len(frames) + source.dropped <= 100 and source.reconnects == 0
