@@ -329,3 +329,35 @@ def test_a_folder_is_split_for_training_and_validation(count, held_out):
     assert split_videos(names, held_out=True) == tuple(names[i] for i in held_out)
     trained_on = [i for i in range(count) if i not in held_out] or held_out
     assert split_videos(names, held_out=False) == tuple(names[i] for i in trained_on)
+
+
+# --- folders as they are in the wild
+
+def test_a_gap_is_found_although_frames_at_the_end_are_missing_too(tmp_path):
+    put(tmp_path, {"v/groundtruth.txt": "".join(f"{row},2,30,30\n" for row in range(10))})
+    put(tmp_path, images("v/img/{:04d}.jpg", (1, 2, 3, 5, 6, 7)))  # 4 is missing, and so are 8 to 10
+    (video,) = folder(tmp_path)
+    assert video.boxes_xywh[:, 0].tolist() == [0, 1, 2, 4, 5, 6] and video.missing_names == ("v/img/0004.jpg",)
+    assert any("the last 3 are ignored" in note for note in video.notes)
+
+
+def test_two_names_of_one_number_are_one_frame(tmp_path):
+    put(tmp_path, {"v/groundtruth.txt": boxes(2)})
+    put(tmp_path, dict.fromkeys(("v/img/1.jpg", "v/img/01.jpg", "v/img/2.jpg", "v/img/02.jpg"), None))
+    (video,) = folder(tmp_path)
+    assert len(video) == 2 and "2 images are passed over" in video.notes[0] and "1.jpg, 2.jpg" in video.notes[0]
+
+
+@pytest.mark.parametrize("truth", ["v/Ground_Truth.txt", "v/GROUNDTRUTH_RECT.TXT", "v/groundtruth.csv"])
+def test_ground_truth_in_other_spellings_and_with_a_comment(tmp_path, truth):
+    put(tmp_path, {truth: "# x y w h\r\n1 2 30 30\r\n2 2 30 30\r\n"})
+    put(tmp_path, images("v/Img/{:04d}.JPG", (1, 2)))
+    (video,) = folder(tmp_path)
+    assert video.boxes_xywh[:, 0].tolist() == [1, 2] and "is a header" in video.notes[0]
+
+
+def test_motchallenge_in_upper_case(tmp_path):
+    put(tmp_path, {"v/GT/GT.txt": "1,1,1,2,30,30,1,-1,-1,-1\n2,1,2,2,30,30,1,-1,-1,-1\n"})
+    put(tmp_path, images("v/IMG1/{:06d}.jpg", (1, 2)))
+    (video,) = folder(tmp_path)
+    assert (video.name, len(video), video.boxes_xywh[:, 0].tolist()) == ("v", 2, [1, 2])

@@ -5,10 +5,12 @@
     parse_box("52,72", ...)                     # refused, with an example
     parse_box("20,40,52,72", box_format="xyxy")
     parse_box("groundtruth.txt")                # the first row of a text file
+    parse_box("box.json")                       # [20, 40, 32, 32], or {"bbox": [20, 40, 32, 32]}
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -22,6 +24,8 @@ _EXAMPLES = {"xywh": "210 95 60 80", "xyxy": "210 95 270 175", "cxcywh": "240 13
 _MEANING = {"xywh": "x y w h, the top-left corner and the size", "xyxy": "x1 y1 x2 y2, two corners",
             "cxcywh": "cx cy w h, the center and the size"}
 _SEPARATORS = re.compile(r"[\s,;]+")
+_TWO_BOXES = re.compile(r"(\([^()]*\)|\[[^\[\]]*\])[\s,;]*(\([^()]*\)|\[[^\[\]]*\])")
+_BOX_KEYS = (("x", "y", "w", "h"), ("x", "y", "width", "height"))  # of a JSON object, besides "bbox" and "box"
 _MAX_FILE_BYTES = 1 << 20
 
 
@@ -62,7 +66,8 @@ def _numbers(text: str) -> list[str]:
 
 def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> tuple[float, float, float, float]:
     """x, y, w, h in pixels from four numbers, separated by spaces, commas or semicolons and with or without brackets;
-    or from the first row of a text file. Eight numbers are the corners of a polygon, which gives its bounding box.
+    or from the first row of a text file, or from a JSON file. Eight numbers are the corners of a polygon, which gives
+    its bounding box.
 
     Raises :class:`UserError` with an example for anything else.
     """
@@ -72,14 +77,21 @@ def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> 
         source = ""
     words = _numbers(text)
     try:
-        values = [float(word) for word in words]
+        values = [float(word) for word in words if "_" not in word]  # float() takes 1_0 for 10
     except ValueError:
-        raise _refused(f"{text!r}{source} is not a box", box_format, flag) from None
-    if len(values) == 8:
+        values = []
+    if len(values) < len(words):
+        raise _refused(f"{text!r}{source} is not a box", box_format, flag)
+    if _is_two_boxes(text):
+        raise _refused(f"{text!r}{source} is two boxes; repeat {flag} for several targets", box_format, flag)
+    if len(values) == 8 and all(map(math.isfinite, values)):
         xs, ys = values[::2], values[1::2]
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
     if len(values) != 4:
         raise _refused(f"{text!r}{source} has {len(values)} numbers, a box has four", box_format, flag)
+    if source and all(map(math.isnan, values)):
+        raise UserError(f"{flag}: the first row{source} says that the target is absent there; give a frame and a box "
+                        "that show it, with --start and four numbers")
     if not all(map(math.isfinite, values)):
         raise _refused(f"{text!r}{source} is not finite", box_format, flag)
     first, second, third, fourth = values
@@ -115,12 +127,43 @@ def _first_row(path: Path, flag: str) -> str:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise UserError(f"{flag} {path}: not a text file with a box (larger than 1 MiB)")
-        rows = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{flag}: cannot read a box from {path}: {error}") from error
-    filled = [row for row in rows if row.strip()]
-    # a header line such as x1,y1,x2,y2 is passed over
-    return next((row for row in filled if _looks_numeric(row)), filled[0] if filled else "")
+    if path.suffix.lower() == ".json":
+        return _json_box(text, path, flag)
+    filled = [row for row in text.splitlines() if row.strip()]
+    # A header line such as x1,y1,x2,y2 is passed over, and so are comments. Not so a row of NaN: the target is absent.
+    rows = (row for row in filled if _looks_numeric(row) or re.search(r"\bnan\b", row, re.IGNORECASE))
+    return next(rows, filled[0] if filled else "")
+
+
+def _json_box(text: str, path: Path, flag: str) -> str:
+    """The numbers of the first box in a JSON text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{flag} {path}: not JSON ({error})") from error
+    while isinstance(value, (list, dict)):
+        if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
+            value = value[0]  # the first of several
+        elif isinstance(value, dict) and ("bbox" in value or "box" in value):
+            value = value.get("bbox", value.get("box"))
+        else:
+            break
+    if isinstance(value, dict):
+        keys = next((keys for keys in _BOX_KEYS if all(key in value for key in keys)), ())
+        value = [value[key] for key in keys]
+    if not isinstance(value, list) or not value:
+        raise UserError(f'{flag} {path}: no box in this JSON file; write [210, 95, 60, 80] or '
+                        '{"bbox": [210, 95, 60, 80]}')
+    return " ".join(map(str, value))
+
+
+def _is_two_boxes(text: str) -> bool:
+    """Whether a text such as ``[1,2,3,4],[5,6,7,8]`` holds two boxes; four pairs are the corners of a polygon."""
+    match = _TWO_BOXES.search(text)
+    return match is not None and all(len(_numbers(group)) == 4 for group in match.groups())
 
 
 def _refused(problem: str, box_format: str, flag: str) -> UserError:

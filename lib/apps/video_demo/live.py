@@ -177,8 +177,8 @@ class StreamFeed(Feed):
         self.url = url
 
     def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
-        # Not fflags=nobuffer, which throws the frames away that FFmpeg looks at while it opens the stream: frame 0 would
-        # be a later one than the first that the camera sends, or, with long gaps between key frames, a much later one.
+        # Not fflags=nobuffer, which throws away the frames that FFmpeg reads while it opens the stream: frame 0 would
+        # be a later one than the first that was sent, and with few key frames a much later one.
         options = {"protocol_whitelist": PROTOCOLS, "max_pixels": str(MAX_PIXELS)}
         if self.url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # UDP loses packets, and most firewalls block it

@@ -49,10 +49,10 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header:
 
 
 def has_header(data: bytes) -> bool:
-    """Return whether the first line names columns: it begins with a letter, and no field of it is a number."""
+    """Return whether the first line names columns: it begins with a letter or #, and no field of it is a number."""
     first = data[:1000].decode("utf-8-sig", errors="replace").partition("\n")[0].strip()
     fields = first.translate(_TO_SPACES).split()
-    return first[:1].isalpha() and not any(map(_NUMBER.fullmatch, fields))
+    return (first[:1].isalpha() or first[:1] == "#") and not any(map(_NUMBER.fullmatch, fields))
 
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:

@@ -109,7 +109,11 @@ def _by_pattern(images: list[str]) -> list[tuple[int, str]]:
         if len(set(values)) == len(values):
             return list(zip(values, names, strict=True))
     # No single number identifies a frame ("scene1_1.png" … "scene2_1.png"): the order is that of all numbers together.
-    order = sorted(range(len(names)), key=lambda row: (numbers[row], names[row]))
+    # Names with the same numbers ("1.jpg" and "01.jpg") are one frame; the others are passed over.
+    first_of: dict[tuple[int, ...], int] = {}
+    for row in sorted(range(len(names)), key=lambda row: (numbers[row], names[row])):
+        first_of.setdefault(tuple(numbers[row]), row)
+    order = list(first_of.values())
     return [(position, names[row]) for position, row in enumerate(order)]
 
 
@@ -140,8 +144,9 @@ def missing_frames(keys: tuple[str, ...], rows: int,
     """Return the rows (from 0) and the names of frames that are missing among ``keys``, by the numbers in their names.
 
     A frame is missing where the annotation has as many rows as the numbers span, from the first frame's number or
-    from 1, and fewer frames are there. With ``first_only`` there are no rows to compare with: then the numbers must be
-    consecutive except for gaps. Frames that are numbered in steps (every fifth) have no gaps.
+    from 1, or more (frames at the end are not there either), and fewer frames are there. With ``first_only`` there are
+    no rows to compare with: then the numbers must be consecutive except for gaps. Frames that are numbered in steps
+    (every fifth) have no gaps.
     """
     if len(keys) < 2 or (rows <= len(keys) and not first_only):
         return (), ()
@@ -155,10 +160,10 @@ def missing_frames(keys: tuple[str, ...], rows: int,
         if last - start + 1 > 2 * len(keys):
             return (), ()
     elif last - start + 1 != rows:
-        # Perhaps the first frames are missing.
-        start = 1
-        if last != rows or frames.numbers[0] < 1:
-            return (), ()
+        if last == rows and start >= 1:
+            start = 1  # the first frames are missing
+        elif not len(keys) < last - start + 1 < min(rows, 2 * len(keys)):
+            return (), ()  # no gap, or numbers that are not those of rows
     missing = sorted(set(range(start, last + 1)) - set(frames.numbers))
     return tuple(number - start for number in missing), tuple(
         f"{folder}{slash}{_numbered_like(names[0], frames.numbers[0], number)}" for number in missing)

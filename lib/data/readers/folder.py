@@ -11,10 +11,11 @@ row per frame, distinguished by the number of columns:
     groundtruth_rect.1.txt, ….2.txt           several targets: the videos ``<folder>_1`` and ``<folder>_2``
     gt/gt.txt                                 frame,id,x,y,w,h,…    MOTChallenge: the videos ``<folder>_<id>``
 
-The name may be in upper or lower case and end in ``.csv``; numbers may be separated by semicolons, and the first line
-may be a header. Flags beside the ground truth are read if they are there (GOT-10k's ``absence.label``, ``cover.label``
-and ``meta_info.ini``, LaSOT's ``full_occlusion.txt`` and ``out_of_view.txt``). Folders with frames but no ground truth
-are ``missing``; what else is passed over is named in ``VideoSet.notes`` and ``Video.notes``.
+The name may be in upper or lower case, have ``ground_truth`` in it and end in ``.csv``; numbers may be separated by
+semicolons, and the first line may be a header. Flags beside the ground truth are read if they are there (GOT-10k's
+``absence.label``, ``cover.label`` and ``meta_info.ini``, LaSOT's ``full_occlusion.txt`` and ``out_of_view.txt``).
+Folders with frames but no ground truth are ``missing``; what else is passed over is named in ``VideoSet.notes`` and
+``Video.notes``.
 
 Two other layouts are read if there is no ground truth of these kinds: masks instead of boxes
 (:mod:`mstgt.data.readers.mask_videos`) and VOC annotations with track numbers (:mod:`mstgt.data.readers.voc_tracks`).
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -58,8 +60,7 @@ from .voc_tracks import voc_tracks
 
 FRAME_FOLDERS = ("img", "img1", "imgs", "color", "images", "frames", "")
 MAX_DEPTH = 3  # levels of folders below the given one in which videos are looked for
-MOT_TRUTH = "gt/gt.txt"
-_TRUTH = re.compile(r"groundtruth(_rect)?(\.(?P<target>\d+))?\.(txt|csv)", re.IGNORECASE)
+_TRUTH = re.compile(r"ground_?truth(_rect)?(\.(?P<target>\d+))?\.(txt|csv)", re.IGNORECASE)
 _FILE_SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".csv", ".label", ".ini", ".json", ".xml", ".zip", ".mp4", ".avi")
 
 
@@ -155,12 +156,23 @@ def _targets(store: FrameStore, video_folder: str, name: str) -> dict[str, Targe
         raise UserError(f"{store.where(video_folder)} holds {' and '.join(plain)}: keep one")
     if plain:
         return {name: Target(video_folder, plain[0])} | numbered
-    if numbered or not store.exists(join(video_folder, MOT_TRUTH)):
+    mot_truth = None if numbered else _mot_truth(store, video_folder, names)
+    if mot_truth is None:
         return numbered
-    tracks = mot_tracks(store, join(video_folder, MOT_TRUTH))
+    tracks = mot_tracks(store, join(video_folder, mot_truth))
     if len(tracks) == 1:
-        return {name: Target(video_folder, MOT_TRUTH, tracks[0])}
-    return {f"{name}_{track}": Target(video_folder, MOT_TRUTH, track) for track in tracks}
+        return {name: Target(video_folder, mot_truth, tracks[0])}
+    return {f"{name}_{track}": Target(video_folder, mot_truth, track) for track in tracks}
+
+
+def _mot_truth(store: FrameStore, video_folder: str, names: Sequence[str]) -> str | None:
+    """Return ``gt/gt.txt`` below the folder, in the case in which it is written there; None where there is none."""
+    for inner in names:
+        if inner.lower() == "gt":
+            for file in store.list(join(video_folder, inner)):
+                if file.lower() == "gt.txt":
+                    return f"{inner}/{file}"
+    return None
 
 
 def _frame_folder(store: FrameStore, video_folder: str) -> str | None:

@@ -21,6 +21,39 @@ def test_a_text_file(content, tmp_path):
     assert parse_box(str(tmp_path / "box.txt")) == (20, 40, 32, 32)
 
 
+@pytest.mark.parametrize("content", ["\ufeff20,40,32,32\r\n9,9,9,9\r\n", "# finance\n20,40,32,32\n9,9,9,9\n"])
+def test_a_mark_or_comment_at_the_beginning_does_not_hide_the_first_row(content, tmp_path):
+    (tmp_path / "box.txt").write_bytes(content.encode())
+    assert parse_box(str(tmp_path / "box.txt")) == (20, 40, 32, 32)
+
+
+@pytest.mark.parametrize("content", ["[20,40,32,32]", "[\n  20,\n  40,\n  32,\n  32\n]", "[[20,40,32,32],[1,2,3,4]]",
+                                     '{"bbox": [20, 40, 32, 32]}', '{"x": 20, "y": 40, "width": 32, "height": 32}',
+                                     '[{"box": [20, 40, 32, 32]}]'])
+def test_a_json_file(content, tmp_path):
+    (tmp_path / "box.json").write_text(content)
+    assert parse_box(str(tmp_path / "box.json")) == (20, 40, 32, 32)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "3", '{"boxes": 3}', "[" * 100_000])
+def test_a_json_file_without_a_box(content, tmp_path):
+    (tmp_path / "box.json").write_text(content)
+    with pytest.raises(UserError, match=r"--init_box .*box\.json: no"):
+        parse_box(str(tmp_path / "box.json"))
+
+
+def test_a_target_that_is_absent_in_the_first_row_has_no_box(tmp_path):
+    (tmp_path / "groundtruth.txt").write_text("NaN,NaN,NaN,NaN\n20,40,32,32\n")
+    with pytest.raises(UserError, match=r"the first row from .*groundtruth\.txt says that the target is absent"):
+        parse_box(str(tmp_path / "groundtruth.txt"))
+
+
+def test_two_boxes_are_not_a_polygon():
+    assert parse_box("[[20,40],[52,40],[52,72],[20,72]]") == (20, 40, 32, 32)
+    with pytest.raises(UserError, match="is two boxes; repeat --init_box"):
+        parse_box("[20,40,32,32],[60,40,32,32]")
+
+
 def test_formats():
     assert parse_box("20 40 52 72", "xyxy") == (20, 40, 32, 32)
     assert parse_box("36 56 32 32", "cxcywh") == (20, 40, 32, 32)
@@ -31,6 +64,7 @@ def test_formats():
     ("20 40 32", "xywh", "has 3 numbers, a box has four"), ("20 40 32 32 5", "xywh", "has 5 numbers"),
     ("left top", "xywh", "'left top' is not a box"), ("", "xywh", "has 0 numbers"), ("nan 1 2 3", "xywh", "not finite"),
     ("20 40 0 32", "xywh", "has no area: width 0, height 32"), ("60 40 50 72", "xyxy", "has no area: width -10"),
+    ("2_0 40 32 32", "xywh", "is not a box"),
     ("0.1 0.2 0.3 0.4", "xywh", "fractions of the image; boxes are in pixels"), ("no.txt", "xywh", "is not a box")])
 def test_a_bad_box_is_refused_with_an_example(text, form, words):
     with pytest.raises(UserError) as caught:
