@@ -6,7 +6,8 @@
 
 A thread receives all frames and keeps the newest. While one is tracked, the frames that arrive are dropped and counted,
 so the delay does not grow however slow the tracker is. A stream that breaks off is opened again, for up to
-``RECONNECT_S`` seconds each time; then the source ends as a video ends.
+``RECONNECT_S`` seconds each time; then the source ends as a video ends. A recording that a server sends (a file over
+HTTP) is not opened again: it has an end.
 
 Frame 0 is the first image that was received, however late it is read: a box drawn on it fits, and a recording that a
 server sends begins with its first frame.
@@ -50,6 +51,7 @@ class Feed:
     """Where a live source comes from."""
 
     fps = DEFAULT_FPS
+    ended = False  # whether it has come to an end after which there is nothing more
 
     def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
         """Connect and give each frame as it arrives, until the connection ends or ``stopped`` is set.
@@ -148,6 +150,8 @@ class LiveSource:
                         break
             except OSError as error:  # av.FFmpegError is one for whatever the network does
                 self._failure = error
+            if self._feed.ended:
+                break
             if received:
                 lost_at = time.monotonic()
                 if self._reconnect_s and not self._stopped.is_set():
@@ -182,6 +186,7 @@ class StreamFeed(Feed):
         options = {"protocol_whitelist": PROTOCOLS, "max_pixels": str(MAX_PIXELS)}
         if self.url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # UDP loses packets, and most firewalls block it
+        begun = time.monotonic()
         try:
             with av.open(self.url, options=options, timeout=(OPEN_S, SILENCE_S),
                          metadata_errors="replace") as container:
@@ -193,7 +198,11 @@ class StreamFeed(Feed):
                     if stopped.is_set():
                         return
                     yield from self._decoded(packet)
+                # A live stream has no length, of which FFmpeg would know.
+                self.ended = container.size > 0 or bool(container.duration)
         except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, av.ExitError):  # FFmpeg's answer to its own time limit
+                raise OSError(f"nothing was received for {time.monotonic() - begun:.0f} s") from error
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
 
     @staticmethod

@@ -90,7 +90,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
     text = str(what)
     if isinstance(what, int) or text.isdecimal() and not os.path.exists(text):
         return open_webcam(int(text))
-    if device := _DEVICE.fullmatch(text):
+    if device := _device(text):
         return open_webcam(int(device[1]))
     if _URL.match(text):
         return open_stream(text, reconnect_s)
@@ -106,7 +106,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
 
 def check_source(what: str) -> None:
     """Raise :class:`UserError` for a path that does not exist, without opening anything."""
-    if what.isdecimal() or _DEVICE.fullmatch(what) or glob.has_magic(what):
+    if what.isdecimal() or _device(what) or glob.has_magic(what):
         return
     if _URL.match(what):
         if what.split(":", 1)[0].lower() not in STREAM_PROTOCOLS:
@@ -116,6 +116,11 @@ def check_source(what: str) -> None:
     path = os.path.expanduser(what)
     if not what or not (os.path.isfile(path) or os.path.isdir(path)):
         raise _no_such(what)
+
+
+def _device(text: str) -> re.Match[str] | None:
+    """A match of ``/dev/video0``, or of a link to it (``/dev/v4l/by-id/…``)."""
+    return _DEVICE.fullmatch(text) or (_DEVICE.fullmatch(os.path.realpath(text)) if text.startswith("/dev/") else None)
 
 
 def _no_such(text: str) -> UserError:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -259,3 +260,79 @@ def test_a_playlist_cannot_make_a_stream_read_files(film):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def serve(answer):
+    """A server that calls ``answer(handler)`` for each request."""
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            answer(self)
+
+        log_message = StreamHandler.log_message
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def send_jpegs(handler, count):
+    """Motion JPEG as webcams send it over HTTP."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    handler.end_headers()
+    for image in moving_square(count):
+        data = cv2.imencode(".jpg", image)[1].tobytes()
+        handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
+        handler.wfile.write(data + b"\r\n")
+        time.sleep(1 / FPS)
+
+
+def test_motion_jpeg_over_http_that_dies_is_connected_again_and_ends():
+    calls = itertools.count()
+
+    def answer(handler):
+        if next(calls) < 2:
+            send_jpegs(handler, 30)
+        else:
+            handler.send_error(404)
+
+    server = serve(answer)
+    with open_stream(f"http://127.0.0.1:{server.server_port}/video", 0.5) as source:
+        frames = list(source.read())
+    server.shutdown()
+    assert source.size_wh == (160, 120) and len(frames) > 2 and source.reconnects == 1
+
+
+def test_a_recording_over_http_has_an_end(film):
+    data = film.read_bytes()
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    server = serve(answer)
+    begun = time.monotonic()
+    with open_stream(f"http://127.0.0.1:{server.server_port}/film.mp4", 300) as source:
+        frames = list(source.read())
+    server.shutdown()
+    assert frames and source.reconnects == 0 and time.monotonic() - begun < 200
+
+
+def test_a_server_that_never_answers_is_told(monkeypatch):
+    monkeypatch.setattr(live, "OPEN_S", 0.5)
+    server = serve(lambda handler: time.sleep(3))
+    with pytest.raises(UserError, match="nothing was received for .* s; check the address"):
+        open_stream(f"http://127.0.0.1:{server.server_port}/", 0)
+    server.shutdown()
+
+
+def test_a_link_to_a_webcam_is_a_webcam(monkeypatch):
+    monkeypatch.setattr("mstgt.apps.video_demo.source.os.path.realpath",
+                        lambda path: "/dev/video3" if path == "/dev/v4l/by-id/cam" else path)
+    monkeypatch.setattr(live.cv2, "VideoCapture", {3: Camera(ends=30)}.get)
+    check_source("/dev/v4l/by-id/cam")
+    with open_source("/dev/v4l/by-id/cam") as source:
+        assert source.name == "webcam_3"
