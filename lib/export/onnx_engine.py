@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +27,7 @@ from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line
 from ..utils.files import file_sha256
 from ..utils.threads import default_threads
+from .runtime_cache import cached_entry, network_code, network_settings
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
 STATE = ("template", "cue", "guidance")
@@ -32,6 +35,7 @@ STATE = ("template", "cue", "guidance")
 START_INPUTS = ("picture",)
 STEP_INPUTS = ("picture", *STATE)
 STEP_OUTPUTS = ("boxes", "scores", "next_guidance")
+_log = logging.getLogger(__name__)
 _REQUIRED = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
 
 
@@ -244,3 +248,23 @@ def exported_origin(cfg: Any, files: OnnxFiles, checkpoint: str | Path | None) -
 def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
     """The engine of exported files. Raises :class:`UserError` where they are missing or of other settings."""
     return OnnxEngine(OnnxPair(files.start, files.step, device, threads), cfg)
+
+
+def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None
+                            ) -> OnnxEngine:
+    """The engine of a checkpoint, exported to the cache when it is used for the first time.
+
+    Raises :class:`UserError` where a package is missing or too old, or where the boxes would not be PyTorch's.
+    """
+    optional_package("onnxruntime")
+    name = "network"
+
+    def build(folder: Path) -> None:
+        from .onnx_export import export_checkpoint  # imported here: it needs torch, a cached network does not
+
+        _log.warning("preparing %s for ONNX Runtime, once", Path(checkpoint).name)
+        export_checkpoint(cfg, checkpoint, OnnxFiles(folder, name))
+
+    made_from = {"runtime": "onnx", "format": FORMAT, "weights": file_sha256(checkpoint),
+                 "network": network_settings(cfg), "code": network_code(), "torch": version("torch")}
+    return load_onnx_engine(cfg, OnnxFiles(cached_entry(made_from, build), name), device, threads)

@@ -42,7 +42,6 @@ from .onnx_engine import (
     load_onnx_engine,
     optional_package,
 )
-from .runtime_cache import cached_entry, network_code, network_settings
 
 OPSET = 18
 OLDEST_TORCH = (2, 10)  # the exporters of 2.6, 2.8 and 2.9 fail, or lose names and the choice of B
@@ -130,22 +129,11 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
         return difference
 
 
-def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None
-                            ) -> OnnxEngine:
-    """The engine of a checkpoint's exported files, which are written to the cache when they are first needed.
-
-    Raises :class:`UserError` as :func:`export_network` does.
-    """
-    name = "network"
-    metadata = about(cfg, Path(checkpoint).name.split(".")[0], checkpoint)
-
-    def build(folder: Path) -> None:
-        network = build_model(cfg)
-        load_network(network, checkpoint)
-        export_network(network, metadata, OnnxFiles(folder, name))
-
-    made_from = {"runtime": "onnx", "settings": network_settings(cfg), "network_code": network_code(), **metadata}
-    return load_onnx_engine(cfg, OnnxFiles(cached_entry(made_from, build), name), device, threads)
+def export_checkpoint(cfg: Any, checkpoint: str | Path, files: OnnxFiles) -> None:
+    """Write and check the files of ``checkpoint``, built as ``cfg`` says. Errors: those of :func:`export_network`."""
+    network = build_model(cfg)
+    load_network(network, checkpoint)
+    export_network(network, about(cfg, Path(checkpoint).name.split(".")[0], checkpoint), files)
 
 
 def has_exporter(torch_version: str) -> bool:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import re
 import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -208,6 +209,18 @@ def test_the_runner_takes_either_backend(exported, videos, monkeypatch, tmp_path
     torch.save({"net": network(1).state_dict()}, tmp_path / "other.pth.tar")
     with pytest.raises(UserError, match="other weights"):
         run(monkeypatch, "test", *words, "--backend", "onnx", "--checkpoint", tmp_path / "other.pth.tar")
+
+
+def test_a_checkpoint_is_exported_to_the_cache_once(exported, torch_boxes, monkeypatch, tmp_path):
+    monkeypatch.setenv("MSTGT_CACHE", str(tmp_path))
+    assert np.abs(track(load_engine(exported.cfg, exported.checkpoint, "cpu", "onnx")) - torch_boxes).max() < 0.1
+    monkeypatch.setattr(export, "export_checkpoint", lambda *_: pytest.fail("exported again"))
+    assert np.abs(track(load_engine(exported.cfg, exported.checkpoint, "cpu", "onnx")) - torch_boxes).max() < 0.1
+
+
+def test_a_cached_network_needs_no_pytorch():
+    code = "import sys, mstgt.export.onnx_engine, mstgt.test.tracker.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_what_is_missing_is_named(exported, tmp_path):

@@ -79,7 +79,7 @@ def _build_engine(backend: str, cfg: Any, checkpoint: str | Path, device: str, p
             # Nobody asked for OpenVINO. A corrupt checkpoint is reported by PyTorch's engine in the same words.
             _log.warning("%s; using PyTorch", error)
     if backend == "onnx":
-        from ...export.onnx_export import load_cached_onnx_engine
+        from ...export.onnx_engine import load_cached_onnx_engine
 
         return load_cached_onnx_engine(cfg, checkpoint, device, threads)
     assert backend in ("torch", "openvino"), f"{backend} is in BACKENDS, but nothing here builds its engine"
