@@ -60,7 +60,7 @@ def main() -> None:
     test = paths.save_dir / "test"
     print(f"\nThe whole tour took {(time.monotonic() - started) / 60:.1f} minutes. Look at")
     for path in sorted([*(test / "result_plots" / "synthetic").glob("*.png"),
-                        *(test / "films" / "mstgt" / CONFIG / "synthetic").iterdir(), *tracked.iterdir()]):
+                        *(test / "videos" / "mstgt" / CONFIG / "synthetic").iterdir(), *tracked.iterdir()]):
         print(f"  {path}")
 
 

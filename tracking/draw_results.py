@@ -5,8 +5,8 @@
     python tracking/draw_results.py --dataset_dir /my/videos --results ATOM=/results/ATOM --results KCF=/results/KCF
 
 Green is the ground truth. Results under the output folder are drawn one tracker at a time, into
-<save_dir>/test/films/<tracker>/<config>/<dataset>/. With --results all trackers are drawn into the same video, each in
-its own color with a legend, into <save_dir>/test/films/<dataset>/.
+<save_dir>/test/videos/<tracker>/<config>/<dataset>/. With --results all trackers are drawn into the same video, each in
+its own color with a legend, into <save_dir>/test/videos/<dataset>/.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def draw_together(args: argparse.Namespace, paths: Paths) -> None:
     load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
     benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_named(args.dataset)
     results = results_on(benchmark, paths.save_dir, args.results, args.trackers)
-    out = args.out or paths.save_dir / "test" / "films" / benchmark.name
+    out = args.out or paths.save_dir / "test" / "videos" / benchmark.name
     draw(args, benchmark, results.folders, out)
 
 
@@ -86,10 +86,10 @@ def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
              and root in (None, results.root)]
     if not found:
         raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with `python tracking/test.py`")
-    films = args.out or paths.save_dir / "test" / "films"
+    out = args.out or paths.save_dir / "test" / "videos"
     for results in found:
         benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)
-        draw(args, benchmark, {results.name: results.folder}, films / results.tracker / results.config / benchmark.name)
+        draw(args, benchmark, {results.name: results.folder}, out / results.tracker / results.config / benchmark.name)
 
 
 def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, Path], out: Path) -> None:

@@ -7,8 +7,8 @@
     python tracking/video_demo.py rtsp://camera.local/live                 # Ctrl-C ends and saves
     python tracking/video_demo.py 0                                        # a webcam; asks for a box
 
-Writes film.mp4, boxes.csv and sheet.png to <save_dir>/video_demo/<name>/ (or --out) and says in which frames a target
-is probably lost: its mean score has been below --lost_score for a while. Frames count from 0.
+Writes tracked.mp4, boxes.csv and sheet.png to <save_dir>/video_demo/<name>/ (or --out) and says in which frames a
+target is probably lost: its mean score has been below --lost_score for a while. Frames count from 0.
 
 A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks
 for the box. --correct without --init_box continues the boxes.csv that is there: rows before the correction stay, and so
@@ -140,7 +140,7 @@ def tracked_frames(args: argparse.Namespace, source: Source, out: Path) -> Itera
     if args.show and has_display():
         frames = watched(frames)
     elif args.show:
-        _log.warning("--show: there is no display here (DISPLAY is not set); the film is written all the same")
+        _log.warning("--show: there is no display here (DISPLAY is not set); the video is written all the same")
     return until_interrupted(frames) if source.live else frames
 
 

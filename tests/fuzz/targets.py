@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz import archives, datasets, films, networks, pictures, settings
+from tests.fuzz import archives, datasets, networks, pictures, settings, videos
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
-    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **films.TARGETS,
+    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **videos.TARGETS,
     **networks.TARGETS}

@@ -20,7 +20,7 @@ from tests.fuzz.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = {"rows": 300, "flags": 300, "local": 100, "bmp": 100, "png": 60, "lmdb": 60, "lmdb_directory": 60, "yaml": 6,
           "override": 6, "coco": 12, "checkpoint": 5, "training_state": 8, "pretrained": 4,
-          "safetensors": 8, "film": 15}  # in CI: some 0.2 s each
+          "safetensors": 8, "video": 15}  # in CI: some 0.2 s each
 NIGHTLY_S = 60.0
 
 

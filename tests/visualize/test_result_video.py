@@ -63,7 +63,7 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(DRAW), run_name="__main__")
     assert stop.value.code == 0
-    videos = tmp_path / "out" / "test" / "films" / "set"
+    videos = tmp_path / "out" / "test" / "videos" / "set"
     assert capsys.readouterr().out.splitlines() == [str(videos / "a.mp4"), str(videos / "a.png")]
     assert (videos / "a.mp4").stat().st_size > 1000
     sheet = cv2.cvtColor(cv2.imread(str(videos / "a.png")), cv2.COLOR_BGR2RGB)

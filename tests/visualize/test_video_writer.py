@@ -20,9 +20,9 @@ NOISE = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 @pytest.mark.parametrize("size_wh", [(160, 120), (161, 121), (1, 1), (33, 300), (18, 17)])
 def test_videos_play_in_browsers(size_wh, tmp_path):
     width, height = size_wh
-    with VideoWriter(tmp_path / "x.mp4", 30000 / 1001, size_wh) as film:
+    with VideoWriter(tmp_path / "x.mp4", 30000 / 1001, size_wh) as video:
         for _ in range(3):
-            film.add(NOISE[:height, :width])
+            video.add(NOISE[:height, :width])
     with av.open(str(tmp_path / "x.mp4")) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
@@ -37,8 +37,8 @@ def test_videos_play_in_browsers(size_wh, tmp_path):
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
 def test_colours_stay(colour, tmp_path):
-    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
-        film.add(np.full((64, 64, 3), colour, np.uint8))
+    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
+        video.add(np.full((64, 64, 3), colour, np.uint8))
     with av.open(str(tmp_path / "x.mp4")) as container:
         frame = next(container.decode(video=0))
     assert frame.colorspace == 1  # BT.709, said in the file
@@ -46,9 +46,9 @@ def test_colours_stay(colour, tmp_path):
 
 
 def test_images_of_other_sizes_are_fitted_in(tmp_path):
-    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
+    with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
         for shape in ((64, 64), (200, 100), (10, 300), (1, 1)):
-            film.add(np.full((*shape, 3), 200, np.uint8))
+            video.add(np.full((*shape, 3), 200, np.uint8))
     tall = fit(np.full((200, 100, 3), 200, np.uint8), (64, 64))
     assert tall.shape == (64, 64, 3)
     assert (tall[:, 16:48] == 200).all() and not tall[:, :16].any() and not tall[:, 48:].any()
@@ -58,8 +58,8 @@ def test_images_of_other_sizes_are_fitted_in(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, UserError])
 def test_an_exception_leaves_nothing(error, tmp_path):
-    with pytest.raises(error), VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as film:
-        film.add(NOISE[:64, :64])
+    with pytest.raises(error), VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
+        video.add(NOISE[:64, :64])
         raise error("stop")
     assert os.listdir(tmp_path) == []
 
@@ -76,30 +76,30 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    (tmp_path / "x.mp4").write_text("the film before")
+    (tmp_path / "x.mp4").write_text("the video before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(UserError, match=r"cannot write \S*x.mp4: File too large"), \
-                VideoWriter(tmp_path / "x.mp4", 25, (300, 300)) as film:
+                VideoWriter(tmp_path / "x.mp4", 25, (300, 300)) as video:
             for _ in range(4):
-                film.add(NOISE)
+                video.add(NOISE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path) == ["x.mp4"] and (tmp_path / "x.mp4").read_text() == "the film before"
+    assert os.listdir(tmp_path) == ["x.mp4"] and (tmp_path / "x.mp4").read_text() == "the video before"
 
 
 def test_a_killed_writer_leaves_the_video_before(tmp_path):
     path = tmp_path / "x.mp4"
-    path.write_text("the film before")
+    path.write_text("the video before")
     program = ("import sys, numpy as np; from mstgt.visualize.video_writer import VideoWriter\n"
-               f"with VideoWriter({str(path)!r}, 25, (64, 64)) as film:\n"
-               "    for _ in range(80): film.add(np.zeros((64, 64, 3), np.uint8))\n"
+               f"with VideoWriter({str(path)!r}, 25, (64, 64)) as video:\n"
+               "    for _ in range(80): video.add(np.zeros((64, 64, 3), np.uint8))\n"
                "    print('half', flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout.readline() == b"half\n"
         writer.kill()
-    assert path.read_text() == "the film before"
+    assert path.read_text() == "the video before"
     assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == ["x.mp4"]
 
 

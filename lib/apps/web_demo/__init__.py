@@ -2,7 +2,7 @@
 
     python tracking/web_demo.py            # prints the address of the page
 
-Drop a video, draw a box on its first frame, watch it being tracked, download the film and the boxes.
+Drop a video, draw a box on its first frame, watch it being tracked, download the result and the boxes.
 
     server   the server's life                       app     what it answers
     guard    who may ask                             jobs    tracking in threads, some at once, others in line

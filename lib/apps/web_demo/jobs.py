@@ -48,7 +48,7 @@ class Order:
 
 
 class Job:
-    """One tracking of a video, from the first box to the film, the CSV and the sheet."""
+    """One tracking of a video, from the first box to the video, the CSV and the sheet."""
 
     def __init__(self, video: Video, order: Order, make_tracker: Callable[[], ManyTargets], max_frames: int):
         self.video, self.order, self.make_tracker, self.max_frames = video, order, make_tracker, max_frames

@@ -326,11 +326,11 @@ function finish({ frames: count, seconds, limited }) {
     lossSummary(),
     ...(limited ? [`stopped at ${count} frames, the most here (--max_frames)`] : [])].join("; ");
   const stem = video.name.replace(/\.[^.]*$/, "") || "video";
-  for (const [id, file] of [["film", "film.mp4"], ["boxes", "boxes.csv"], ["sheet", "sheet.png"]]) {
+  for (const [id, file] of [["result_video", "tracked.mp4"], ["boxes", "boxes.csv"], ["sheet", "sheet.png"]]) {
     Object.assign(byId(id), { href: `/videos/${video.id}/${file}`, download: `${stem}_${file}` });
   }
   select(current);
-  if ([document.body, byId("stop")].includes(document.activeElement)) byId("film").focus({ preventScroll: true });
+  if ([document.body, byId("stop")].includes(document.activeElement)) byId("result_video").focus({ preventScroll: true });
 }
 
 // Back to drawing, with the boxes as they were; or further, where the server has no such video any more.

@@ -67,8 +67,8 @@ def pictures() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def film(pictures, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "square.mp4"
+def video_file(pictures, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "square.mp4"
     with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
         for picture in pictures:
             writer.add(picture)
@@ -94,7 +94,7 @@ def box_of():
 @pytest.fixture(scope="session")
 def two_squares(tmp_path_factory) -> Path:
     """The square, and a second one, of half its size, that moves down at the left."""
-    path = tmp_path_factory.mktemp("film") / "two.mp4"
+    path = tmp_path_factory.mktemp("video") / "two.mp4"
     with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
         for frame in range(FRAMES):
             image = picture_at(frame)
@@ -114,13 +114,13 @@ def second_box_of():
 
 
 @pytest.fixture
-def broken_film(film, tmp_path):
+def broken_video(video_file, tmp_path):
     """A video in which the packets of some frames are garbage."""
     import av
 
     def make(frames) -> Path:
-        data = bytearray(film.read_bytes())
-        with av.open(str(film)) as container:
+        data = bytearray(video_file.read_bytes())
+        with av.open(str(video_file)) as container:
             stream = container.streams.video[0]
             packets = [packet for packet in container.demux(stream) if packet.size]
             by_time = sorted(packets, key=lambda packet: packet.pts)

@@ -91,11 +91,11 @@ def test_corrections():
 
 
 @pytest.mark.parametrize(("given", "joined"), [
-    ("--init_box 20 40 32 32 film.mp4", ["--init_box=20 40 32 32", "film.mp4"]),
+    ("--init_box 20 40 32 32 video.mp4", ["--init_box=20 40 32 32", "video.mp4"]),
     ("--init_box 20,40,32,32 7", ["--init_box=20,40,32,32", "7"]),
-    ("--init_box [20, 40, 32, 32] film.mp4", ["--init_box=[20, 40, 32, 32]", "film.mp4"]),
-    ("film.mp4 --init_box -5 -6 10 12 --show", ["film.mp4", "--init_box=-5 -6 10 12", "--show"]),
-    ("film.mp4 --init_box box.txt", ["film.mp4", "--init_box=box.txt"]),
+    ("--init_box [20, 40, 32, 32] video.mp4", ["--init_box=[20, 40, 32, 32]", "video.mp4"]),
+    ("video.mp4 --init_box -5 -6 10 12 --show", ["video.mp4", "--init_box=-5 -6 10 12", "--show"]),
+    ("video.mp4 --init_box box.txt", ["video.mp4", "--init_box=box.txt"]),
     ("a --init_box 1 2 3", ["a", "--init_box=1 2 3"]), ("a --init_box --show", ["a", "--init_box", "--show"]),
     ("--init_box=1,2,3,4 a", ["--init_box=1,2,3,4", "a"]),
     ("a --correct 5 1 2 3 4 --correct 2:7 1,2,3,4 b", ["a", "--correct=5 1 2 3 4", "--correct=2:7 1,2,3,4", "b"])])

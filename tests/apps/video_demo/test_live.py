@@ -242,13 +242,13 @@ def test_what_cannot_be_connected_to_is_one_line():
     check_source("rtsp://host/x")
 
 
-def test_a_playlist_cannot_make_a_stream_read_files(film):
+def test_a_playlist_cannot_make_a_stream_read_files(video_file):
     class Playlist(BaseHTTPRequestHandler):
         def do_GET(self):  # noqa: N802
             self.send_response(200)
             self.send_header("Content-Type", "application/vnd.apple.mpegurl")
             self.end_headers()
-            self.wfile.write(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{film}\n#EXT-X-ENDLIST\n".encode())
+            self.wfile.write(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{video_file}\n#EXT-X-ENDLIST\n".encode())
 
         log_message = StreamHandler.log_message
 

@@ -38,8 +38,8 @@ def alike(one, other) -> bool:
     return one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 6
 
 
-def test_a_video_gives_its_frames_in_order_and_again(film, pictures):
-    with open_source(film) as source:
+def test_a_video_gives_its_frames_in_order_and_again(video_file, pictures):
+    with open_source(video_file) as source:
         assert (source.name, source.fps, source.frames, source.size_wh) == ("square", 10, 12, (160, 120))
         for _ in range(2):
             found = list(source.read())
@@ -77,24 +77,24 @@ def test_upright_follows_the_matrix_pixel_by_pixel():
             assert picture[(to_y - top) // ONE, (to_x - left) // ONE, 0] == stored[y, x, 0]
 
 
-def test_unreadable_frames_keep_their_places(broken_film, pictures):
-    with open_source(broken_film([5, 11])) as source:
+def test_unreadable_frames_keep_their_places(broken_video, pictures):
+    with open_source(broken_video([5, 11])) as source:
         found = list(source.read())
     assert [index for index, _, _ in found] == list(range(12))
     assert [index for index, image, _ in found if image is None] == [5, 11]
     assert alike(found[4][1], pictures[4])
 
 
-def test_what_a_file_says_of_itself_need_not_be_text(film, tmp_path, pictures):
+def test_what_a_file_says_of_itself_need_not_be_text(video_file, tmp_path, pictures):
     path = tmp_path / "odd.mp4"
-    path.write_bytes(film.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
-    assert path.read_bytes() != film.read_bytes()
+    path.write_bytes(video_file.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
+    assert path.read_bytes() != video_file.read_bytes()
     with open_source(path) as source:
         assert alike(next(source.read())[1], pictures[0])
 
 
-def test_a_truncated_file_ends_early(film, tmp_path):
-    data = film.read_bytes()
+def test_a_truncated_file_ends_early(video_file, tmp_path):
+    data = video_file.read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) * 3 // 4])
     with open_source(path) as source:
@@ -103,7 +103,7 @@ def test_a_truncated_file_ends_early(film, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "no video", "head", "sound", "all broken"])
-def test_files_without_images_are_named(content, film, tmp_path, broken_film):
+def test_files_without_images_are_named(content, video_file, tmp_path, broken_video):
     path = tmp_path / "x.mp4"
     if content == "sound":
         with av.open(str(path), "w") as container:
@@ -112,17 +112,17 @@ def test_files_without_images_are_named(content, film, tmp_path, broken_film):
             frame.sample_rate = 8000
             container.mux([*stream.encode(frame), *stream.encode(None)])
     elif content == "all broken":
-        path = broken_film(range(12))
+        path = broken_video(range(12))
     else:
-        path.write_bytes(film.read_bytes()[:400] if content == "head" else content.encode())
+        path.write_bytes(video_file.read_bytes()[:400] if content == "head" else content.encode())
     with pytest.raises(UserError, match=rf"cannot read \S*{path.name}") as caught:
         open_source(path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_playlist_is_refused(film, tmp_path):
+def test_a_playlist_is_refused(video_file, tmp_path):
     path = tmp_path / "list.m3u8"
-    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{film}\n#EXT-X-ENDLIST\n")
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{video_file}\n#EXT-X-ENDLIST\n")
     with pytest.raises(UserError, match="list.m3u8"):
         open_source(path)
 
@@ -140,11 +140,11 @@ def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, pictures):
         assert all(np.array_equal(image, pictures[i]) for image, i in zip(images, (2, 0, 1), strict=True))
 
 
-def test_globs(tmp_path, pictures, film):
+def test_globs(tmp_path, pictures, video_file):
     write_pictures(tmp_path / "walk", pictures[:3], ["a1.png", "a2.png", "b1.png"])
     with open_source(f"{tmp_path}/walk/a*.png") as source:
         assert (source.name, source.frames) == ("walk", 2)
-    with open_source(f"{film.parent}/*.mp4") as source:
+    with open_source(f"{video_file.parent}/*.mp4") as source:
         assert source.name == "square"
     with pytest.raises(UserError, match=r"no images match .*c\*\.png"):
         open_source(f"{tmp_path}/walk/c*.png")
@@ -203,11 +203,11 @@ def test_16_bit_images_are_stretched_over_the_first_ones_range(ending, tmp_path,
     assert note.startswith(f"16-bit images: values from {20_000 + 4 * low} to {20_000 + 4 * high}")
 
 
-def test_each_frame_has_its_own_time(tmp_path, pictures, broken_film):
+def test_each_frame_has_its_own_time(tmp_path, pictures, broken_video):
     with VideoWriter(tmp_path / "v.mp4", 25, (160, 120)) as writer:
         for image, time_s in zip(pictures, [0, 0.1, 0.11, 5, 5.5], strict=False):
             writer.add(image, time_s)
     with open_source(tmp_path / "v.mp4") as source:
         assert [frame.time_s for frame in source.read()] == pytest.approx([0, 0.1, 0.11, 5, 5.5], abs=1e-3)
-    with open_source(broken_film([5, 11])) as source:
+    with open_source(broken_video([5, 11])) as source:
         assert [frame.time_s for frame in source.read()] == pytest.approx(np.arange(12) / 10)

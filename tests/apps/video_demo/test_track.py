@@ -40,8 +40,8 @@ def one(source, tracker, box=BOX, start=0, corrections=(), **options):
     return frames, [frame.rows[0] for frame in frames]
 
 
-def test_boxes_follow_the_target(film, tracker, box_of):
-    with open_source(film) as source:
+def test_boxes_follow_the_target(video_file, tracker, box_of):
+    with open_source(video_file) as source:
         frames, rows = one(source, tracker, box_of(0))
     assert [frame.frame for frame in frames] == list(range(12))
     for frame, row in zip(frames, rows, strict=True):
@@ -112,10 +112,10 @@ def test_each_target_is_lost_by_itself(bright):
 
 
 @pytest.mark.parametrize("memory", [1, 3 * 160 * 120 * 4, 1 << 29])
-def test_both_ways_from_the_middle(film, bright, box_of, memory, monkeypatch):
+def test_both_ways_from_the_middle(video_file, bright, box_of, memory, monkeypatch):
     monkeypatch.setattr(sources, "BACKWARD_BYTES", memory)
     tracker, told = bright(), []
-    with open_source(film) as source:
+    with open_source(video_file) as source:
         frames, rows = one(source, tracker, box_of(6), 6, both_ways=True, on_backward=told.append)
         limited, _ = one(source, tracker, box_of(6), 6, both_ways=True, frames=3)
     assert [frame.frame for frame in frames] == list(range(12))
@@ -177,11 +177,11 @@ def test_what_only_the_frames_can_tell(tracker):
             one(Frames(10, bad=bad), tracker, corrections={4: BOX})
 
 
-def test_with_the_network(film, box_of):
+def test_with_the_network(video_file, box_of):
     torch.manual_seed(0)
     cfg = load_config("MSTGT", "MSTGT-nano-128", ["TEST.WIDEN_BELOW=0"])
     engine = TorchEngine(build_model(cfg), cfg)
-    with open_source(film) as source:
+    with open_source(video_file) as source:
         rows = one(source, MultiTracker(engine), box_of(0), frames=4)[1]
         pair = list(track(source, MultiTracker(engine), {1: {0: box_of(0)}, 2: {1: box_of(1)}}, frames=4))
         with pytest.raises(UserError, match=r"frame 0: .*outside the (picture|image) of 160 x 120 px"):

@@ -25,7 +25,7 @@ from mstgt.utils.errors import run_command
 from mstgt.visualize.video_writer import VideoWriter
 from tracking import video_demo
 
-FILES = ["boxes.csv", "film.mp4", "sheet.png"]
+FILES = ["boxes.csv", "sheet.png", "tracked.mp4"]
 
 
 @pytest.fixture
@@ -52,55 +52,55 @@ def lines(out):
     return (out / "boxes.csv").read_text().splitlines()
 
 
-def film_frames(out):
-    with av.open(str(out / "film.mp4")) as container:
+def frames_of_video(out):
+    with av.open(str(out / "tracked.mp4")) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_video_rows_and_sheet(demo, film, tmp_path, box_of):
-    status, said, complained = demo(film, "--init_box", *box_of(0))
+def test_video_rows_and_sheet(demo, video_file, tmp_path, box_of):
+    status, said, complained = demo(video_file, "--init_box", *box_of(0))
     out = tmp_path / "save" / "video_demo" / "square"
     assert (status, complained) == (0, "")
     assert sorted(os.listdir(out)) == FILES
     assert "square: frames 0 to 11" in said and all(str(out / name) in said for name in FILES)
     assert "lost" not in said and "cannot be read" not in said and "corrupt" not in said
     rows = read_rows(out / "boxes.csv")
-    assert [row.frame for row in rows] == list(range(12)) and film_frames(out) == 12
+    assert [row.frame for row in rows] == list(range(12)) and frames_of_video(out) == 12
     assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
     assert lines(out)[1] == "0,0.000,10.00,40.00,20.00,20.00,1.0000,,,,,0,1,1"
     assert lines(out)[4].startswith("3,0.300,") and rows[3].score == 0.9
     assert cv2.imread(str(out / "sheet.png")).std() > 10
 
 
-def test_a_correction_keeps_the_rows_before_it(demo, film, tmp_path, box_of, bright):
-    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=bright([0.3] * 11))
+def test_a_correction_keeps_the_rows_before_it(demo, video_file, tmp_path, box_of, bright):
+    demo(video_file, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=bright([0.3] * 11))
     before = lines(tmp_path / "o")
     tracker = bright([0.7] * 11)
-    status, said, _ = demo(film, "--correct", 6, *box_of(6), "--correct", 9, 1, 2, 30, 40, "--out", tmp_path / "o",
-                           tracker=tracker)
+    status, said, _ = demo(video_file, "--correct", 6, *box_of(6), "--correct", 9, 1, 2, 30, 40,
+                           "--out", tmp_path / "o", tracker=tracker)
     after = lines(tmp_path / "o")
-    assert status == 0 and "frames 0 to 11" in said and film_frames(tmp_path / "o") == 12
+    assert status == 0 and "frames 0 to 11" in said and frames_of_video(tmp_path / "o") == 12
     assert after[:7] == before[:7] and len(after) == 13
     assert tracker.begun == [box_of(6), [1, 2, 30, 40]]
     assert [row.score for row in read_rows(tmp_path / "o" / "boxes.csv")] == [1, *[0.3] * 5, 1, 0.7, 0.7, 1, 0.7, 0.7]
     tracker = bright()
-    demo(film, "--correct", 11, 5, 6, 7, 8, "--out", tmp_path / "o", tracker=tracker)
+    demo(video_file, "--correct", 11, 5, 6, 7, 8, "--out", tmp_path / "o", tracker=tracker)
     assert lines(tmp_path / "o")[:12] == after[:12], "a second time, with the first corrections kept"
     assert tracker.begun == [[5, 6, 7, 8]]
 
 
-def test_corrections_on_the_way(demo, film, tmp_path, box_of, bright):
+def test_corrections_on_the_way(demo, video_file, tmp_path, box_of, bright):
     tracker = bright()
-    status, _, _ = demo(film, "--init_box", *box_of(2), "--start", 2, "--frames", 6, "--correct", 5, *box_of(5),
+    status, _, _ = demo(video_file, "--init_box", *box_of(2), "--start", 2, "--frames", 6, "--correct", 5, *box_of(5),
                         "--out", tmp_path / "o", tracker=tracker)
     assert status == 0 and tracker.begun == [box_of(2), box_of(5)]
     assert [row.frame for row in read_rows(tmp_path / "o" / "boxes.csv")] == list(range(2, 8))
-    assert demo(film, "--correct", 4, *box_of(4), "--frames", 4, "--out", tmp_path / "o")[0] == 0
+    assert demo(video_file, "--correct", 4, *box_of(4), "--frames", 4, "--out", tmp_path / "o")[0] == 0
     assert [row.frame for row in read_rows(tmp_path / "o" / "boxes.csv")] == list(range(2, 6))
 
 
-def test_lost_and_unreadable_frames_are_named(demo, broken_film, tmp_path, box_of, bright):
-    status, said, complained = demo(broken_film([4, 11]), "--init_box", *box_of(0), "--out", tmp_path / "o",
+def test_lost_and_unreadable_frames_are_named(demo, broken_video, tmp_path, box_of, bright):
+    status, said, complained = demo(broken_video([4, 11]), "--init_box", *box_of(0), "--out", tmp_path / "o",
                                     "--lost_score", 0.4, tracker=bright([0.0] * 9))
     assert (status, complained) == (0, "")
     assert "cannot be read, the last box was kept: frames 4, 11" in said
@@ -108,30 +108,30 @@ def test_lost_and_unreadable_frames_are_named(demo, broken_film, tmp_path, box_o
     rows = read_rows(tmp_path / "o" / "boxes.csv")
     assert [row.frame for row in rows if not row.readable] == [4, 11] and rows[4].score == 0
     assert np.array_equal(rows[4].box_xywh, rows[3].box_xywh)
-    assert film_frames(tmp_path / "o") == 12
+    assert frames_of_video(tmp_path / "o") == 12
 
 
-def test_a_truncated_file_is_tracked_as_far_as_it_goes(demo, film, tmp_path, box_of):
-    data = film.read_bytes()
+def test_a_truncated_file_is_tracked_as_far_as_it_goes(demo, video_file, tmp_path, box_of):
+    data = video_file.read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) * 3 // 4])
     status, said, _ = demo(tmp_path / "cut.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")
     assert status == 0 and "of the 12 frames that it promises" in said
-    assert 0 < film_frames(tmp_path / "o") < 12
+    assert 0 < frames_of_video(tmp_path / "o") < 12
 
 
-def test_everything_wrong_is_one_line(demo, film, tmp_path):
+def test_everything_wrong_is_one_line(demo, video_file, tmp_path):
     box = ("--init_box", 10, 40, 20, 20)
     out = ("--out", tmp_path / "o")
     cases = [
         (("no.mp4", *box), "no such video"),
-        ((film,), "--init_box x y w h: there is no display"),
-        ((film, "--init_box", 10, 40, 0, 20), "has no area"),
-        ((film, *box, "--start", 12), "the last of square is 11"),
-        ((film, *box, "--frames", 0), "--frames at least 1"),
-        ((film, *box, "--lost_score", 2), "--lost_score from 0 to 1"),
-        ((film, "--correct", 5, 10, 40, 20, 20), "to correct: track the video first"),
-        ((film, "--correct", 5.5, 10, 40, 20, 20), "FRAME is a whole number"),
-        ((film, *box, "--correct", 50, 10, 40, 20, 20), "the last of square is 11"),
+        ((video_file,), "--init_box x y w h: there is no display"),
+        ((video_file, "--init_box", 10, 40, 0, 20), "has no area"),
+        ((video_file, *box, "--start", 12), "the last of square is 11"),
+        ((video_file, *box, "--frames", 0), "--frames at least 1"),
+        ((video_file, *box, "--lost_score", 2), "--lost_score from 0 to 1"),
+        ((video_file, "--correct", 5, 10, 40, 20, 20), "to correct: track the video first"),
+        ((video_file, "--correct", 5.5, 10, 40, 20, 20), "FRAME is a whole number"),
+        ((video_file, *box, "--correct", 50, 10, 40, 20, 20), "the last of square is 11"),
     ]
     for arguments, message in cases:
         status, said, complained = demo(*arguments, *out)
@@ -140,9 +140,9 @@ def test_everything_wrong_is_one_line(demo, film, tmp_path):
         assert not (tmp_path / "o").exists() or os.listdir(tmp_path / "o") == []
 
 
-def test_a_correction_that_does_not_fit_leaves_everything(demo, film, tmp_path, box_of):
+def test_a_correction_that_does_not_fit_leaves_everything(demo, video_file, tmp_path, box_of):
     out = ("--out", tmp_path / "o")
-    demo(film, "--init_box", *box_of(3), "--start", 3, "--frames", 4, *out)
+    demo(video_file, "--init_box", *box_of(3), "--start", 3, "--frames", 4, *out)
     before = {name: (tmp_path / "o" / name).read_bytes() for name in FILES}
     for arguments, message in (
             (("--correct", 9, *box_of(9)), "has frames 3 to 6: the first correction cannot be at frame 9"),
@@ -150,17 +150,17 @@ def test_a_correction_that_does_not_fit_leaves_everything(demo, film, tmp_path, 
             (("--correct", 5, *box_of(5), "--start", 3), "leave --start out"),
             (("--correct", 5, *box_of(5), "--frames", 2), "ends before the first correction"),
             (("--correct", 5, 1, 2, 0, 4), "has no area")):
-        status, _, complained = demo(film, *arguments, *out)
+        status, _, complained = demo(video_file, *arguments, *out)
         assert status == 1 and message in complained, complained
     (tmp_path / "o" / "boxes.csv").write_text("frame,x\n1,2\n")
-    assert "does not have the columns" in demo(film, "--correct", 5, *box_of(5), *out)[2]
+    assert "does not have the columns" in demo(video_file, "--correct", 5, *box_of(5), *out)[2]
     (tmp_path / "o" / "boxes.csv").write_bytes(before["boxes.csv"].replace(b"4,0.400", b"four,0.4"))
-    assert "boxes.csv, line 3: not a row" in demo(film, "--correct", 5, *box_of(5), *out)[2]
-    assert (tmp_path / "o" / "film.mp4").read_bytes() == before["film.mp4"]
+    assert "boxes.csv, line 3: not a row" in demo(video_file, "--correct", 5, *box_of(5), *out)[2]
+    assert (tmp_path / "o" / "tracked.mp4").read_bytes() == before["tracked.mp4"]
 
 
-def test_ctrl_c_leaves_a_files_track_as_it_was(demo, film, tmp_path, box_of, bright):
-    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o")
+def test_ctrl_c_leaves_a_files_track_as_it_was(demo, video_file, tmp_path, box_of, bright):
+    demo(video_file, "--init_box", *box_of(0), "--out", tmp_path / "o")
     before = {name: (tmp_path / "o" / name).read_bytes() for name in FILES}
 
     class Interrupted(bright):
@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_a_files_track_as_it_was(demo, film, tmp_path, box_of, bri
             signal.raise_signal(signal.SIGINT)
             return super().update(image)
 
-    assert demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())[0] == 130
+    assert demo(video_file, "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())[0] == 130
     assert {name: (tmp_path / "o" / name).read_bytes() for name in os.listdir(tmp_path / "o")} == before
 
 
@@ -202,20 +202,21 @@ def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, 
 
     monkeypatch.setattr(live.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
     status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())
-    assert status == 0 and "webcam_0: frames 0 to 4" in said and film_frames(tmp_path / "o") == 5
+    assert status == 0 and "webcam_0: frames 0 to 4" in said and frames_of_video(tmp_path / "o") == 5
     assert "frames arrived while another was tracked and were dropped" in said
     assert signal.getsignal(signal.SIGINT).__module__ == "mstgt.utils.errors", "Ctrl-C is the command's again"
     assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
     assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
 
 
-def test_a_box_drawn_with_the_mouse(demo, monkeypatch, film, tmp_path, box_of, bright):
+def test_a_box_drawn_with_the_mouse(demo, monkeypatch, video_file, tmp_path, box_of, bright):
     monkeypatch.setattr(window, "has_display", lambda: True)
     shown, tracker, drawn = [], bright(), [(0, 0, 0, 0), tuple(box_of(1))]
     monkeypatch.setattr(window, "cv2", Screen(shown, drawn))
-    status, _, complained = demo(film, "--out", tmp_path / "o")
+    status, _, complained = demo(video_file, "--out", tmp_path / "o")
     assert status == 1 and "no box was drawn" in complained
-    status, said, _ = demo(film, "--start", 1, "--forward_only", "--show", "--out", tmp_path / "o", tracker=tracker)
+    status, said, _ = demo(video_file, "--start", 1, "--forward_only", "--show", "--out", tmp_path / "o",
+                           tracker=tracker)
     assert status == 0 and tracker.begun == [box_of(1)]
     assert len(shown) == 5 and "frames 1 to 5" in said, "q was pressed at the fifth"
 
@@ -258,18 +259,18 @@ class Screen:
         return 1.0
 
 
-def test_show_without_a_display_is_only_a_warning(demo, film, tmp_path, box_of, caplog):
-    status, _, _ = demo(film, "--init_box", *box_of(0), "--frames", 2, "--show", "--out", tmp_path / "o")
-    assert status == 0 and "no display" in caplog.text and film_frames(tmp_path / "o") == 2
+def test_show_without_a_display_is_only_a_warning(demo, video_file, tmp_path, box_of, caplog):
+    status, _, _ = demo(video_file, "--init_box", *box_of(0), "--frames", 2, "--show", "--out", tmp_path / "o")
+    assert status == 0 and "no display" in caplog.text and frames_of_video(tmp_path / "o") == 2
 
 
-def test_with_the_network(demo, film, tmp_path, box_of):
+def test_with_the_network(demo, video_file, tmp_path, box_of):
     torch.manual_seed(0)
     torch.save({"net": build_model(load_config("MSTGT", "MSTGT-nano")).state_dict()}, tmp_path / "net.pth.tar")
     given = ("--checkpoint", tmp_path / "net.pth.tar", "--device", "cpu", "--frames", 3, "--out", tmp_path / "o")
-    status, said, complained = demo(film, "--init_box", *box_of(0), *given, tracker="real")
+    status, said, complained = demo(video_file, "--init_box", *box_of(0), *given, tracker="real")
     assert (status, complained) == (0, "") and "frames 0 to 2" in said
-    status, _, complained = demo(film, "--init_box", 500, 40, 20, 20, *given, tracker="real")
+    status, _, complained = demo(video_file, "--init_box", 500, 40, 20, 20, *given, tracker="real")
     assert status == 1 and "of 160 x 120 px" in complained and complained.count("\n") == 1
 
 
@@ -288,17 +289,17 @@ def test_spans():
     assert spans(range(0, 40, 2), limit=2) == "0, 2 and 18 more"
 
 
-def test_boxes_in_any_form_and_bad_ones_with_an_example(demo, film, tmp_path, box_of):
+def test_boxes_in_any_form_and_bad_ones_with_an_example(demo, video_file, tmp_path, box_of):
     (tmp_path / "box.txt").write_text("10,40,20,20\n")
     out = ("--out", tmp_path / "o")
     forms = [("10,40,20,20",), ("[10,40,20,20]",), ("10 40 20 20",), (tmp_path / "box.txt",), (10, 40, 20, 20)]
     for form in forms:
-        status, _, complained = demo("--init_box", *form, film, *out, "--frames", 2)
+        status, _, complained = demo("--init_box", *form, video_file, *out, "--frames", 2)
         assert status == 0, complained
         assert lines(tmp_path / "o")[1].startswith("0,0.000,10.00,40.00,20.00,20.00")
-    assert demo(film, "--init_box", "10 40 30 60", "--box_format", "xyxy", "--frames", 2, *out)[0] == 0
+    assert demo(video_file, "--init_box", "10 40 30 60", "--box_format", "xyxy", "--frames", 2, *out)[0] == 0
     assert lines(tmp_path / "o")[1].startswith("0,0.000,10.00,40.00,20.00,20.00")
-    status, _, complained = demo(film, "--init_box", "10,40,20", *out)
+    status, _, complained = demo(video_file, "--init_box", "10,40,20", *out)
     assert status == 1 and "has 3 numbers" in complained and "such as --init_box 210 95 60 80" in complained
 
 
@@ -316,11 +317,11 @@ def test_two_targets_and_a_correction_of_one(demo, two_squares, tmp_path, box_of
     content = json.loads((tmp_path / "o" / "boxes.json").read_text())
     assert [len(target["frames"]) for target in content["targets"]] == [12, 12] and content["size_wh"] == [160, 120]
     assert content["targets"][1]["frames"][3]["box_xywh"] == [float(word) for word in mot[7][2:6]]
-    film_before = film_frames(tmp_path / "o")
+    frames_before = frames_of_video(tmp_path / "o")
     tracker = bright()
     status, _, _ = demo(two_squares, "--correct", "2:5", *second_box_of(5), *out, tracker=tracker)
     after = read_rows(tmp_path / "o" / "boxes.csv")
-    assert status == 0 and tracker.begun == [second_box_of(5)] and film_frames(tmp_path / "o") == film_before
+    assert status == 0 and tracker.begun == [second_box_of(5)] and frames_of_video(tmp_path / "o") == frames_before
     for old, new in zip(rows, after, strict=True):
         same = old.score == new.score and np.array_equal(old.box_xywh, new.box_xywh)
         assert (old.frame, old.target) == (new.frame, new.target) and same == (old.target == 1 or old.frame < 5 or
@@ -329,23 +330,23 @@ def test_two_targets_and_a_correction_of_one(demo, two_squares, tmp_path, box_of
     assert "no target 3" in demo(two_squares, "--init_box", 1, 2, 3, 4, "--correct", "3:5", 1, 2, 30, 40, *out)[2]
 
 
-def test_a_track_of_an_earlier_version_is_continued(demo, film, tmp_path, box_of):
-    demo(film, "--init_box", *box_of(0), "--out", tmp_path / "o")
+def test_a_track_of_an_earlier_version_is_continued(demo, video_file, tmp_path, box_of):
+    demo(video_file, "--init_box", *box_of(0), "--out", tmp_path / "o")
     old = "".join(line.rpartition(",")[0] + "\n" for line in lines(tmp_path / "o"))
     assert old.startswith("frame,time_s,x,y,w,h,score,search_x,search_y,search_w,search_h,lost,readable\n0,")
     (tmp_path / "o" / "boxes.csv").write_text(old)
-    assert demo(film, "--correct", 6, *box_of(6), "--out", tmp_path / "o")[0] == 0
+    assert demo(video_file, "--correct", 6, *box_of(6), "--out", tmp_path / "o")[0] == 0
     assert len(lines(tmp_path / "o")) == 13
 
 
-def test_from_the_middle_both_ways(demo, film, tmp_path, box_of):
+def test_from_the_middle_both_ways(demo, video_file, tmp_path, box_of):
     out = ("--out", tmp_path / "o")
     for flags, frames in (((), range(12)), (("--both_ways",), range(12)), (("--forward_only",), range(6, 12)),
                           (("--frames", 2), range(6, 8)), (("--frames", 2, "--both_ways"), range(4, 8))):
-        status, said, complained = demo(film, "--init_box", *box_of(6), "--start", 6, *flags, *out)
+        status, said, complained = demo(video_file, "--init_box", *box_of(6), "--start", 6, *flags, *out)
         assert status == 0, complained
         rows = read_rows(tmp_path / "o" / "boxes.csv")
-        assert [row.frame for row in rows] == list(frames) and film_frames(tmp_path / "o") == len(frames), flags
+        assert [row.frame for row in rows] == list(frames) and frames_of_video(tmp_path / "o") == len(frames), flags
         assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
 
 
@@ -356,18 +357,19 @@ def test_variable_frame_rate(demo, pictures, tmp_path, box_of):
             writer.add(image, time_s)
     assert demo(tmp_path / "v.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")[0] == 0
     assert [row.time_s for row in read_rows(tmp_path / "o" / "boxes.csv")] == pytest.approx(times, abs=2e-3)
-    with av.open(str(tmp_path / "o" / "film.mp4")) as container:
+    with av.open(str(tmp_path / "o" / "tracked.mp4")) as container:
         assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=2e-3)
 
 
-def test_arguments_are_checked_before_the_video_is_opened(demo, film, tmp_path, monkeypatch):
+def test_arguments_are_checked_before_the_video_is_opened(demo, video_file, tmp_path, monkeypatch):
     def opened(*_):
         raise AssertionError
 
     monkeypatch.setattr(video_demo, "open_source", opened)
-    cases = [((tmp_path / "no.mp4",), "no such video"), ((film, "--config", "MSTGT-nano-129"), "MSTGT-nano-128"),
-             ((film, "--checkpoint", "no.pth"), "no checkpoint no.pth"), ((film, "--reconnect", -1), "least 0"),
-             ((film, "--set", "TEST.SEARCH_FACTR=4"), "SEARCH_FACTOR")]
+    cases = [((tmp_path / "no.mp4",), "no such video"), ((video_file, "--config", "MSTGT-nano-129"), "MSTGT-nano-128"),
+             ((video_file, "--checkpoint", "no.pth"), "no checkpoint no.pth"),
+             ((video_file, "--reconnect", -1), "least 0"),
+             ((video_file, "--set", "TEST.SEARCH_FACTR=4"), "SEARCH_FACTOR")]
     for arguments, words in cases:
         status, _, complained = demo(*arguments, "--init_box", 1, 2, 30, 40)
         assert status == 1 and words in complained and complained.count("\n") == 1

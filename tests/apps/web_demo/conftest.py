@@ -9,11 +9,11 @@ if importlib.util.find_spec("aiohttp") is None:
 
 
 @pytest.fixture(scope="session")
-def film(tmp_path_factory) -> bytes:
+def video_bytes(tmp_path_factory) -> bytes:
     """Ten frames of a square that moves to the right."""
-    from tests.apps.web_demo.helpers import make_film
+    from tests.apps.web_demo.helpers import make_video
 
-    return make_film(tmp_path_factory.mktemp("film") / "film.mp4")
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4")
 
 
 @pytest.fixture

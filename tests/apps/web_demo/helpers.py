@@ -28,17 +28,17 @@ def true_box(frame: int, down: int = 0) -> list[int]:
     return [10 + 4 * frame, 40 + down, SIDE, SIDE]
 
 
-def make_film(path: Path, frames: int = 10, down: int = 0, hidden_from: int = HIDDEN_FROM,
+def make_video(path: Path, frames: int = 10, down: int = 0, hidden_from: int = HIDDEN_FROM,
               size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
     """An MP4 of a square that moves to the right; ``down``: px lower; it is gone from frame ``hidden_from`` on."""
     ground = np.random.default_rng(0).integers(20, 60, (*size[::-1], 3), np.uint8)
-    with VideoWriter(path, 25, size) as film:
+    with VideoWriter(path, 25, size) as video:
         for frame in range(frames):
             picture = ground.copy()
             if frame < hidden_from:
                 x, y, w, h = true_box(frame, down)
                 picture[y : y + h, x : x + w] = (230, 30, 30)
-            film.add(picture)
+            video.add(picture)
     return path.read_bytes()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mstgt.apps.web_demo.app import Settings
 from mstgt.apps.web_demo.videos import Limits
-from tests.apps.web_demo.helpers import HEIGHT, WIDTH, RedTracker, make_film, serving, true_box
+from tests.apps.web_demo.helpers import HEIGHT, WIDTH, RedTracker, make_video, serving, true_box
 from tests.apps.web_demo.test_jobs import Gate
 from tests.processes import until
 
@@ -67,9 +67,9 @@ def open_page(browser, server):
 
 
 @pytest.fixture(scope="module")
-def film_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("films") / "a film; \"odd\" name.mp4"
-    make_film(path)
+def video_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "a video; \"odd\" name.mp4"
+    make_video(path)
     return path
 
 
@@ -106,11 +106,11 @@ def colour(page, x, y):
     }""", [x, y])
 
 
-def test_from_a_video_to_the_downloads(open_page, server, gate, film_file, tmp_path):
+def test_from_a_video_to_the_downloads(open_page, server, gate, video_file, tmp_path):
     page = open_page()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
-    assert page.locator("#name").inner_text() == film_file.name
+    assert page.locator("#name").inner_text() == video_file.name
     assert "160 × 120, 10 frames" in page.locator("#facts").inner_text()
     assert page.locator("#track").is_disabled()
     red, _, blue = colour(page, 26, 56)
@@ -126,7 +126,7 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, film_file, tmp_p
     step(page, "done")
     assert page.locator("#summary").inner_text().startswith("10 frames in")
     page.locator("#frame", has_text="frame 9").wait_for()
-    for button, ending in (("#film", "film.mp4"), ("#boxes", "boxes.csv"), ("#sheet", "sheet.png")):
+    for button, ending in (("#result_video", "tracked.mp4"), ("#boxes", "boxes.csv"), ("#sheet", "sheet.png")):
         with page.expect_download() as download:
             page.locator(button).click()
         assert download.value.suggested_filename.endswith(f"name_{ending}")
@@ -135,18 +135,18 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, film_file, tmp_p
     assert len(rows) == 10
     for row in rows:
         assert np.abs(np.subtract([float(row[side]) for side in "xywh"], true_box(int(row["frame"])))).max() <= 2
-    with av.open(str(tmp_path / "film.mp4")) as container:
+    with av.open(str(tmp_path / "tracked.mp4")) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(pictures) == 10 and pictures[0].shape[0] % HEIGHT == 0
     page.close()
     until(lambda: server.files == [])  # the page took its leave
 
 
-def test_by_keyboard_alone_and_with_a_correction(open_page, gate, film_file):
+def test_by_keyboard_alone_and_with_a_correction(open_page, gate, video_file):
     page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     assert page.evaluate("document.activeElement.id") == "picture"
     page.keyboard.press("ArrowRight")  # a box in the middle
@@ -177,9 +177,9 @@ def test_by_keyboard_alone_and_with_a_correction(open_page, gate, film_file):
     assert page.locator("#plot .given").count() == 2
 
 
-def test_a_box_that_is_typed_holds_with_its_last_digit(open_page, gate, film_file):
+def test_a_box_that_is_typed_holds_with_its_last_digit(open_page, gate, video_file):
     page = open_page()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     for side, value in zip("xywh", (WIDTH - 20, 10, 50, 30), strict=True):
         page.locator(f"#box-{side}").fill(str(value))
@@ -193,10 +193,10 @@ def test_a_box_that_is_typed_holds_with_its_last_digit(open_page, gate, film_fil
 
 
 def test_a_lost_target_is_told(open_page, gate, tmp_path):
-    film = tmp_path / "gone.mp4"
-    make_film(film, 14, hidden_from=2)
+    hidden = tmp_path / "gone.mp4"
+    make_video(hidden, 14, hidden_from=2)
     page = open_page()
-    choose(page, film)
+    choose(page, hidden)
     step(page, "draw")
     draw(page, true_box(0))
     gate.open(12)
@@ -210,17 +210,17 @@ def test_a_lost_target_is_told(open_page, gate, tmp_path):
     assert "probably lost in" in page.locator("#summary").inner_text()
 
 
-def test_what_cannot_be_is_said_in_the_page(open_page, server, gate, film_file, tmp_path):
+def test_what_cannot_be_is_said_in_the_page(open_page, server, gate, video_file, tmp_path):
     page = open_page()
     problem = page.get_by_role("alert")
     for name, data, words in (("garbage.mp4", b"garbage" * 99, "it is not a video"), ("empty.mp4", b"", "empty"),
                               ("big.mp4", b"\0" * 100_001, "too large"),
-                              ("long.mp4", make_film(tmp_path / "long.mp4", 21), "21 frames, 20 are the most")):
+                              ("long.mp4", make_video(tmp_path / "long.mp4", 21), "21 frames, 20 are the most")):
         (tmp_path / name).write_bytes(data)
         choose(page, tmp_path / name)
         problem.get_by_text(words).wait_for()
         assert page.locator("#choose").is_visible()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     assert problem.count() == 0
     [video] = server.ids
@@ -231,10 +231,10 @@ def test_what_cannot_be_is_said_in_the_page(open_page, server, gate, film_file, 
     step(page, "choose")
 
 
-def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, server, gate, film_file):
+def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, server, gate, video_file):
     first, second = open_page(), open_page()
     for page in (first, second):
-        choose(page, film_file)
+        choose(page, video_file)
         step(page, "draw")
         draw(page, true_box(0))
         page.locator("#track").click()
@@ -251,9 +251,9 @@ def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, 
     assert video not in server.ids and len(server.ids) == 1
 
 
-def test_the_box_is_moved_resized_and_redrawn(open_page, film_file):
+def test_the_box_is_moved_resized_and_redrawn(open_page, video_file):
     page = open_page()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     draw(page, [20, 20, 40, 30])
     draw(page, [40, 35, 10, 20])  # from within: moves
@@ -269,10 +269,10 @@ def test_the_box_is_moved_resized_and_redrawn(open_page, film_file):
     assert np.isnan(drawn(page)).all() and page.locator("#track").is_disabled()
 
 
-def test_it_fits_a_narrow_screen_in_both_schemes(open_page, film_file):
+def test_it_fits_a_narrow_screen_in_both_schemes(open_page, video_file):
     page = open_page()
     page.set_viewport_size({"width": 360, "height": 700})
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     draw(page, true_box(0))
     assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -282,9 +282,10 @@ def test_it_fits_a_narrow_screen_in_both_schemes(open_page, film_file):
         assert (int(ink[0]) > 128) == (scheme == "dark")
 
 
-def test_two_targets_with_colors_score_lines_and_corrections_of_their_own(open_page, server, gate, film_file, tmp_path):
+def test_two_targets_with_colors_score_lines_and_corrections_of_their_own(open_page, server, gate, video_file,
+                                                                              tmp_path):
     page = open_page()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     assert page.locator("#add-target").is_disabled(), "the first target comes first"
     draw(page, true_box(0))
@@ -329,9 +330,9 @@ def test_two_targets_with_colors_score_lines_and_corrections_of_their_own(open_p
     assert page.locator("#track").is_disabled() and page.locator("#hint").inner_text() == "Draw a box around target 3."
 
 
-def test_a_box_drawn_in_the_middle_is_tracked_both_ways(open_page, gate, film_file):
+def test_a_box_drawn_in_the_middle_is_tracked_both_ways(open_page, gate, video_file):
     page = open_page()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     assert page.locator("#both-ways-row").is_hidden()
     page.locator("#scrub-frame").fill("6")
@@ -350,7 +351,7 @@ def test_a_box_drawn_in_the_middle_is_tracked_both_ways(open_page, gate, film_fi
     assert page.locator("#summary").inner_text().startswith("10 frames in")
     assert page.get_by_role("slider").get_attribute("aria-valuemin") == "0"
     page.locator("#other").click()
-    choose(page, film_file)
+    choose(page, video_file)
     step(page, "draw")
     page.locator("#scrub-frame").fill("6")
     draw(page, true_box(6))

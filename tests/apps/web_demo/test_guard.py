@@ -21,11 +21,11 @@ def test_foreign_names_of_this_computer_are_refused(served, host):
 
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "https://{place}", "http://{place}.evil.example",
                                     "http://127.0.0.1:1", "http://localhost"])
-def test_orders_of_other_pages_are_refused(served, film, origin):
+def test_orders_of_other_pages_are_refused(served, video_bytes, origin):
     origin = origin and origin.format(place=served.place)
-    status, body, _ = served.ask("POST", "/videos", film, Origin=origin)
+    status, body, _ = served.ask("POST", "/videos", video_bytes, Origin=origin)
     assert status == 403 and "own page" in json.loads(body)["error"]
-    video = served.upload(film)["id"]
+    video = served.upload(video_bytes)["id"]
     assert served.ask("DELETE", f"/videos/{video}", Origin=origin)[0] == 403
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
                "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -33,8 +33,8 @@ def test_orders_of_other_pages_are_refused(served, film, origin):
     assert served.ask("GET", f"/videos/{video}/frames/0.jpg")[0] == 200  # it is still there
 
 
-def test_pages_of_other_origins_see_nothing_but_may_link_here(served, film):
-    video = served.upload(film)["id"]
+def test_pages_of_other_origins_see_nothing_but_may_link_here(served, video_bytes):
+    video = served.upload(video_bytes)["id"]
     for path in (f"/videos/{video}/frames/0.jpg", "/assets/main.js"):
         assert served.ask("GET", path, Origin=None, Sec_Fetch_Site="cross-site")[0] == 403
         assert served.ask("GET", path, Origin=None, Sec_Fetch_Site="same-site")[0] == 403

@@ -16,7 +16,7 @@ from mstgt.apps.web_demo.app import Settings, read_order
 from mstgt.apps.web_demo.jobs import REPLACED
 from mstgt.apps.web_demo.videos import Limits, Video
 from mstgt.utils.errors import UserError
-from tests.apps.web_demo.helpers import RedTracker, frames_of, make_film, serving, true_box
+from tests.apps.web_demo.helpers import RedTracker, frames_of, make_video, serving, true_box
 from tests.processes import until
 
 
@@ -57,8 +57,8 @@ def rows_of(server, video):
     return list(csv.DictReader(io.StringIO(body.decode())))
 
 
-def test_a_track_from_the_first_event_to_the_last_file(served, film):
-    video = served.upload(film)["id"]
+def test_a_track_from_the_first_event_to_the_last_file(served, video_bytes):
+    video = served.upload(video_bytes)["id"]
     events = served.track(video, {"0": true_box(0)})
     assert [event["kind"] for event in events] == ["start", *["frame"] * 10, "done"]
     frames = frames_of(events)
@@ -72,20 +72,20 @@ def test_a_track_from_the_first_event_to_the_last_file(served, film):
     rows = rows_of(served, video)
     assert [[float(row[side]) for side in "xywh"] for row in rows] == [event["box"] for event in frames]
     assert [float(row["score"]) for row in rows] == [event["score"] for event in frames]
-    film_bytes = served.ask("GET", f"/videos/{video}/film.mp4")[1]
-    with av.open(io.BytesIO(film_bytes)) as container:
+    result_bytes = served.ask("GET", f"/videos/{video}/tracked.mp4")[1]
+    with av.open(io.BytesIO(result_bytes)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 10
     assert served.ask("GET", f"/videos/{video}/sheet.png")[1].startswith(b"\x89PNG")
 
 
 def test_a_target_that_is_gone_is_probably_lost(served, tmp_path):
-    video = served.upload(make_film(tmp_path / "gone.mp4", 16, hidden_from=3))["id"]
+    video = served.upload(make_video(tmp_path / "gone.mp4", 16, hidden_from=3))["id"]
     lost = [event["lost"] for event in frames_of(served.track(video, {"0": true_box(0)}))]
     assert not any(lost[:6]) and lost[-1]
 
 
 def test_a_corrected_box_holds_from_its_frame_on(served, tmp_path):
-    video = served.upload(make_film(tmp_path / "gone.mp4", 8, hidden_from=3))["id"]
+    video = served.upload(make_video(tmp_path / "gone.mp4", 8, hidden_from=3))["id"]
     frames = frames_of(served.track(video, {"0": true_box(0), "5": [90, 5, 20, 30]}))
     assert frames[4]["box"][1] > 30
     assert frames[5]["box"] == [90, 5, 20, 30] and frames[5]["score"] == 1 and frames[7]["box"] == [90, 5, 20, 30]
@@ -109,19 +109,19 @@ def test_an_order_that_is_none_is_a_mistake(text):
         read_order(text, Video("id", Path(), size_wh=(160, 120)))
 
 
-def test_bad_boxes_are_told_and_a_good_one_works_after_them(served, film):
-    video = served.upload(film)["id"]
+def test_bad_boxes_are_told_and_a_good_one_works_after_them(served, video_bytes):
+    video = served.upload(video_bytes)["id"]
     for boxes, words in (({"0": [1000, 10, 20, 20]}, "outside the image"), ({"99": true_box(0)}, "frame 99"),
                          ({"0": true_box(0), "99": true_box(0)}, "frame 99"), (None, "draw one")):
         events = served.track(video, boxes)
         assert events[-1]["kind"] == "error" and words in events[-1]["message"] and frames_of(events) == []
         assert str(served.folder) not in events[-1]["message"]
-    assert served.ask("GET", f"/videos/{video}/film.mp4")[0] == 404
+    assert served.ask("GET", f"/videos/{video}/tracked.mp4")[0] == 404
     assert served.track(video, {"0": true_box(0)})[-1]["kind"] == "done"
 
 
-def test_a_stopped_track_keeps_what_there_is(gated, gate, film):
-    video = gated.upload(film)["id"]
+def test_a_stopped_track_keeps_what_there_is(gated, gate, video_bytes):
+    video = gated.upload(video_bytes)["id"]
     gate.open(3)  # with the given one that makes four frames
 
     async def stop_at_four():
@@ -135,8 +135,8 @@ def test_a_stopped_track_keeps_what_there_is(gated, gate, film):
     assert len(rows_of(gated, video)) == events[-1]["frames"]
 
 
-def test_a_closed_page_ends_its_job_and_leaves_no_result(gated, gate, film):
-    video = gated.upload(film)["id"]
+def test_a_closed_page_ends_its_job_and_leaves_no_result(gated, gate, video_bytes):
+    video = gated.upload(video_bytes)["id"]
     gate.open(2)
     events = gated.track(video, {"0": true_box(0)}, until=lambda event: event.get("frame") == 2)
     assert len(frames_of(events)) == 3
@@ -147,8 +147,8 @@ def test_a_closed_page_ends_its_job_and_leaves_no_result(gated, gate, film):
     assert gate.passed == 3  # it went no further than the frame that it was at
 
 
-def test_a_video_removed_while_it_is_tracked_goes_with_its_files(gated, gate, film):
-    video = gated.upload(film)["id"]
+def test_a_video_removed_while_it_is_tracked_goes_with_its_files(gated, gate, video_bytes):
+    video = gated.upload(video_bytes)["id"]
     gate.open(1)
 
     async def remove_under_way():
@@ -164,7 +164,7 @@ def test_a_video_removed_while_it_is_tracked_goes_with_its_files(gated, gate, fi
 
 
 def test_those_who_come_later_wait_in_line(gated, gate, tmp_path):
-    short = make_film(tmp_path / "short.mp4", 3)
+    short = make_video(tmp_path / "short.mp4", 3)
     videos = [gated.upload(short)["id"] for _ in range(3)]
 
     async def all_at_once():
@@ -188,7 +188,7 @@ def test_visitors_at_the_same_time_are_not_mixed_up(tmp_path):
     folder.mkdir()
     meet = threading.Barrier(3, timeout=120)  # three threads, at every frame
     with serving(folder, lambda: RedTracker(meet.wait), Settings("Red", "cpu", 0, 3)) as server:
-        videos = [server.upload(make_film(tmp_path / "film.mp4", 6, down=down))["id"] for down in (-40, 0, 40)]
+        videos = [server.upload(make_video(tmp_path / "video.mp4", 6, down=down))["id"] for down in (-40, 0, 40)]
 
         async def all_at_once():
             return await asyncio.gather(*(server.follow(video, {"0": true_box(0, down)})
@@ -201,8 +201,8 @@ def test_visitors_at_the_same_time_are_not_mixed_up(tmp_path):
             assert np.abs(np.subtract(found, expected)).max() <= 2
 
 
-def test_a_second_job_of_a_video_takes_the_place_of_the_first(gated, gate, film):
-    video = gated.upload(film)["id"]
+def test_a_second_job_of_a_video_takes_the_place_of_the_first(gated, gate, video_bytes):
+    video = gated.upload(video_bytes)["id"]
 
     async def twice():
         first = asyncio.create_task(gated.follow(video, {"0": true_box(0)}))
@@ -225,21 +225,21 @@ def fail_there():
     raise UserError("the device has no memory left: take a smaller one")
 
 
-def test_faults_of_ours_are_told_and_keep_their_traceback(tmp_path, film, caplog):
+def test_faults_of_ours_are_told_and_keep_their_traceback(tmp_path, video_bytes, caplog):
     with caplog.at_level(logging.ERROR), serving(tmp_path, lambda: RedTracker(fail_here)) as server:
-        last = server.track(server.upload(film)["id"], {"0": true_box(0)})[-1]
+        last = server.track(server.upload(video_bytes)["id"], {"0": true_box(0)})[-1]
         assert last["kind"] == "error" and "error of its own" in last["message"] and "fault" not in last["message"]
         until(lambda: "ZeroDivisionError: a fault of ours" in caplog.text)
 
 
-def test_what_a_visitor_can_mend_is_told_as_it_is(tmp_path, film):
+def test_what_a_visitor_can_mend_is_told_as_it_is(tmp_path, video_bytes):
     with serving(tmp_path, lambda: RedTracker(fail_there)) as server:
-        last = server.track(server.upload(film)["id"], {"0": true_box(0)})[-1]
+        last = server.track(server.upload(video_bytes)["id"], {"0": true_box(0)})[-1]
         assert last == {"kind": "error", "message": "frame 1: the device has no memory left: take a smaller one"}
 
 
 def test_two_targets_each_with_a_correction_of_its_own(served, tmp_path):
-    video = served.upload(make_film(tmp_path / "film.mp4", 8))["id"]
+    video = served.upload(make_video(tmp_path / "video.mp4", 8))["id"]
     events = served.track(video, {"0": true_box(0)}, {"2": [100, 5, 20, 30], "5": [90, 10, 20, 30]})
     assert events[-1]["kind"] == "done"
     first, second = frames_of(events), frames_of(events, 2)
@@ -249,8 +249,8 @@ def test_two_targets_each_with_a_correction_of_its_own(served, tmp_path):
     assert [row["target"] for row in rows] == ["1", "1", *["1", "2"] * 6]
 
 
-def test_both_ways(served, film):
-    video = served.upload(film)["id"]
+def test_both_ways(served, video_bytes):
+    video = served.upload(video_bytes)["id"]
     events = served.track(video, {"6": true_box(6)}, both_ways=True)
     frames = frames_of(events)
     assert [event["frame"] for event in events if event.get("backward")] == [5, 4, 3, 2, 1, 0]

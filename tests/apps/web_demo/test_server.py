@@ -35,7 +35,7 @@ class Remote(Served):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_all_and_removes_the_folder(number, film, tmp_path, monkeypatch):
+def test_a_signal_ends_all_and_removes_the_folder(number, video_bytes, tmp_path, monkeypatch):
     """While one video is tracked and another is on its way."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen, errors = [], []
@@ -43,12 +43,12 @@ def test_a_signal_ends_all_and_removes_the_folder(number, film, tmp_path, monkey
     def visit(url):
         try:
             server = Remote(url)
-            video = server.upload(film)["id"]
+            video = server.upload(video_bytes)["id"]
             coming = http.client.HTTPConnection(urlsplit(url).netloc)
             coming.putrequest("POST", "/videos")
             coming.putheader("Origin", url.rstrip("/"))
             coming.putheader("Content-Length", "1000000")
-            coming.endheaders(film[:1000])
+            coming.endheaders(video_bytes[:1000])
             [folder] = tmp_path.iterdir()
             seen.append((folder.name, folder.stat().st_mode & 0o777))
 
@@ -99,7 +99,7 @@ def checkpoint(tmp_path):
     return path
 
 
-def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, film, tmp_path, monkeypatch, capsys):
+def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, video_bytes, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -110,7 +110,7 @@ def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, film,
         try:
             server = Remote(url)
             assert b"MSTGT-nano" in server.ask("GET", "/")[1]
-            events.extend(server.track(server.upload(film)["id"], {"0": true_box(0)}))
+            events.extend(server.track(server.upload(video_bytes)["id"], {"0": true_box(0)}))
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -129,7 +129,7 @@ def test_the_command_tracks_with_a_network_and_ends_on_sigterm(checkpoint, film,
 
 
 @pytest.mark.nightly
-def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, film, tmp_path):
+def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, video_bytes, tmp_path):
     """While it tracks. Most of the time is the start of Python."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -139,7 +139,7 @@ def test_a_process_that_is_told_to_terminate_leaves_nothing(checkpoint, film, tm
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         server = Remote(re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0])
-        server.track(server.upload(film)["id"], {"0": true_box(0)},
+        server.track(server.upload(video_bytes)["id"], {"0": true_box(0)},
                      until=lambda event: event.get("frame") == 2 and process.send_signal(signal.SIGTERM))
         _, complaints = process.communicate(timeout=120)
     finally:
@@ -186,8 +186,8 @@ MALFORMED = [
 ]
 
 
-def test_malformed_requests_print_no_traceback(served, film, caplog, capfd):
-    video = served.upload(film)["id"]
+def test_malformed_requests_print_no_traceback(served, video_bytes, caplog, capfd):
+    video = served.upload(video_bytes)["id"]
     host, port = served.place.split(":")
     for request in MALFORMED + [MALFORMED[-1].replace(b"/x/", f"/{video}/".encode())]:
         with socket.create_connection((host, int(port)), timeout=60) as connection:
@@ -196,6 +196,6 @@ def test_malformed_requests_print_no_traceback(served, film, caplog, capfd):
             with contextlib.suppress(ConnectionError):
                 while connection.recv(1 << 16):
                     pass
-    assert served.ask("GET", "/")[0] == 200 and served.upload(film)["frames"] == 10
+    assert served.ask("GET", "/")[0] == 200 and served.upload(video_bytes)["frames"] == 10
     written = "".join(capfd.readouterr())
     assert "Traceback" not in caplog.text + written and not [r for r in caplog.records if r.exc_info], caplog.text

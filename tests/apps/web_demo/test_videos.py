@@ -10,7 +10,7 @@ import pytest
 from mstgt.apps.web_demo import videos
 from mstgt.apps.web_demo.app import Settings
 from mstgt.apps.web_demo.videos import Limits
-from tests.apps.web_demo.helpers import HEIGHT, WIDTH, make_film, serving, true_box
+from tests.apps.web_demo.helpers import HEIGHT, WIDTH, make_video, serving, true_box
 from tests.processes import until
 
 
@@ -23,8 +23,8 @@ def strict(tmp_path):
         yield server
 
 
-def test_a_video_is_described_and_its_first_frame_shown(served, film):
-    facts = served.upload(film)
+def test_a_video_is_described_and_its_first_frame_shown(served, video_bytes):
+    facts = served.upload(video_bytes)
     assert {**facts, "id": ""} == {"id": "", "width": WIDTH, "height": HEIGHT, "fps": 25.0, "frames": 10, "first": 0}
     status, jpeg, headers = served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")
     assert status == 200 and headers["Content-Type"] == "image/jpeg" and "no-store" in headers["Cache-Control"]
@@ -35,7 +35,7 @@ def test_a_video_is_described_and_its_first_frame_shown(served, film):
 
 
 def test_large_images_are_shown_smaller(served, tmp_path):
-    facts = served.upload(make_film(tmp_path / "large.mp4", 1, size=(1200, 900)))
+    facts = served.upload(make_video(tmp_path / "large.mp4", 1, size=(1200, 900)))
     jpeg = served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")[1]
     assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (720, 960, 3)
     assert (facts["width"], facts["height"]) == (1200, 900)
@@ -65,10 +65,10 @@ def test_an_announced_flood_is_refused_before_it_comes(strict):
     connection.close()
 
 
-def test_too_many_frames_are_refused(strict, film, tmp_path):
-    assert strict.refused(film).startswith("the video is too long: 10 frames, 8 are the most here; cut it")
+def test_too_many_frames_are_refused(strict, video_bytes, tmp_path):
+    assert strict.refused(video_bytes).startswith("the video is too long: 10 frames, 8 are the most here; cut it")
     assert strict.files == []
-    assert strict.upload(make_film(tmp_path / "short.mp4", 8))["frames"] == 8
+    assert strict.upload(make_video(tmp_path / "short.mp4", 8))["frames"] == 8
 
 
 @pytest.mark.parametrize("data, words", [
@@ -84,28 +84,28 @@ def test_what_is_no_video_is_refused_in_words_that_name_no_path(served, data, wo
     assert list(served.folder.iterdir()) == []
 
 
-def test_a_video_that_is_cut_short_is_refused(served, film):
+def test_a_video_that_is_cut_short_is_refused(served, video_bytes):
     """Before the end of its index, and before its first image."""
-    assert "cannot read the video" in served.refused(film[:60])
-    assert "no frame that can be decoded" in served.refused(film[: film.index(b"mdat") + 20])
+    assert "cannot read the video" in served.refused(video_bytes[:60])
+    assert "no frame that can be decoded" in served.refused(video_bytes[: video_bytes.index(b"mdat") + 20])
     assert served.files == []
 
 
-def test_a_broken_upload_leaves_nothing(served, film):
+def test_a_broken_upload_leaves_nothing(served, video_bytes):
     connection = http.client.HTTPConnection(served.place, timeout=90)
     connection.putrequest("POST", "/videos")
-    for header in (("Origin", f"http://{served.place}"), ("Content-Length", str(len(film)))):
+    for header in (("Origin", f"http://{served.place}"), ("Content-Length", str(len(video_bytes)))):
         connection.putheader(*header)
-    connection.endheaders(film[:500])
+    connection.endheaders(video_bytes[:500])
     until(lambda: list(served.folder.iterdir()))
     connection.close()
     until(lambda: not list(served.folder.iterdir()))
 
 
 @pytest.mark.parametrize("name", ["../../evil.mp4", "/etc/evil.mp4", "..%2f..%2fevil", "a\\..\\evil.mp4"])
-def test_names_from_outside_are_no_paths(served, film, name):
+def test_names_from_outside_are_no_paths(served, video_bytes, name):
     before = {path for path in served.folder.parent.rglob("*") if path.is_file()}
-    status, body, _ = served.ask("POST", f"/videos?name={name.replace('%', '%25')}", film, X_File_Name=name,
+    status, body, _ = served.ask("POST", f"/videos?name={name.replace('%', '%25')}", video_bytes, X_File_Name=name,
                                  Content_Disposition=f'attachment; filename="{name}"')
     assert status == 200
     new = {path for path in served.folder.parent.rglob("*") if path.is_file()} - before
@@ -118,7 +118,7 @@ def test_names_from_outside_are_no_paths(served, film, name):
 
 
 def test_the_video_left_alone_for_longest_makes_room(strict, tmp_path):
-    data = make_film(tmp_path / "short.mp4", 2)
+    data = make_video(tmp_path / "short.mp4", 2)
     first, second = (strict.upload(data)["id"] for _ in range(2))
     strict.ask("GET", f"/videos/{first}/frames/0.jpg")
     third = strict.upload(data)["id"]
@@ -126,8 +126,8 @@ def test_the_video_left_alone_for_longest_makes_room(strict, tmp_path):
     assert len(list(strict.folder.iterdir())) == 2
 
 
-def test_any_frame_can_be_looked_at(served, film):
-    video = served.upload(film)["id"]
+def test_any_frame_can_be_looked_at(served, video_bytes):
+    video = served.upload(video_bytes)["id"]
     status, jpeg, _ = served.ask("GET", f"/videos/{video}/frames/7.jpg")
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     x, y, w, h = true_box(7)
@@ -137,7 +137,7 @@ def test_any_frame_can_be_looked_at(served, film):
 
 def test_what_fills_the_server_is_told(strict, tmp_path):
     """Uploads that have begun, not only videos that are tracked."""
-    data = make_film(tmp_path / "short.mp4", 2)
+    data = make_video(tmp_path / "short.mp4", 2)
     coming = []
     for _ in range(2):
         connection = http.client.HTTPConnection(strict.place, timeout=90)

@@ -20,7 +20,7 @@ THRESHOLDS = np.linspace(0, 1, 21)
 
 
 @pytest.fixture(scope="module")
-def films():
+def videos():
     """Images and boxes of a few videos of the synthetic world; the training saw no video at all."""
     return render(count=8, seed=77, frames=25, difficulty=(0.1, 0.6))
 
@@ -31,16 +31,16 @@ def render(count: int, seed: int, frames: int, difficulty: tuple[float, float]
     return [([video.frames.read(t) for t in range(frames)], video.boxes_xywh) for video in videos]
 
 
-def success_auc(engine: TorchEngine | None, films) -> float:
+def success_auc(engine: TorchEngine | None, videos) -> float:
     """Mean success AUC in %; ``None``: the first box kept."""
-    targets = [engine.start(images[0], boxes[0]) for images, boxes in films] if engine else []
-    found = [[boxes[0]] for _, boxes in films]
-    for t in range(1, len(films[0][0])):
+    targets = [engine.start(images[0], boxes[0]) for images, boxes in videos] if engine else []
+    found = [[boxes[0]] for _, boxes in videos]
+    for t in range(1, len(videos[0][0])):
         if engine:
-            targets = [target for target, _ in engine.step([images[t] for images, _ in films], targets)]
+            targets = [target for target, _ in engine.step([images[t] for images, _ in videos], targets)]
         for k, track in enumerate(found):
             track.append(targets[k].box_xywh if engine else track[0])
-    overlaps = [iou(np.array(track), boxes) for track, (_, boxes) in zip(found, films, strict=True)]
+    overlaps = [iou(np.array(track), boxes) for track, (_, boxes) in zip(found, videos, strict=True)]
     return 100 * float(np.mean([[(overlap > t).mean() for t in THRESHOLDS] for overlap in overlaps]))
 
 
@@ -59,11 +59,11 @@ def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_track(name, films, tmp_path):
+def test_they_track(name, videos, tmp_path):
     cfg = load_config("MSTGT", name)
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
-    exact = success_auc(load_engine(cfg, weights, "cpu", "torch"), films)
-    assert exact > success_auc(None, films) + 10
+    exact = success_auc(load_engine(cfg, weights, "cpu", "torch"), videos)
+    assert exact > success_auc(None, videos) + 10
 
 
 @pytest.mark.skipif(not is_fast_in(torch.bfloat16, torch.device("cpu")), reason="no bf16 on this CPU")
@@ -71,15 +71,15 @@ def test_they_track(name, films, tmp_path):
 def test_bf16_tracks_as_well(name, tmp_path):
     """On 1600 frames that are not hard: where two things are alike, a rounding decides which is followed, and a single
     video that goes another way moves the mean by a point."""
-    cfg, films = load_config("MSTGT", name), render(count=40, seed=5, frames=40, difficulty=(0, 0.2))
+    cfg, videos = load_config("MSTGT", name), render(count=40, seed=5, frames=40, difficulty=(0, 0.2))
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
-    exact, near = (success_auc(load_engine(cfg, weights, "cpu", "torch", p), films) for p in ("fp32", "bf16"))
+    exact, near = (success_auc(load_engine(cfg, weights, "cpu", "torch", p), videos) for p in ("fp32", "bf16"))
     assert abs(near - exact) <= 0.3
 
 
-def test_ten_lines_are_enough(films):
+def test_ten_lines_are_enough(videos):
     tracker = load_tracker(NAMES[0], device="cpu")
-    images, boxes = films[0]
+    images, boxes = videos[0]
     tracker.init(images[0], boxes[0])
     box, score = tracker.update(images[1])
     assert iou(box[None], boxes[1][None])[0] > 0.5 and 0 < score < 1

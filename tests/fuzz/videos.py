@@ -21,7 +21,7 @@ from tests.fuzz.target import Target, picture
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 
-def film(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
+def encoded_video(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
     """Some frames of the fuzzers' image."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as container:
@@ -35,13 +35,14 @@ def film(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
 
 
 @functools.cache
-def _films() -> tuple[bytes, ...]:
-    return (film("mp4", "mpeg4", "yuv420p"), film("avi", "mjpeg", "yuvj420p"), film("gif", "gif", "rgb8"))
+def _videos() -> tuple[bytes, ...]:
+    return (encoded_video("mp4", "mpeg4", "yuv420p"), encoded_video("avi", "mjpeg", "yuvj420p"),
+            encoded_video("gif", "gif", "rgb8"))
 
 
-def _film(data: bytes, at: Path) -> None:
-    (at / "v.film").write_bytes(data)
-    video = VideoFile(at / "v.film")
+def _video(data: bytes, at: Path) -> None:
+    (at / "v.video").write_bytes(data)
+    video = VideoFile(at / "v.video")
     for number, (index, image, _) in enumerate(itertools.islice(video.read(), 9)):
         assert index == number and (image is None or image.dtype == np.uint8 and image.shape[2] == 3)
 
@@ -64,6 +65,6 @@ def _track(data: bytes, at: Path) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    "film": Target(_films, _film, "v.film"),
+    "video": Target(_videos, _video, "v.video"),
     "track": Target(_tracks, _track, "t.csv"),
 }
