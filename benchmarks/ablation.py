@@ -126,8 +126,8 @@ def make_score(run: Run, runner: Runner) -> Score:
         if runner(command, log):
             raise UserError(_last_line(log) or f"{Path(command[1]).name} failed without a word")
     analysis = _read_json(run.folder / "analysis.json")
-    (figures,) = analysis["trackers"].values()
-    score = {"variant": run.variant, "seed": run.seed, "val_iou": validation_iou(run), "auc": figures["success_auc"],
+    (metrics,) = analysis["trackers"].values()
+    score = {"variant": run.variant, "seed": run.seed, "val_iou": validation_iou(run), "auc": metrics["success_auc"],
              "trivial_auc": analysis["trivial"]["success_auc"], "origin": run.origin()}
     write_json(run.folder / "score.json", score)
     return score
@@ -188,7 +188,8 @@ def as_markdown(table: dict[str, dict[str, Any]], failures: dict[str, str], triv
     for variant, row in table.items():
         cells = [_spread(**row[figure], digits=digits) for figure, (_, digits) in FIGURES.items()]
         lines.append(f"| {variant} | {len(row['seeds'])} | {' | '.join(cells)} |")
-    lines += ["", f"Mean ± standard deviation over seeds. The first box kept has a test AUC of {trivial_auc:.1f} %."]
+    lines += ["", "Mean ± standard deviation over seeds. The static-box baseline has a test AUC of "
+                  f"{trivial_auc:.1f} %."]
     lines += [f"Failed: {name}." for name in failures]
     return "\n".join([*lines, ""])
 

@@ -33,7 +33,7 @@ SIDES = (40, 320)  # px, shortest and longest mean side of a target; drawn evenl
 
 
 def textured(rng: np.random.Generator) -> np.ndarray:
-    """A picture with detail at all scales."""
+    """An image with detail at all scales."""
     image = np.full((HEIGHT, WIDTH, 3), 128, np.float32)
     for cells, strength in ((4, 60), (16, 40), (64, 22), (256, 14)):
         coarse = rng.standard_normal((cells * HEIGHT // WIDTH + 2, cells, 3)).astype(np.float32)
@@ -48,7 +48,7 @@ def encode(image: np.ndarray) -> np.ndarray:
 
 
 def write_videos(root: Path, rng: np.random.Generator) -> VideoSet:
-    """A few videos of a target that wanders; their frames are shifts of one picture each."""
+    """A few videos of a target that wanders; their frames are shifts of one image each."""
     store, videos = FolderStore(root), []
     for v in range(VIDEOS):
         (root / f"{v}").mkdir()

@@ -4,7 +4,7 @@
     tracker.init(image, box_xywh)
     box_xywh, score = tracker.update(image)
 
-Written as the paper's figures read. Every frame pads the picture where the crop reaches past it, runs the template
+Written as the paper's figures read. Every frame pads the image where the crop reaches past it, runs the template
 through the network again, writes the attention's softmax out, and computes every token of every block; batch norm is a
 layer of its own. ``benchmarks/tracking_speed.py`` asserts that the boxes are those of ``mstgt.test.tracker``.
 """
@@ -26,7 +26,7 @@ from mstgt.train.data.transforms import mask_background
 
 
 def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: int) -> tuple[np.ndarray, float]:
-    """Cut, pad with black, resize: (size, size, 3), and crop pixels per picture pixel."""
+    """Cut, pad with black, resize: (size, size, 3), and crop pixels per image pixel."""
     x, y, w, h = box_xywh
     side = max(1, math.ceil(math.sqrt(w * h) * factor))
     left, top = round(x + w / 2 - side / 2), round(y + h / 2 - side / 2)
@@ -68,9 +68,9 @@ class PlainTracker:
     def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None:
         self.box = np.array(box_xywh, np.float64)
         size = self.cfg.TEST.TEMPLATE_SIZE
-        picture, scale = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, size)
+        crop, scale = padded_crop(image, self.box, self.cfg.TEST.TEMPLATE_FACTOR, size)
         inside = np.array([(size - 1) / 2] * 2 + list(self.box[2:] * scale)) / size
-        marked = mask_background(torch.from_numpy(picture), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MASK)
+        marked = mask_background(torch.from_numpy(crop), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MASK)
         self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
         self.mean_score = 1.0
@@ -111,8 +111,8 @@ class PlainTracker:
         test = self.cfg.TEST
         size = test.SEARCH_SIZE
         wider = test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW else 1.0
-        picture, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider, size)
-        score, offset, wh, guidance = self.step(self.template, self.input(picture), self.guidance)
+        crop, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider, size)
+        score, offset, wh, guidance = self.step(self.template, self.input(crop), self.guidance)
         grid = self.network.grid
         best = int((score.flatten() * self.window).argmax())
         row, column = divmod(best, grid)
@@ -121,8 +121,8 @@ class PlainTracker:
         center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
         return center, wh * size / scale, float(score.flatten()[best]), guidance
 
-    def input(self, picture: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(picture).to(self.mean.device).float().permute(2, 0, 1)[None] / 255
+    def input(self, crop: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(crop).to(self.mean.device).float().permute(2, 0, 1)[None] / 255
         return (tensor - self.mean) / self.std
 
     def step(self, template: torch.Tensor, search: torch.Tensor, guidance: torch.Tensor | None

@@ -1,9 +1,9 @@
-"""OpenCV's own trackers as rows of ``benchmarks/tracking_speed.py``: one call is one update on a picture in memory.
+"""OpenCV's own trackers as rows of ``benchmarks/tracking_speed.py``: one call is one update on an image in memory.
 
 NanoTrack v2 runs in the benchmark's own process. No wheel of opencv-python has CSRT and KCF; they run in a process of
 another environment, with opencv-contrib-python-headless and numpy:
 
-    <environment>/bin/python benchmarks/rivals.py csrt pictures.npy 600 300 80 100 2
+    <environment>/bin/python benchmarks/rivals.py csrt images.npy 600 300 80 100 2
 
 reads lines from standard input and answers each with an empty line when one update is done. The pipe costs about
 0.05 ms, which is part of the time of these rows.
@@ -57,12 +57,12 @@ class ContribTracker:
     def __init__(self, python: Path, name: str, images_rgb: Sequence[np.ndarray], box_xywh: Sequence[float],
                  threads: int):
         self._folder = tempfile.TemporaryDirectory()
-        pictures = Path(self._folder.name) / "pictures.npy"
-        np.save(pictures, np.stack(images_rgb))
+        images = Path(self._folder.name) / "images.npy"
+        np.save(images, np.stack(images_rgb))
         box = [str(int(v)) for v in box_xywh]
-        self._process = subprocess.Popen([str(python), str(Path(__file__)), name, str(pictures), *box, str(threads)],
+        self._process = subprocess.Popen([str(python), str(Path(__file__)), name, str(images), *box, str(threads)],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self()  # the process is ready, and has read the pictures
+        self()  # the process is ready, and has read the images
 
     def __call__(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -82,17 +82,17 @@ def main() -> None:
     """Answer every line of standard input with an empty line after one update."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tracker", choices=CONTRIB, help="the tracker of OpenCV")
-    parser.add_argument("pictures", type=Path, help="(N, H, W, 3) uint8 RGB, as numpy.save writes them")
-    parser.add_argument("box", type=int, nargs=4, help="x, y, w, h in the first picture, in pixels")
+    parser.add_argument("images", type=Path, help="(N, H, W, 3) uint8 RGB, as numpy.save writes them")
+    parser.add_argument("box", type=int, nargs=4, help="x, y, w, h in the first image, in pixels")
     parser.add_argument("threads", type=int, help="threads of OpenCV")
     args = parser.parse_args()
     if not hasattr(cv2, CONTRIB[args.tracker]):
         parser.error(f"OpenCV {cv2.__version__} has no tracker {args.tracker}: it is in opencv-contrib-python-headless")
-    if not args.pictures.is_file():
-        parser.error(f"no file {args.pictures}")
+    if not args.images.is_file():
+        parser.error(f"no file {args.images}")
     cv2.setNumThreads(args.threads)
-    pictures = np.load(args.pictures, allow_pickle=False)
-    update = _cycle(getattr(cv2, CONTRIB[args.tracker]).create(), pictures, args.box)
+    images = np.load(args.images, allow_pickle=False)
+    update = _cycle(getattr(cv2, CONTRIB[args.tracker]).create(), images, args.box)
     for _ in sys.stdin:
         update()
         print(flush=True)

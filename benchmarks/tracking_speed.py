@@ -11,7 +11,7 @@ A row is a precision and, each behind an underscore, any of ``openvino``, ``comp
 video. ``--nano_dir`` adds NanoTrack v2 in OpenCV, ``--contrib_python`` CSRT and KCF (``benchmarks/rivals.py``).
 ``--busy`` measures a second time beside a process that never rests, and prints what is left of the quiet speed.
 
-Random weights, a 1280 x 720 picture in memory. Every round runs all rows one after the other, so that what else the
+Random weights, a 1280 x 720 image in memory. Every round runs all rows one after the other, so that what else the
 machine does meets all of them; figures are medians over the rounds, and a ratio is the median of the rounds' ratios.
 *Tracker* is crop, network and box; *network* the network alone. Rows of a batch give milliseconds per target and frame.
 Before anything is measured, the boxes of every row are compared with those of the plain tracker over ten frames; an
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import torch
     from plain_tracker import PlainTracker
 
-PICTURE, BOX = (720, 1280), np.array([600.0, 300, 80, 100])
+IMAGE, BOX = (720, 1280), np.array([600.0, 300, 80, 100])
 SAME_PX, CHECKED_FRAMES = 1e-3, 10
 
 
@@ -192,7 +192,7 @@ def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -
     from plain_tracker import PlainTracker
 
     plain = PlainTracker(network.to(device), cfg)
-    images = moving_pictures()
+    images = moving_images()
     expected = boxes(plain, images)
     rows = {PLAIN: plain_row(plain, images[0])}
     for name in progress([name for name in names if name != PLAIN], desc="engines"):
@@ -207,10 +207,10 @@ def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -
     return rows
 
 
-def moving_pictures() -> list[np.ndarray]:
-    """A picture with detail at all scales that moves a few pixels a frame."""
+def moving_images() -> list[np.ndarray]:
+    """An image with detail at all scales that moves a few pixels a frame."""
     rng = np.random.default_rng(0)
-    height, width = PICTURE
+    height, width = IMAGE
     image = np.full((height + 60, width + 60, 3), 128, np.float32)
     for cells, strength in ((8, 50), (32, 40), (128, 25)):
         coarse = rng.standard_normal((cells, 2 * cells, 3)).astype(np.float32)
@@ -232,7 +232,7 @@ def plain_row(plain: PlainTracker, image: np.ndarray) -> Row:
     search, guidance = torch.zeros(1, 3, size, size, device=plain.template.device), None
 
     def frame() -> None:
-        plain.box = BOX  # random weights would walk away from the picture's middle
+        plain.box = BOX  # random weights would walk away from the image's middle
         plain.update(image)
 
     def network() -> None:
@@ -244,7 +244,7 @@ def plain_row(plain: PlainTracker, image: np.ndarray) -> Row:
 
 def rival_rows(args: argparse.Namespace) -> dict[str, Row]:
     """The rows of OpenCV's trackers."""
-    images = moving_pictures()
+    images = moving_images()
     rows = {}
     if args.nano_dir:
         try:
@@ -274,10 +274,10 @@ def engine_row(engine: TrackerEngine, image: np.ndarray, batch: int) -> Row:
     target = engine.start(image, BOX)
     targets: list[Target] = [target] * batch
     size = engine.settings.SEARCH_SIZE
-    pictures = np.zeros((batch, size, size, 3), np.uint8)
+    crops = np.zeros((batch, size, size, 3), np.uint8)
     state = engine.cat_states([target.state] * batch)
     return Row(lambda: engine.step([image] * batch, targets),
-               torch.inference_mode()(lambda: engine.forward_frame(pictures, state)), batch)
+               torch.inference_mode()(lambda: engine.forward_frame(crops, state)), batch)
 
 
 def table(rows: dict[str, Row], seconds: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

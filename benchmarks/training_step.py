@@ -6,7 +6,7 @@
 
 Prints the machine and a Markdown table, a row for every precision, eager and compiled; the times are medians over
 --repeat steps after the first ones, in milliseconds. "speed" and "memory" compare with the first row: 2.00 is twice as
-fast, 0.50 takes half the memory. Every row is measured in a process of its own, on random pictures that already lie on
+fast, 0.50 takes half the memory. Every row is measured in a process of its own, on random images that already lie on
 the device. The peak is what torch has allocated on a GPU; on a CPU it is the resident memory of the process, Python and
 torch with it. Compiling is not in the times; on a CPU it takes minutes.
 """

@@ -1,4 +1,4 @@
-"""Write this machine's paths: ``local.py`` of the training half and of the test half.
+"""Write this machine's paths: ``local.py`` for training and ``local.py`` for tests.
 
     python tracking/create_default_local_file.py --workspace_dir . --data_dir ./data --save_dir ./output
 

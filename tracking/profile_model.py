@@ -89,7 +89,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there as well")
     parser.add_argument("--plot", "--picture", type=Path, metavar="FILE",
                         help="draw the parts of a frame as a bar (PNG, PDF, SVG)")
     args = parser.parse_args()

@@ -204,7 +204,7 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
         print(f"cannot be read, the last box was kept: frames {spans(recording.unreadable)}")
     if args.frames is None and source.frames is not None and recording.last + 1 < source.frames:
         print(f"it ends after {recording.last + 1} of the {source.frames} frames that it promises" +
-              ("" if args.show else ": the file is damaged or truncated"))
+              ("" if args.show else ": the file is corrupt or truncated"))
     several = len(recording.lost) > 1
     for target, frames in recording.lost.items():
         if frames:

@@ -1,4 +1,4 @@
-"""Where the checkpoints of an experiment lie, for the half that writes them and the half that reads them.
+"""Where the checkpoints of an experiment lie, for training, which writes them, and for tracking, which reads them.
 
     <save_dir>/checkpoints/train/mstgt/<config>/MSTGT_ep0001.pth.tar
 """

@@ -78,18 +78,18 @@ def _parse(text: str) -> Line | None:
         return None
     if not isinstance(line, dict) or not _is_number(line.get("at")) or not 0 <= line["at"] <= MAX_COUNT:
         return None
-    return line if all(isinstance(line.get(half, {}), dict) for half in ("train", "val")) else None
+    return line if all(isinstance(line.get(mode, {}), dict) for mode in ("train", "val")) else None
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value) or isinstance(value, int) and abs(value) <= MAX_COUNT
 
 
-def curve(lines: list[Line], name: str, half: str) -> Curve:
-    """Where and what ``name`` was: ``half`` is ``train`` (step and epoch lines), ``val``, or "" for the line itself."""
+def curve(lines: list[Line], name: str, mode: str) -> Curve:
+    """Where and what ``name`` was: ``mode`` is ``train`` (step and epoch lines), ``val``, or "" for the line itself."""
     points = []
     for line in lines:
-        values = line.get(half, line if half == "train" else {}) if half else line
+        values = line.get(mode, line if mode == "train" else {}) if mode else line
         if _is_number(values.get(name)):
             points.append((line["at"], values[name]))
     return [at for at, _ in points], [value for _, value in points]

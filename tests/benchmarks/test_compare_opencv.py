@@ -229,7 +229,7 @@ def test_a_tracker_that_did_not_begin_has_no_speed(compare, capsys):
     said = capsys.readouterr().out
     assert "KCF gave no box in 4 of 20 frames (Two_2)" in said
     columns = next(line for line in said.splitlines() if line.startswith("frames a second")).split()[3:]
-    assert columns.count("-") == 2  # KCF and the first box kept
+    assert columns.count("-") == 2  # KCF and the static-box baseline
 
 
 def network_files(folder: Path, name: str) -> Path:

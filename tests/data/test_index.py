@@ -120,7 +120,7 @@ def test_a_repacked_archive_is_noticed(root):
 @pytest.mark.parametrize("damage", [
     lambda data: b"", lambda data: data[:len(data) // 2], lambda data: b"garbage" * 100,
     lambda data: data[:100] + bytes([data[100] ^ 255]) + data[101:]])
-def test_a_damaged_cache_is_named_once_and_rebuilt(root, damage, caplog):
+def test_a_corrupt_cache_is_named_once_and_rebuilt(root, damage, caplog):
     open_indexed(root)
     file, = (root.parent / FOLDER).iterdir()
     file.write_bytes(damage(file.read_bytes()))

@@ -150,7 +150,7 @@ def test_a_truncated_zip_is_named(tmp_path, source, keep):
         ZipStore(path)
 
 
-def test_a_damaged_member_is_named_and_the_others_read(tmp_path, source):
+def test_a_corrupt_member_is_named_and_the_others_read(tmp_path, source):
     path = tmp_path / "flip.zip"
     pack(source, path)
     data = bytearray(path.read_bytes())

@@ -117,7 +117,7 @@ def test_a_cached_network_is_not_converted_again(engine, checkpoint, cfg, cache,
     assert len([path for path in cache.iterdir() if not path.name.startswith(".")]) == 1
 
 
-def test_a_damaged_entry_is_made_again(engine, checkpoint, cfg, cache):
+def test_a_corrupt_entry_is_made_again(engine, checkpoint, cfg, cache):
     [entry] = [path for path in cache.iterdir() if not path.name.startswith(".")]
     (entry / "frame.xml").write_bytes(b"<net")
     assert np.array_equal(track(load_openvino_engine(cfg, checkpoint)), track(engine))

@@ -54,7 +54,7 @@ def fuzz(name: str, folder: Path, rounds: int, seed: int = 0, seconds: float = f
     """Read ``rounds`` corrupt examples, as many as ``seconds`` allow. A failure tells the seed that repeats it."""
     target, outcome, until = TARGETS[name], Outcome(), time.monotonic() + seconds
     for example in target.examples():
-        target.read(example, folder)  # undamaged
+        target.read(example, folder)  # intact
     with bounded():
         for number in range(rounds):
             if time.monotonic() > until:

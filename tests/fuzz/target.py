@@ -41,7 +41,7 @@ def put(root: Path, files: dict[str, bytes]) -> None:
 
 
 @functools.cache
-def picture() -> np.ndarray:
+def sample_image() -> np.ndarray:
     """(24, 32, 3) uint8, soft noise."""
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     return cv2.GaussianBlur(noise, (5, 5), 2)
@@ -49,5 +49,5 @@ def picture() -> np.ndarray:
 
 @functools.cache
 def jpeg() -> bytes:
-    """:func:`picture` as a JPEG."""
-    return cv2.imencode(".jpg", picture())[1].tobytes()
+    """:func:`sample_image` as a JPEG."""
+    return cv2.imencode(".jpg", sample_image())[1].tobytes()

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz import archives, datasets, networks, pictures, settings, videos
+from tests.fuzz import archives, datasets, images, networks, settings, videos
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
-    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **pictures.TARGETS, **videos.TARGETS,
+    **datasets.TARGETS, **settings.TARGETS, **archives.TARGETS, **images.TARGETS, **videos.TARGETS,
     **networks.TARGETS}

@@ -16,7 +16,7 @@ from mstgt.apps.video_demo.results import read_rows, rows_to_keep, write_results
 from mstgt.apps.video_demo.track import Row
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.visualize.draw import draw_boxes, tracked_box
-from tests.fuzz.target import Target, picture
+from tests.fuzz.target import Target, sample_image
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
@@ -26,10 +26,10 @@ def encoded_video(kind: str, codec: str, colours: str, frames: int = 3) -> bytes
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as container:
         stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width = picture().shape[:2]
+        stream.height, stream.width = sample_image().shape[:2]
         stream.pix_fmt = colours
         for _ in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), "rgb24").reformat(format=colours)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(sample_image(), "rgb24").reformat(format=colours)))
         container.mux(stream.encode(None))
     return file.getvalue()
 
@@ -60,7 +60,7 @@ def _track(data: bytes, at: Path) -> None:
     (at / "t.csv").write_bytes(data)
     for row in read_rows(at / "t.csv"):
         search = [] if row.search_xywh is None else [row.search_xywh]
-        draw_boxes(picture(), [tracked_box(row.box_xywh, row.score, row.lost)], search)
+        draw_boxes(sample_image(), [tracked_box(row.box_xywh, row.score, row.lost)], search)
     rows_to_keep(at / "t.csv", {1: 2})
 
 

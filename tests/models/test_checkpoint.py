@@ -225,7 +225,7 @@ def test_training_goes_on_with_crops_of_another_size(tmp_path):
     lambda s: s.update({f"backbone.blocks.{'9' * 5000}.x": torch.zeros(1)}),
     lambda s: s.update({"backbone.blocks.99.x": torch.zeros(1)}),
 ])
-def test_a_damaged_shallower_network_is_not_patched_up(tmp_path, damage):
+def test_a_corrupt_shallower_network_is_not_patched_up(tmp_path, damage):
     state = fresh().state_dict()
     damage(state)
     torch.save({"net": state}, tmp_path / "net.pth.tar")

@@ -210,7 +210,7 @@ class StreamFeed(Feed):
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            return  # a damaged packet; the stream goes on
+            return  # a corrupt packet; the stream goes on
         for frame in frames:
             if not frame.is_corrupt:
                 yield partial(to_rgb, frame)

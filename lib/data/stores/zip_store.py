@@ -88,7 +88,7 @@ class ZipStore(DirectoryStore):
         """The parts of the directory and the columns of the table, all in the directory's order."""
         if sum(size for size, _ in self._mtime_keys) < _BIG_BYTES:
             return read_contents(self.archives)
-        states = digests((archive.name, stamp) for archive, stamp in zip(self.archives, self._mtime_keys, strict=True))
+        states = digests((archive.name, key) for archive, key in zip(self.archives, self._mtime_keys, strict=True))
         return cached_arrays(self.root, "contents", states, lambda _old: read_contents(self.archives),
                              {**Directory.PARTS, **{name: f"{kind().dtype.kind}1" for name, kind in _COLUMNS.items()}},
                              self._fits)

@@ -62,8 +62,8 @@ class Processing:
         template = Crop.around(around, self.template.factor, self.template.size)
         crops = self._search_crops(boxes, rng)
         frames = (draw.template, *draw.searches)
-        first = _pictures(1, template.size)
-        search = _pictures(len(crops), self.search.size)
+        first = _blank_images(1, template.size)
+        search = _blank_images(len(crops), self.search.size)
         cut_all(draw.video, frames, [template, *crops], [*first, *search])
         return {
             "template": first[0],
@@ -82,13 +82,13 @@ class Processing:
         (``draw`` is None), so that batches have one shape.
         """
         boxes = np.zeros((count, 4), np.float32)
-        pictures = _pictures(count, self.search.size)
+        images = _blank_images(count, self.search.size)
         if draw is not None:
             truth = draw.video.boxes_xywh[list(draw.searches)]
             crops = self._search_crops(truth, rng)
-            cut_all(draw.video, draw.searches, crops, pictures)
+            cut_all(draw.video, draw.searches, crops, images)
             boxes = np.stack([c.to_crop(b) for c, b in zip(crops, truth, strict=True)]).astype(np.float32)
-        found = {"search": pictures, "boxes": boxes, **self._photometric(count, rng), "active": draw is not None,
+        found = {"search": images, "boxes": boxes, **self._photometric(count, rng), "active": draw is not None,
                  "video": "" if draw is None else draw.video.name}
         return {f"partner_{name}": value for name, value in found.items()}
 
@@ -100,7 +100,7 @@ class Processing:
         there. A crop has the scale of an ordinary one, its center lies anywhere in the image. None is found
         where the target fills too much of the image.
         """
-        pictures = _pictures(len(draw.searches), self.search.size)
+        images = _blank_images(len(draw.searches), self.search.size)
         found = np.zeros(len(draw.searches), bool)
         for i, frame in enumerate(draw.searches):
             box = draw.video.boxes_xywh[frame]
@@ -114,15 +114,15 @@ class Processing:
                 reach = (factor * np.sqrt(around[2:].prod()) + box[2:]) / 2
                 found[i] = (np.abs(center - xywh_to_cxcywh(box)[:2]) > reach).any()
                 if found[i]:
-                    Crop.around(around, factor, self.search.size).cut(image, 1, pictures[i])
+                    Crop.around(around, factor, self.search.size).cut(image, 1, images[i])
                     break
-        return pictures, found
+        return images, found
 
-    def _photometric(self, pictures: int, rng: np.random.Generator) -> dict[str, Any]:
+    def _photometric(self, count: int, rng: np.random.Generator) -> dict[str, Any]:
         return {
             "flip": rng.random() < self.flip,
             "grey": rng.random() < self.grey,
-            "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, pictures).astype(np.float32),
+            "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, count).astype(np.float32),
         }
 
     def _search_crops(self, boxes: np.ndarray, rng: np.random.Generator) -> list[Crop]:
@@ -153,7 +153,7 @@ def cut_all(video: Video, frames: Sequence[int], crops: Sequence[Crop],
             crops[i].cut(image, reduce, out[i])
 
 
-def _pictures(count: int, size: int) -> np.ndarray:
+def _blank_images(count: int, size: int) -> np.ndarray:
     return np.zeros((count, size, size, 3), np.uint8)
 
 

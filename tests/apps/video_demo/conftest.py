@@ -62,15 +62,15 @@ def box_at(frame: int) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[np.ndarray]:
+def video_images() -> list[np.ndarray]:
     return [picture_at(frame) for frame in range(FRAMES)]
 
 
 @pytest.fixture(scope="session")
-def video_file(pictures, tmp_path_factory) -> Path:
+def video_file(video_images, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("video") / "square.mp4"
     with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
-        for picture in pictures:
+        for picture in video_images:
             writer.add(picture)
     return path
 

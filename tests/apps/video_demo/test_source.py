@@ -28,9 +28,9 @@ TURNS = {
 }
 
 
-def write_pictures(folder, pictures, names):
+def write_images(folder, video_images, names):
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in zip(names, pictures, strict=True):
+    for name, picture in zip(names, video_images, strict=True):
         cv2.imwrite(str(folder / name), picture[..., ::-1])
 
 
@@ -38,30 +38,30 @@ def alike(one, other) -> bool:
     return one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 6
 
 
-def test_a_video_gives_its_frames_in_order_and_again(video_file, pictures):
+def test_a_video_gives_its_frames_in_order_and_again(video_file, video_images):
     with open_source(video_file) as source:
         assert (source.name, source.fps, source.frames, source.size_wh) == ("square", 10, 12, (160, 120))
         for _ in range(2):
             found = list(source.read())
             assert [index for index, _, _ in found] == list(range(12))
             assert all(image.dtype == np.uint8 and alike(image, picture)
-                       for (_, image, _), picture in zip(found, pictures, strict=True))
+                       for (_, image, _), picture in zip(found, video_images, strict=True))
         late = list(source.read(9))
-        assert [index for index, _, _ in late] == [9, 10, 11] and alike(late[0][1], pictures[9])
+        assert [index for index, _, _ in late] == [9, 10, 11] and alike(late[0][1], video_images[9])
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_a_turned_phone_gives_upright_images(turn, tmp_path, pictures):
+def test_a_turned_phone_gives_upright_images(turn, tmp_path, video_images):
     (a, b, c, d), shown = TURNS[turn]
     path = tmp_path / "phone.mp4"
     with VideoWriter(path, 10, (160, 120)) as writer:
-        writer.add(pictures[0])
+        writer.add(video_images[0])
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
     assert data[matrix - 40] == 0 and struct.unpack_from(">9i", data, matrix) == (ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
     struct.pack_into(">9i", data, matrix, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
-    expected = shown(pictures[0])
+    expected = shown(video_images[0])
     with open_source(path) as source:
         assert source.size_wh == expected.shape[1::-1]
         assert alike(next(source.read())[1], expected)
@@ -77,20 +77,20 @@ def test_upright_follows_the_matrix_pixel_by_pixel():
             assert picture[(to_y - top) // ONE, (to_x - left) // ONE, 0] == stored[y, x, 0]
 
 
-def test_unreadable_frames_keep_their_places(broken_video, pictures):
+def test_unreadable_frames_keep_their_places(broken_video, video_images):
     with open_source(broken_video([5, 11])) as source:
         found = list(source.read())
     assert [index for index, _, _ in found] == list(range(12))
     assert [index for index, image, _ in found if image is None] == [5, 11]
-    assert alike(found[4][1], pictures[4])
+    assert alike(found[4][1], video_images[4])
 
 
-def test_what_a_file_says_of_itself_need_not_be_text(video_file, tmp_path, pictures):
+def test_what_a_file_says_of_itself_need_not_be_text(video_file, tmp_path, video_images):
     path = tmp_path / "odd.mp4"
     path.write_bytes(video_file.read_bytes().replace(b"isomiso2", b"isom\xff\xfe\xfd2", 1))
     assert path.read_bytes() != video_file.read_bytes()
     with open_source(path) as source:
-        assert alike(next(source.read())[1], pictures[0])
+        assert alike(next(source.read())[1], video_images[0])
 
 
 def test_a_truncated_file_ends_early(video_file, tmp_path):
@@ -128,20 +128,20 @@ def test_a_playlist_is_refused(video_file, tmp_path):
 
 
 @pytest.mark.parametrize("inner", ["", "img"])
-def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, pictures):
+def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, video_images):
     names = ["2.png", "10.png", "1.png"]
-    write_pictures(tmp_path / "Car" / inner, pictures[:3], names)
+    write_images(tmp_path / "Car" / inner, video_images[:3], names)
     (tmp_path / "Car" / inner / "._1.png").write_bytes(b"what a Mac leaves")
     (tmp_path / "Car" / inner / "notes.txt").write_text("no picture")
     for what in {tmp_path / "Car", tmp_path / "Car" / inner}:
         with open_source(str(what)) as source:
             assert (source.name, source.fps, source.frames, source.size_wh) == ("Car", 25, 3, (160, 120))
             images = [image for _, image, _ in source.read()]
-        assert all(np.array_equal(image, pictures[i]) for image, i in zip(images, (2, 0, 1), strict=True))
+        assert all(np.array_equal(image, video_images[i]) for image, i in zip(images, (2, 0, 1), strict=True))
 
 
-def test_globs(tmp_path, pictures, video_file):
-    write_pictures(tmp_path / "walk", pictures[:3], ["a1.png", "a2.png", "b1.png"])
+def test_globs(tmp_path, video_images, video_file):
+    write_images(tmp_path / "walk", video_images[:3], ["a1.png", "a2.png", "b1.png"])
     with open_source(f"{tmp_path}/walk/a*.png") as source:
         assert (source.name, source.frames) == ("walk", 2)
     with open_source(f"{video_file.parent}/*.mp4") as source:
@@ -150,8 +150,8 @@ def test_globs(tmp_path, pictures, video_file):
         open_source(f"{tmp_path}/walk/c*.png")
 
 
-def test_unreadable_images_keep_their_places(tmp_path, pictures):
-    write_pictures(tmp_path / "v", pictures[:3], ["1.png", "2.png", "3.png"])
+def test_unreadable_images_keep_their_places(tmp_path, video_images):
+    write_images(tmp_path / "v", video_images[:3], ["1.png", "2.png", "3.png"])
     whole = (tmp_path / "v" / "1.png").read_bytes()
     (tmp_path / "v" / "1.png").write_bytes(b"")
     with open_source(tmp_path / "v") as source:
@@ -175,22 +175,22 @@ def test_what_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_upright_as_exif_says(orientation, tmp_path, pictures):
+def test_images_are_upright_as_exif_says(orientation, tmp_path, video_images):
     stored = {1: lambda image: image, 2: lambda image: image[:, ::-1], 3: lambda image: np.rot90(image, 2),
               4: lambda image: image[::-1], 5: lambda image: image.transpose(1, 0, 2),
               6: lambda image: np.rot90(image, 1), 7: lambda image: np.rot90(image.transpose(1, 0, 2), 2),
-              8: lambda image: np.rot90(image, -1)}[orientation](pictures[0])
+              8: lambda image: np.rot90(image, -1)}[orientation](video_images[0])
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.jpg", exif=exif, quality=95)
     with open_source(tmp_path / "a.jpg") as source:
         assert source.size_wh == (160, 120)
-        assert alike(next(source.read()).image_rgb, pictures[0])
+        assert alike(next(source.read()).image_rgb, video_images[0])
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])
-def test_16_bit_images_are_stretched_over_the_first_ones_range(ending, tmp_path, pictures):
-    gray = pictures[0][..., 0].astype(np.uint16)
+def test_16_bit_images_are_stretched_over_the_first_ones_range(ending, tmp_path, video_images):
+    gray = video_images[0][..., 0].astype(np.uint16)
     cv2.imwrite(str(tmp_path / f"1{ending}"), 20_000 + 4 * gray)
     cv2.imwrite(str(tmp_path / f"2{ending}"), 20_100 + 4 * gray)
     with open_source(tmp_path) as source:
@@ -203,9 +203,9 @@ def test_16_bit_images_are_stretched_over_the_first_ones_range(ending, tmp_path,
     assert note.startswith(f"16-bit images: values from {20_000 + 4 * low} to {20_000 + 4 * high}")
 
 
-def test_each_frame_has_its_own_time(tmp_path, pictures, broken_video):
+def test_each_frame_has_its_own_time(tmp_path, video_images, broken_video):
     with VideoWriter(tmp_path / "v.mp4", 25, (160, 120)) as writer:
-        for image, time_s in zip(pictures, [0, 0.1, 0.11, 5, 5.5], strict=False):
+        for image, time_s in zip(video_images, [0, 0.1, 0.11, 5, 5.5], strict=False):
             writer.add(image, time_s)
     with open_source(tmp_path / "v.mp4") as source:
         assert [frame.time_s for frame in source.read()] == pytest.approx([0, 0.1, 0.11, 5, 5.5], abs=1e-3)

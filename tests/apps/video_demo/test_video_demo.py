@@ -192,7 +192,7 @@ class Camera:
         pass
 
 
-def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, box_of, bright):
+def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, video_images, box_of, bright):
     class Interrupted(bright):
         def update(self, image):
             self.count += 1
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, pictures, 
                 signal.raise_signal(signal.SIGINT)
             return super().update(image)
 
-    monkeypatch.setattr(live.cv2, "VideoCapture", lambda _index: Camera(pictures[0]))
+    monkeypatch.setattr(live.cv2, "VideoCapture", lambda _index: Camera(video_images[0]))
     status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())
     assert status == 0 and "webcam_0: frames 0 to 4" in said and frames_of_video(tmp_path / "o") == 5
     assert "frames arrived while another was tracked and were dropped" in said
@@ -350,10 +350,10 @@ def test_from_the_middle_both_ways(demo, video_file, tmp_path, box_of):
         assert all(np.abs(row.box_xywh - box_of(row.frame)).max() <= 2 for row in rows)
 
 
-def test_variable_frame_rate(demo, pictures, tmp_path, box_of):
+def test_variable_frame_rate(demo, video_images, tmp_path, box_of):
     times = [0.04 * i for i in range(6)] + [2.2 + 0.04 * i for i in range(6)]
     with VideoWriter(tmp_path / "v.mp4", 25, (160, 120)) as writer:
-        for image, time_s in zip(pictures, times, strict=True):
+        for image, time_s in zip(video_images, times, strict=True):
             writer.add(image, time_s)
     assert demo(tmp_path / "v.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")[0] == 0
     assert [row.time_s for row in read_rows(tmp_path / "o" / "boxes.csv")] == pytest.approx(times, abs=2e-3)

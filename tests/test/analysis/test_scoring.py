@@ -137,7 +137,7 @@ def test_a_fault_is_not_kept_and_does_not_outlive_its_file(world):
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no archive",
                                     lambda data: data[:300] + bytes(64) + data[364:]])
-def test_a_damaged_cache_is_said_and_made_anew(world, damage, caplog):
+def test_a_corrupt_cache_is_said_and_made_anew(world, damage, caplog):
     tmp_path, folders, bench, videos = world
     first, _ = score_folders(folders, bench, videos, tmp_path / "cache")
     for file in (tmp_path / "cache").iterdir():

@@ -32,7 +32,7 @@ def render(count: int, seed: int, frames: int, difficulty: tuple[float, float]
 
 
 def success_auc(engine: TorchEngine | None, videos) -> float:
-    """Mean success AUC in %; ``None``: the first box kept."""
+    """Mean success AUC in %; ``None``: the static-box baseline."""
     targets = [engine.start(images[0], boxes[0]) for images, boxes in videos] if engine else []
     found = [[boxes[0]] for _, boxes in videos]
     for t in range(1, len(videos[0][0])):

@@ -11,12 +11,13 @@ import numpy as np
 
 from mstgt.data.images import MAX_PIXELS, MAX_SIDE, decode_image
 from tests.fuzz.mutate import mutate
-from tests.fuzz.target import Target, picture
+from tests.fuzz.target import Target, sample_image
 
 
 def encoded(suffix: str, *options: tuple[int, ...]) -> tuple[bytes, ...]:
     """A coloured and a grey image with each of ``options``."""
-    return tuple(cv2.imencode(suffix, image, list(option))[1].tobytes() for image in (picture(), picture()[..., 0])
+    image = sample_image()
+    return tuple(cv2.imencode(suffix, shown, list(option))[1].tobytes() for shown in (image, image[..., 0])
                  for option in options or ((),))
 
 
@@ -36,7 +37,7 @@ def _png_tree(rng: random.Random) -> bytes:
 
 def _decode(data: bytes, _at: Path) -> None:
     for reduce, rows in ((1, None), (2, None), (1, 9), (4, 9)):
-        image = decode_image(data, "the picture", reduce, rows)
+        image = decode_image(data, "the image", reduce, rows)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
         assert image.shape[0] * image.shape[1] <= MAX_PIXELS and max(image.shape[:2]) <= MAX_SIDE
 
@@ -44,10 +45,10 @@ def _decode(data: bytes, _at: Path) -> None:
 TARGETS: dict[str, Target] = {
     "jpeg": Target(lambda: encoded(".jpg", (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
                                    (cv2.IMWRITE_JPEG_RST_INTERVAL, 1, cv2.IMWRITE_JPEG_QUALITY, 50)), _decode,
-                   "the picture"),
-    "png": Target(lambda: encoded(".png"), _decode, "the picture", _png_tree),
-    "bmp": Target(lambda: encoded(".bmp"), _decode, "the picture"),
+                   "the image"),
+    "png": Target(lambda: encoded(".png"), _decode, "the image", _png_tree),
+    "bmp": Target(lambda: encoded(".bmp"), _decode, "the image"),
     "webp": Target(lambda: encoded(".webp", (cv2.IMWRITE_WEBP_QUALITY, 60), (cv2.IMWRITE_WEBP_QUALITY, 101)), _decode,
-                   "the picture"),
-    "tiff": Target(lambda: encoded(".tif"), _decode, "the picture"),
+                   "the image"),
+    "tiff": Target(lambda: encoded(".tif"), _decode, "the image"),
 }
