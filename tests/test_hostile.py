@@ -22,7 +22,7 @@ from mstgt.apps.video_demo.results import read_rows, rows_to_keep, write_results
 from mstgt.apps.video_demo.track import Row
 from mstgt.apps.video_demo.video_file import VideoFile
 from mstgt.config import config_from_text, load_config
-from mstgt.config.yaml_text import MAX_TEXT, parse_yaml, parse_yaml_mapping
+from mstgt.config.load import MAX_TEXT, parse_yaml, parse_yaml_mapping
 from mstgt.data import index
 from mstgt.data.readers.coco import coco
 from mstgt.data.readers.folder import folder

@@ -110,7 +110,7 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     from mstgt.test.tracker import find_checkpoint, load_engine
     from mstgt.test.tracker.load import resolve_backend
     from mstgt.utils.files import file_sha256
-    from mstgt.utils.threads import given_threads
+    from mstgt.utils.machine import given_threads
 
     threads = given_threads() or 1  # the cores are used by several workers
     backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)

@@ -5,6 +5,6 @@
     xml      XML without document types and entities
 
 Images are checked where they are decoded (``mstgt.data.images``), checkpoints where they are loaded
-(``mstgt.models.mstgt.checkpoint``), YAML where it is parsed (``mstgt.config.yaml_text``): these checks are part of how
+(``mstgt.models.mstgt.checkpoint``), YAML where it is parsed (``mstgt.config.load``): these checks are part of how
 the format is read.
 """

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from mstgt.utils import threads
-from mstgt.utils.threads import PROBE_EVERY, ThreadChoice
+from mstgt.utils.machine import PROBE_EVERY, ThreadChoice, given_threads
 
 QUIET, BUSY = {2: 3.5, 1: 6.0}, {2: 13.0, 1: 8.0}  # milliseconds of a frame, measured
 
@@ -37,7 +36,7 @@ def test_one_option_is_always_used():
 @pytest.mark.parametrize(("given", "expected"), [("3", 3), ("0", None), ("", None), ("2,1", None)])
 def test_what_the_environment_says(given, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert threads.given_threads() == expected
+    assert given_threads() == expected
 
 
 def test_importing_the_package_limits_spinning():

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import flatten
-from ...config.yaml_text import parse_yaml_mapping
+from ...config.load import parse_yaml_mapping
 from ...utils.errors import UserError
 from ...utils.files import locked
 from ...utils.version import code_version
