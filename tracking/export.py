@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.checkpoint_paths import require_checkpoint
+from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.

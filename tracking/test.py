@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.checkpoint_paths import require_checkpoint
+from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, one_line, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the dataset have been checked: a

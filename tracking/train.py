@@ -25,10 +25,10 @@ from typing import Any
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.paths import run_folder
 from mstgt.train.launch import Launch, check_group_device, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
-from mstgt.utils.checkpoint_paths import run_folder
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.machine import check_device_name, resolve_device
 

@@ -32,7 +32,7 @@ from mstgt.apps.video_demo.source import Source, check_source, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.checkpoint_paths import require_checkpoint
+from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import argparse
 
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.checkpoint_paths import require_checkpoint
+from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import run_command
 
 

@@ -16,7 +16,7 @@ import logging
 from mstgt.apps.web_demo import load_server
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.checkpoint_paths import require_checkpoint
+from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 

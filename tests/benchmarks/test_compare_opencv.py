@@ -18,8 +18,8 @@ from opencv_environment import NETWORK_TRACKERS, find_networks
 from opencv_trackers import run_job, track
 
 from mstgt.config import load_config
+from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
-from mstgt.utils.checkpoint_paths import checkpoint_path, run_folder
 from mstgt.utils.errors import UserError
 
 CONFIG, FRAMES, SIZE_WH = DEFAULT_CONFIG, 5, (160, 120)

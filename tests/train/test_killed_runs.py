@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mstgt.config.paths import checkpoint_path
 from mstgt.synthetic.set_spec import SPLITS, SetSpec
 from mstgt.synthetic.writer import write_set
 from mstgt.train.trainers.state import METRICS, list_resumable
-from mstgt.utils.checkpoint_paths import checkpoint_path
 from tests.processes import children, command_line, environment
 
 ROOT = Path(__file__).resolve().parents[2]

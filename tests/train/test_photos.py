@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mstgt.config.paths import list_checkpoints, run_folder
 from mstgt.train.trainers.state import METRICS
-from mstgt.utils.checkpoint_paths import list_checkpoints, run_folder
 from tests.synthetic.photos.folders import coco_folder
 
 TRAIN = Path(__file__).resolve().parents[2] / "tracking" / "train.py"

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mstgt.config import load_config
+from mstgt.config.paths import checkpoint_path, list_checkpoints
 from mstgt.models.mstgt import MSTGT, HiViTSpec
 from mstgt.models.mstgt.checkpoint import load_network
 from mstgt.train import build
@@ -40,7 +41,6 @@ from mstgt.train.trainers.state import (
     save_checkpoint,
 )
 from mstgt.train.trainers.trainer import Trainer
-from mstgt.utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from mstgt.utils.errors import UserError
 from tests.train.conftest import memory_set
 

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...utils.checkpoint_paths import WEIGHTS_SUFFIX, require_weights
+from ...config.paths import WEIGHTS_SUFFIX, require_weights
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
 from .mstgt import MSTGT

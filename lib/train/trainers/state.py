@@ -36,9 +36,9 @@ from typing import Any
 
 import torch
 
+from ...config.paths import checkpoint_path, list_checkpoints
 from ...config.schema import MAX_COUNT
 from ...models.mstgt.checkpoint import load_file
-from ...utils.checkpoint_paths import checkpoint_path, list_checkpoints
 from ...utils.errors import UserError
 from ...utils.files import atomic_path, locked, write_text
 

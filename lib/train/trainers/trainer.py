@@ -24,8 +24,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ...config import dump_config
+from ...config.paths import checkpoint_path
 from ...models.mstgt.checkpoint import load_strict
-from ...utils.checkpoint_paths import checkpoint_path
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ...utils.version import code_version
