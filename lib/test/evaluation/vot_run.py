@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...data.store import FolderStore
-from ...data.video import decode_image
+from ...data.images import decode_image
 from ...utils.errors import UserError
 
 CHANNEL = "color"
