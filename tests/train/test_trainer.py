@@ -27,7 +27,7 @@ from mstgt.train.data.sampler import CausalSampler
 from mstgt.train.distributed import Group
 from mstgt.train.losses import TrackingLoss
 from mstgt.train.optim import WeightAverage, lr_factor, make_optimizer
-from mstgt.train.trainers import progress_lines
+from mstgt.train.trainers import progress
 from mstgt.train.trainers.interruption import CheckpointInterval, StopRequest, TrainingInterrupted
 from mstgt.train.trainers.loggers import wandb_logger
 from mstgt.train.trainers.progress import ProgressLines, duration
@@ -348,7 +348,7 @@ def test_sigterm_ends_a_wait_for_data(videos, tmp_path):
 
 def test_lines_of_progress_without_a_terminal(monkeypatch, capsys):
     clock = iter([0.0, 0.0, 30.0, 70.0, 100.0])
-    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     lines = ProgressLines(steps=100, is_terminal=False)
     for step in range(1, 5):
         lines.step_done(step, 1, 4, lambda: {"total": 1.5, "iou": 0.25, "samples_per_s": 8.0})
