@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...data.store import FolderStore
 from ...data.images import decode_image
+from ...data.store import FolderStore
 from ...utils.errors import UserError
 
 CHANNEL = "color"

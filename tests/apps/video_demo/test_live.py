@@ -304,8 +304,8 @@ def test_motion_jpeg_over_http_that_dies_is_connected_again_and_ends():
     assert source.size_wh == (160, 120) and len(frames) > 2 and source.reconnects == 1
 
 
-def test_a_recording_over_http_has_an_end(film):
-    data = film.read_bytes()
+def test_a_recording_over_http_has_an_end(video_file):
+    data = video_file.read_bytes()
 
     def answer(handler):
         handler.send_response(200)
@@ -315,7 +315,7 @@ def test_a_recording_over_http_has_an_end(film):
 
     server = serve(answer)
     begun = time.monotonic()
-    with open_stream(f"http://127.0.0.1:{server.server_port}/film.mp4", 300) as source:
+    with open_stream(f"http://127.0.0.1:{server.server_port}/video.mp4", 300) as source:
         frames = list(source.read())
     server.shutdown()
     assert frames and source.reconnects == 0 and time.monotonic() - begun < 200
