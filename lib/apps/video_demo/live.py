@@ -7,11 +7,11 @@
 A thread receives all frames and keeps the newest. While one is tracked, the frames that arrive are dropped and counted,
 so the delay does not grow however slow the tracker is. A stream that breaks off is opened again, for up to
 ``RECONNECT_S`` seconds each time; then the source ends as a video ends. A recording that a server sends (a file over
-HTTP) is not opened again: it has an end.
+HTTP) waits for the tracker instead: no frame is dropped, each has its own time, and the end is the end.
 
 Frame 0 is the first image that was received, however late it is read: a box drawn on it fits, and a recording that a
 server sends begins with its first frame.
-Times count from when it is read.
+Times count from when it is read, or from the beginning of a recording.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Feed:
     """Where a live source comes from."""
 
     fps = DEFAULT_FPS
-    ended = False  # whether it has come to an end after which there is nothing more
+    recording = False  # whether it has an end, and waits for its reader; known once frames come
+    time_s = 0.0  # of the newest frame of a recording
 
     def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
         """Connect and give each frame as it arrives, until the connection ends or ``stopped`` is set.
@@ -93,11 +94,13 @@ class LiveSource:
         return self._feed.fps
 
     def read(self, start: int = 0) -> Iterator[Frame]:
-        begun = time.monotonic()
+        begun = self._first_time if self._feed.recording else time.monotonic()
         if not start:
             yield Frame(0, self._first, 0.0)
         with self._changed:
-            self._newest, self._reading = None, True
+            self._reading = True
+            if not self._feed.recording:
+                self._newest = None
         index = 0
         while (received := self._wait(None)) is not None:
             grab, arrived = received
@@ -117,7 +120,7 @@ class LiveSource:
         while (received := self._wait(deadline)) is not None:
             image = received[0]()
             if image is not None:
-                self._opened = True
+                self._opened, self._first_time = True, received[1]
                 return image
         self._stopped.set()
         raise self._failure or OSError("no image was received")
@@ -131,6 +134,7 @@ class LiveSource:
                 if deadline is not None and time.monotonic() > deadline:
                     return None
             received, self._newest = self._newest, None
+            self._changed.notify_all()
             return received
 
     def _receive(self) -> None:
@@ -150,7 +154,7 @@ class LiveSource:
                         break
             except OSError as error:  # av.FFmpegError is one for whatever the network does
                 self._failure = error
-            if self._feed.ended:
+            if self._feed.recording:
                 break
             if received:
                 lost_at = time.monotonic()
@@ -166,6 +170,12 @@ class LiveSource:
 
     def _keep(self, grab: Grab) -> None:
         with self._changed:
+            if self._feed.recording:
+                while self._newest is not None and not self._stopped.is_set():
+                    self._changed.wait(0.2)
+                self._newest = grab, self._feed.time_s
+                self._changed.notify_all()
+                return
             if self._newest is not None:
                 if not self._opened:
                     return  # the first one is wanted, not the newest
@@ -194,25 +204,25 @@ class StreamFeed(Feed):
                     raise OSError("it has no video stream")
                 stream = container.streams.video[0]
                 self.fps = frame_rate(stream)
+                # A live stream has no length of which FFmpeg would know.
+                self.recording = container.size > 0 or bool(container.duration)
                 for packet in container.demux(stream):
                     if stopped.is_set():
                         return
                     yield from self._decoded(packet)
-                # A live stream has no length, of which FFmpeg would know.
-                self.ended = container.size > 0 or bool(container.duration)
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, av.ExitError):  # FFmpeg's answer to its own time limit
                 raise OSError(f"nothing was received for {time.monotonic() - begun:.0f} s") from error
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
 
-    @staticmethod
-    def _decoded(packet: av.Packet) -> Iterator[Grab]:
+    def _decoded(self, packet: av.Packet) -> Iterator[Grab]:
         try:
             frames = packet.decode()
         except av.FFmpegError:
             return  # a corrupt packet; the stream goes on
         for frame in frames:
             if not frame.is_corrupt:
+                self.time_s = frame.time if frame.time is not None else self.time_s + 1 / self.fps
                 yield partial(to_rgb, frame)
 
 
