@@ -90,5 +90,5 @@ def test_the_wheel_tracks_apart_from_the_clone(tmp_path):
                           text=True, env=environment(PYTHONPATH=str(tmp_path / "site")), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     results = elsewhere / "output" / "video_demo" / "a"
-    assert sorted(path.name for path in results.iterdir()) == ["boxes.csv", "sheet.png", "tracked.mp4"]
+    assert sorted(path.name for path in results.iterdir()) == ["boxes.csv", "film.mp4", "sheet.png"]
     assert str(results / "boxes.csv") in done.stdout

@@ -7,7 +7,7 @@
     python tracking/video_demo.py rtsp://camera.local/live                 # Ctrl-C ends and saves
     python tracking/video_demo.py 0                                        # a webcam; asks for a box
 
-Writes tracked.mp4, boxes.csv and sheet.png to <save_dir>/video_demo/<name>/ (or --out) and says in which frames a
+Writes film.mp4, boxes.csv and sheet.png to <save_dir>/video_demo/<name>/ (or --out) and says in which frames a
 target is probably lost: its mean score has been below --lost_score for a while. Frames count from 0.
 
 A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks

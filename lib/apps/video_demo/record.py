@@ -1,4 +1,4 @@
-"""The files of a track in one folder: ``tracked.mp4``, ``boxes.csv`` (also MOTChallenge text or JSON), ``sheet.png``.
+"""The files of a track in one folder: ``film.mp4``, ``boxes.csv`` (also MOTChallenge text or JSON), ``sheet.png``.
 
     recording = record(track(source, tracker, boxes), Path("out"), source)
     recording.lost[1], recording.unreadable        # frame numbers
@@ -28,7 +28,7 @@ from .results import FILES, write_results
 from .source import Source
 from .track import Row, TrackedFrame
 
-VIDEO, SHEET = "tracked.mp4", "sheet.png"
+VIDEO, SHEET = "film.mp4", "sheet.png"  # a name that scripts of users read: keep it
 TILES, TILE_AREA = 12, 480 * 300  # of the sheet; px
 
 

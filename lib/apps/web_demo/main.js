@@ -326,7 +326,7 @@ function finish({ frames: count, seconds, limited }) {
     lossSummary(),
     ...(limited ? [`stopped at ${count} frames, the most here (--max_frames)`] : [])].join("; ");
   const stem = video.name.replace(/\.[^.]*$/, "") || "video";
-  for (const [id, file] of [["result_video", "tracked.mp4"], ["boxes", "boxes.csv"], ["sheet", "sheet.png"]]) {
+  for (const [id, file] of [["result_video", "film.mp4"], ["boxes", "boxes.csv"], ["sheet", "sheet.png"]]) {
     Object.assign(byId(id), { href: `/videos/${video.id}/${file}`, download: `${stem}_${file}` });
   }
   select(current);

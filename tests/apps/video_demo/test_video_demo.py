@@ -25,7 +25,7 @@ from mstgt.utils.errors import run_command
 from mstgt.visualize.video_writer import VideoWriter
 from tracking import video_demo
 
-FILES = ["boxes.csv", "sheet.png", "tracked.mp4"]
+FILES = ["boxes.csv", "film.mp4", "sheet.png"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def lines(out):
 
 
 def frames_of_video(out):
-    with av.open(str(out / "tracked.mp4")) as container:
+    with av.open(str(out / "film.mp4")) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
@@ -156,7 +156,7 @@ def test_a_correction_that_does_not_fit_leaves_everything(demo, video_file, tmp_
     assert "does not have the columns" in demo(video_file, "--correct", 5, *box_of(5), *out)[2]
     (tmp_path / "o" / "boxes.csv").write_bytes(before["boxes.csv"].replace(b"4,0.400", b"four,0.4"))
     assert "boxes.csv, line 3: not a row" in demo(video_file, "--correct", 5, *box_of(5), *out)[2]
-    assert (tmp_path / "o" / "tracked.mp4").read_bytes() == before["tracked.mp4"]
+    assert (tmp_path / "o" / "film.mp4").read_bytes() == before["film.mp4"]
 
 
 def test_ctrl_c_leaves_a_files_track_as_it_was(demo, video_file, tmp_path, box_of, bright):
@@ -357,7 +357,7 @@ def test_variable_frame_rate(demo, video_images, tmp_path, box_of):
             writer.add(image, time_s)
     assert demo(tmp_path / "v.mp4", "--init_box", *box_of(0), "--out", tmp_path / "o")[0] == 0
     assert [row.time_s for row in read_rows(tmp_path / "o" / "boxes.csv")] == pytest.approx(times, abs=2e-3)
-    with av.open(str(tmp_path / "o" / "tracked.mp4")) as container:
+    with av.open(str(tmp_path / "o" / "film.mp4")) as container:
         assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=2e-3)
 
 

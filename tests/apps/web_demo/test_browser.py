@@ -126,7 +126,7 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, video_file, tmp_
     step(page, "done")
     assert page.locator("#summary").inner_text().startswith("10 frames in")
     page.locator("#frame", has_text="frame 9").wait_for()
-    for button, ending in (("#result_video", "tracked.mp4"), ("#boxes", "boxes.csv"), ("#sheet", "sheet.png")):
+    for button, ending in (("#result_video", "film.mp4"), ("#boxes", "boxes.csv"), ("#sheet", "sheet.png")):
         with page.expect_download() as download:
             page.locator(button).click()
         assert download.value.suggested_filename.endswith(f"name_{ending}")
@@ -135,7 +135,7 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, video_file, tmp_
     assert len(rows) == 10
     for row in rows:
         assert np.abs(np.subtract([float(row[side]) for side in "xywh"], true_box(int(row["frame"])))).max() <= 2
-    with av.open(str(tmp_path / "tracked.mp4")) as container:
+    with av.open(str(tmp_path / "film.mp4")) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(pictures) == 10 and pictures[0].shape[0] % HEIGHT == 0
     page.close()

@@ -72,7 +72,7 @@ def test_a_track_from_the_first_event_to_the_last_file(served, video_bytes):
     rows = rows_of(served, video)
     assert [[float(row[side]) for side in "xywh"] for row in rows] == [event["box"] for event in frames]
     assert [float(row["score"]) for row in rows] == [event["score"] for event in frames]
-    result_bytes = served.ask("GET", f"/videos/{video}/tracked.mp4")[1]
+    result_bytes = served.ask("GET", f"/videos/{video}/film.mp4")[1]
     with av.open(io.BytesIO(result_bytes)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 10
     assert served.ask("GET", f"/videos/{video}/sheet.png")[1].startswith(b"\x89PNG")
@@ -116,7 +116,7 @@ def test_bad_boxes_are_told_and_a_good_one_works_after_them(served, video_bytes)
         events = served.track(video, boxes)
         assert events[-1]["kind"] == "error" and words in events[-1]["message"] and frames_of(events) == []
         assert str(served.folder) not in events[-1]["message"]
-    assert served.ask("GET", f"/videos/{video}/tracked.mp4")[0] == 404
+    assert served.ask("GET", f"/videos/{video}/film.mp4")[0] == 404
     assert served.track(video, {"0": true_box(0)})[-1]["kind"] == "done"
 
 
