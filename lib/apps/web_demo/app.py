@@ -5,7 +5,7 @@
     GET    /videos/<id>/frames/<n>.jpg         a frame
     GET    /videos/<id>/track                  a websocket: {"targets": [{"0": [x, y, w, h]}, …], "both_ways": false}
                                                -> events (see jobs); {"stop": true} ends early; closing it drops the job
-    GET    /videos/<id>/film.mp4            a result; also boxes.csv, sheet.png
+    GET    /videos/<id>/film.mp4               a result; also boxes.csv, sheet.png
     DELETE /videos/<id>
 
 Mistakes that a person can correct are answered with status 400 and {"error": one line}.
