@@ -16,6 +16,7 @@ from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.models.mstgt.lite import convert_lite0
 from mstgt.test.tracker.torch_engine import fold_batch_norm
 from mstgt.utils.errors import UserError
+from mstgt.utils.machine import is_fast_in
 
 TINY = LiteSpec(32, (0, 0, 2), 2)
 
@@ -124,6 +125,7 @@ def test_one_operator_equals_the_separate_layers(kernel, stride, groups, activat
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.skipif(not is_fast_in(torch.bfloat16, torch.device("cpu")), reason="this CPU has no instructions for bf16")
 @pytest.mark.parametrize("kernel, stride, groups", [(1, 1, 1), (3, 2, 8), (5, 1, 8), (3, 2, 1)])
 def test_one_operator_under_autocast_differs_by_rounding_alone(kernel, stride, groups):
     torch.manual_seed(1)
@@ -142,6 +144,14 @@ def test_one_operator_under_autocast_differs_by_rounding_alone(kernel, stride, g
     for value, want in zip([fused, *got], [exact, *torch.autograd.grad(exact, inputs, grad)], strict=True):
         # bf16 has 8 bits; a gradient sums many rounded products.
         assert (value.float() - want).norm() < 0.02 * want.norm()
+
+
+def test_in_bf16_layers_run_one_by_one_on_a_cpu_without_instructions_for_it():
+    layer = ConvNorm(8, 8, 3, 2, groups=8).train()
+    with mock.patch.object(inverted_residual, "conv_affine_relu6", side_effect=AssertionError), \
+            mock.patch.object(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", return_value=False), \
+            torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(1, 8, 8, 8)).dtype == torch.bfloat16
 
 
 def test_layers_run_one_by_one_in_evaluation_and_in_other_types():

@@ -17,17 +17,19 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from ...utils.machine import is_fast_in
+
 DILATION = (1, 1)
 RELU6_MAX = 6.0
 
 
 def can_fuse(x: torch.Tensor) -> bool:
-    """Return whether :func:`conv_affine_relu6` can take ``x``: fp32, or bf16 under autocast, on a CPU whose PyTorch has
-    oneDNN's operators.
+    """Return whether :func:`conv_affine_relu6` can take ``x``: fp32, or bf16 under autocast where the CPU is fast in it
+    (oneDNN refuses it elsewhere), on a CPU whose PyTorch has oneDNN's operators.
 
     Not while torch.compile or an exporter traces the network: they know the separate layers and fuse these themselves.
     """
-    return (x.device.type == "cpu" and _compute_type(x) in (torch.float32, torch.bfloat16)
+    return (x.device.type == "cpu" and is_fast_in(_compute_type(x), x.device)
             and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
             and not torch.compiler.is_compiling() and not torch.jit.is_tracing())
 
