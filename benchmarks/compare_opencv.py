@@ -65,11 +65,10 @@ from mstgt.test.evaluation.results import has_result, read_boxes
 from mstgt.test.tracker import find_checkpoint
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import atomic_path, write_json, write_text
-from mstgt.visualize.plot_style import plot_styles
+from mstgt.visualize.plot_style import SUFFIXES, plot_styles
 from mstgt.visualize.text import Color
 
 DEFAULT_CONFIG = "MSTGT-nano"
-PLOT_SUFFIXES = (".png", ".pdf")
 SHEET_SUFFIXES = (".png", ".jpg")
 
 Environment = Callable[[Path], OpenCvEnvironment]
@@ -105,7 +104,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = _parser().parse_args(arguments)
     if args.threads < 1:
         raise UserError("--threads must be at least 1")
-    for flag, path, known in (("--plot", args.plot, PLOT_SUFFIXES), ("--speed_plot", args.speed_plot, PLOT_SUFFIXES),
+    for flag, path, known in (("--plot", args.plot, SUFFIXES), ("--speed_plot", args.speed_plot, SUFFIXES),
                               ("--sheet", args.sheet, SHEET_SUFFIXES)):
         if path and path.suffix not in known:
             raise UserError(f"{flag} {path}: the name must end in {' or '.join(known)}")

@@ -56,7 +56,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def _begin(path: Path) -> tuple[int, Path]:
     """A new file for what is to become ``path``, locked, and its name."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.part-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_start(path), suffix=path.suffix, dir=path.parent)
         with contextlib.suppress(OSError):  # no locks here: then nobody removes it, either
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:  # else another process took it for a leftover before it was locked
@@ -64,10 +64,14 @@ def _begin(path: Path) -> tuple[int, Path]:
         os.close(handle)
 
 
+def _start(path: Path) -> str:
+    return f".{path.stem}.part-"
+
+
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes have left of ``path``: files under its temporary names that nobody has locked."""
     for name in _parts(path.parent):
-        if name.startswith(f".{path.stem}.part-") and Path(name).suffix == path.suffix:
+        if name.startswith(_start(path)) and Path(name).suffix == path.suffix:
             with contextlib.suppress(OSError):
                 handle = os.open(path.parent / name, os.O_RDONLY | os.O_NOFOLLOW)
                 try:

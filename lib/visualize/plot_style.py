@@ -16,6 +16,7 @@ from ..test.analysis.score import STATIC_BOX, Score
 
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C564B", "#7B3FA0", "#7A8B00")
 DARK = ("#4BA6E8", "#FF8A3D", "#2BC79A", "#E6A0C8", "#A3DAFA", "#F5C04A", "#F2F2F2", "#C58B7E", "#B98AE0", "#B9C93F")
+SUFFIXES = (".png", ".pdf")  # of the files that plots are written to
 DASHES = ((), (6, 2.5), (8, 2, 2, 2), (2, 1.5))  # on, off, … in points; () is solid
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 

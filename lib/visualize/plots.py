@@ -40,7 +40,7 @@ from ..test.analysis.table import ranked  # noqa: E402
 from ..utils.errors import UserError  # noqa: E402
 from ..utils.files import atomic_path  # noqa: E402
 from .curve_spec import CURVE_SPECS, CurveSpec  # noqa: E402
-from .plot_style import PlotStyle, plot_styles  # noqa: E402
+from .plot_style import SUFFIXES, PlotStyle, plot_styles  # noqa: E402
 
 MIN_RADAR_VIDEOS = 2  # a mean over one video says nothing about its attribute
 MIN_RADAR_AXES = 3
@@ -48,7 +48,6 @@ MIN_SPEED_TRACKERS = 2  # a single dot compares nothing
 MAX_BAR_WIDTH = 0.2  # of the distance between two attributes
 LABEL_LENGTH = 60  # longer names are cut in the middle
 TWO_COLUMNS_UP_TO = 36  # characters of a label that still fit two columns of a legend
-SUFFIXES = (".png", ".pdf")
 # Names are not formulas ($ is a character). Fonts are embedded as TrueType, as conferences require.
 STYLE: Any = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
          "axes.grid": True, "grid.color": "#dddddd", "grid.linewidth": 0.8, "text.parse_math": False,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from ...utils.errors import UserError, one_line, unknown_name
@@ -127,19 +127,17 @@ class CachedLoad:
 
     def __init__(self, load: Callable[[str], Video]):
         self.load = load
-        self._kept: dict[str, Video] = {}  # in the order of their last use
+        self._kept = lru_cache(MAX_CACHED_VIDEOS)(self._load)
 
     def __call__(self, name: str) -> Video:
-        video = self._kept.pop(name, None)
-        if video is None:
-            video = self.load(name)
-            for array in (video.boxes_xywh, video.visible, video.visible_ratio):
-                if array is not None:
-                    array.setflags(write=False)
-            if len(self._kept) == MAX_CACHED_VIDEOS:
-                del self._kept[next(iter(self._kept))]
-        self._kept[name] = video
-        return video
+        return self._kept(name)
 
     def __reduce__(self) -> tuple:
         return CachedLoad, (self.load,)
+
+    def _load(self, name: str) -> Video:
+        video = self.load(name)
+        for array in (video.boxes_xywh, video.visible, video.visible_ratio):
+            if array is not None:
+                array.setflags(write=False)
+        return video

@@ -124,9 +124,8 @@ def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
 
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
     """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
-    names = find_frames(store.list(folder)).names or _rule_names(rows, digits, first)
     start = folder and f"{folder}/"
-    return tuple([start + name for name in names])
+    return image_keys(store, folder) or tuple([start + name for name in _rule_names(rows, digits, first)])
 
 
 @lru_cache(8)

@@ -76,16 +76,18 @@ def track_and_save(setup: WorkerSetup, device: str, videos: Iterable[Video],
         # The first passes choose algorithms, compile and fill caches. They must not count as the first video's time.
         engine.warm_up(setup.batch)
         for name, outcome in track_videos(engine, videos, setup.batch, on_frame):
-            reason: str | None = None
-            if isinstance(outcome, UserError):
-                reason = str(outcome)
-            else:
-                try:
-                    write_result(setup.folder, name, outcome.boxes_xywh, outcome.seconds, outcome.scores)
-                except UserError as error:
-                    # A full disk, for instance: the video is reported as failed, the others go on.
-                    reason = str(error)
-            yield name, reason
+            yield name, _save(setup.folder, name, outcome)
+
+
+def _save(folder: Path, name: str, outcome: Track | UserError) -> str | None:
+    if isinstance(outcome, UserError):
+        return str(outcome)
+    try:
+        write_result(folder, name, outcome.boxes_xywh, outcome.seconds, outcome.scores)
+    except UserError as error:
+        # A full disk, for instance: the video is reported as failed, the others go on.
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True)

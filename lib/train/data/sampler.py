@@ -81,8 +81,7 @@ class CausalSampler:
         return None
 
     def _try(self, origin: int, index: int, rng: np.random.Generator) -> SampledFrames | None:
-        videos = self.sets[origin]
-        video = videos.load(videos.video_names[index])
+        video = self.sets[origin][index]
         frames = self._frames(np.flatnonzero(video.visible), len(video), rng)
         return None if frames is None else SampledFrames(video, *frames, place=(origin, index))
 

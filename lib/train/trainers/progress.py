@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from ...utils.progress import duration
+from ...utils.progress import LINE_EVERY_S, duration
 from ..distributed import Group
 
 ESTIMATE_AFTER_S = 20.0  # seconds of steps that the estimate is made from; the first steps are slower
-LINE_EVERY_S = 60.0
 
 
 class Meter:
