@@ -15,9 +15,12 @@ asked for, their pixels are doubled here and interpolated by OpenCV. In crops of
 
 What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MAX_PIXELS`` and ``MAX_SIDE``. The size is checked before
 anything is decoded: of a JPEG by simplejpeg, of the other kinds by OpenCV, which gets the limits from environment
-variables when it is loaded (``mstgt/__init__.py`` sets them). Grey, palette and CMYK images become RGB, 16 bits become
-8, alpha is dropped, and of an animation the first image is taken. A rotation written into EXIF is not applied: boxes
-are annotated on the pixels as they are stored. TIFF is the exception, which OpenCV may turn.
+variables when it is loaded (``mstgt/__init__.py`` sets them). Grey, palette and CMYK images become RGB, alpha is
+dropped, and of an animation the first image is taken. A rotation written into EXIF is not applied: boxes are annotated
+on the pixels as they are stored. TIFF is the exception, which OpenCV may turn.
+
+Images of 16 bits, of 32-bit integers and of floating point have no fixed range: :func:`decode_full_depth` gives their
+values, and :func:`stretch` makes 8 bits of them over a range that the caller keeps for a whole video.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ _REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_RE
             8: cv2.IMREAD_REDUCED_COLOR_8}
 _FRAME_MARKERS, _SCAN_MARKER, _END = (0xC0, 0xC1), 0xDA, b"\xff\xd9"  # C0, C1: sequential, Huffman coded
 _JPEG = b"\xff\xd8\xff"
-_OTHER_KINDS = (b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # WebP, TIFF, BigTIFF
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+_OTHER_KINDS = (_PNG, b"BM", b"RIFF", *_TIFF)  # RIFF: WebP
 _COMMON_SUBSAMPLINGS = ("444", "422", "420")  # of color, which tests compare with OpenCV's pixels
 _MIN_SIDE = 16  # px, from which the reductions of an image have different sizes
 
@@ -57,13 +62,40 @@ def decode_image(data: bytes, where: str, reduce: int = 1, rows: int | None = No
     return image if rows is None else image[:-(-rows // reduce)]
 
 
-def decode_full_depth(data: bytes, where: str) -> np.ndarray:
-    """An encoded image as (H, W, 3) RGB in the depth of the file, upright as its EXIF orientation says.
+def may_be_deep(data: bytes) -> bool:
+    """Whether an encoded image may have more than 8 bits: a PNG of 16 bits, or any TIFF."""
+    return data[24:25] == b"\x10" if data.startswith(_PNG) else data.startswith(_TIFF)
+
+
+def decode_full_depth(data: bytes, where: str, upright: bool = True) -> np.ndarray:
+    """An encoded image as (H, W, 3) RGB in the depth of the file.
+
+    upright  turn it as its EXIF orientation says
 
     Raises :class:`UserError` naming ``where`` for what is no image, or a too large one.
     """
     _check_kind_and_size(data, where)
-    return cv2.cvtColor(_decode_bgr(data, where, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        # cvtColor does not take every depth.
+        return cv2.merge(cv2.split(_decode_bgr(data, where, flags | cv2.IMREAD_COLOR))[::-1])
+    except UserError:
+        if not data.startswith(_TIFF):
+            raise
+        # OpenCV does not make color of a grey TIFF of more than 16 bits.
+        return np.repeat(_decode_bgr(data, where, flags | cv2.IMREAD_GRAYSCALE)[..., None], 3, axis=2)
+
+
+def value_range(image: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest finite value of an image."""
+    finite = image[np.isfinite(image)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """An image of any depth as uint8: ``low`` becomes 0, ``high`` 255, and what lies beyond them is clipped."""
+    values = np.nan_to_num(image.astype(np.float64), posinf=high, neginf=low)
+    return np.rint(((values - low) * (255 / max(high - low, 1e-9))).clip(0, 255)).astype(np.uint8)
 
 
 def _check_kind_and_size(data: bytes, where: str) -> None:
@@ -94,7 +126,7 @@ def _decode_whole(data: bytes, where: str, reduce: int) -> np.ndarray:
     by_decoder = data.startswith(_JPEG)  # others would be shrunk to whole pixels, rounded down
     flags = (_REDUCED[reduce] if by_decoder else cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
     image = _decode_bgr(data, where, flags)
-    return cv2.cvtColor(image if by_decoder else _shrunk(image, reduce), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image if by_decoder else shrink(image, reduce), cv2.COLOR_BGR2RGB)
 
 
 def _decode_color_jpeg(data: bytes) -> np.ndarray | None:
@@ -113,18 +145,22 @@ def _decode_color_jpeg(data: bytes) -> np.ndarray | None:
 
 def _decode_bgr(data: bytes, where: str, flags: int) -> np.ndarray:
     """What OpenCV decodes with ``flags``. Raises :class:`UserError` naming ``where``."""
+    # OpenCV prints lines of its own about what it cannot decode; the error raised here says it.
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
             raise _too_large(where) from error
         raise UserError(f"cannot decode image {where}: {error.err}") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if image is None:
         raise UserError(f"cannot decode image {where}: not an image, or cut short")
     return image
 
 
-def _shrunk(image: np.ndarray, reduce: int) -> np.ndarray:
+def shrink(image: np.ndarray, reduce: int) -> np.ndarray:
     """Both sides divided by ``reduce``, rounded up; each pixel is the mean of those it stands for."""
     if reduce == 1:
         return image

@@ -7,15 +7,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from ..untrusted.limits import check_name, check_names
-from .images import decode_image
+from .images import decode_full_depth, decode_image, may_be_deep, shrink, stretch, value_range
 from .store import FrameStore
+
+_log = logging.getLogger(__name__)
 
 
 class Frames(Protocol):
@@ -37,19 +41,38 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class StoredFrames:
-    """Frames kept as encoded images in a store."""
+    """Frames kept as encoded images in a store. Those of more than 8 bits are stretched over the range of the first."""
 
     store: FrameStore
     keys: tuple[str, ...]
+    _range: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
-        return decode_image(self.store.read(self.keys[index]), self.where(index), reduce, rows)
+        data = self.store.read(self.keys[index])
+        if not may_be_deep(data):
+            return decode_image(data, self.where(index), reduce, rows)
+        image = shrink(self._to_8_bits(decode_full_depth(data, self.where(index), upright=False)), reduce)
+        return image if rows is None else image[:-(-rows // reduce)]
 
     def where(self, index: int) -> str:
         return self.store.where(self.keys[index])
+
+    def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
+        if image.dtype == np.uint8:
+            return image
+        if not self._range:
+            first = decode_full_depth(self.store.read(self.keys[0]), self.where(0), upright=False)
+            self._range.extend(value_range(first))
+            _say_stretched()
+        return stretch(image, *self._range)
+
+
+@cache  # once a process
+def _say_stretched() -> None:
+    _log.warning("frames of more than 8 bits are stretched to 8 bits, over the range of their video's first frame")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from mstgt.data import images
 from mstgt.data.images import decode_image
+from mstgt.data.store import FolderStore
+from mstgt.data.video import StoredFrames
 from mstgt.utils.errors import UserError
 
 SAMPLINGS = ("444", "422", "420", "440", "411")
@@ -139,3 +141,34 @@ def test_damage_is_a_user_error_or_an_image_of_the_same_size(junk, at):
 def test_bytes_after_the_end_do_not_matter():
     data = jpeg(picture(96, 64), "444")
     assert np.array_equal(decode_image(data + b"\0" * 99, "", rows=50), decode_image(data, "")[:50])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_deep_images_are_stretched_over_the_range_of_the_videos_first_frame(tmp_path, dtype, channels, capfd):
+    """Thermal cameras and microscopes write them. Without a fixed range, brightness would jump from frame to frame."""
+    shade = np.tile(np.arange(10, 74, dtype=dtype), (48, 1))
+    for number, values in enumerate((shade, shade + 1, shade * 0), 1):
+        image = values.astype(dtype)
+        if dtype == np.float32:
+            image[0, 0] = np.nan
+        if dtype == np.int32 and channels == 3:
+            pytest.skip("OpenCV does not write these")
+        cv2.imwrite(str(tmp_path / f"{number}.tif"), image if channels == 1 else cv2.merge([image] * 3))
+    frames = StoredFrames(FolderStore(tmp_path), ("1.tif", "2.tif", "3.tif"))
+    later, first, dark = (frames.read(index) for index in (1, 0, 2))
+    assert first.shape == (48, 64, 3) and first.dtype == np.uint8
+    assert (first[1, 0].tolist(), first[1, -1].tolist()) == ([0] * 3, [255] * 3)
+    assert later[1, 0, 0] == 4 and later.max() == 255 and not dark.any()
+    assert frames.read(0, reduce=2, rows=9).shape == (5, 32, 3)
+    said = capfd.readouterr()
+    assert said.out + said.err == ""
+
+
+def test_opencv_prints_nothing_about_a_broken_image(capfd):
+    data = bytearray(cv2.imencode(".tif", picture(20, 20))[1].tobytes())
+    data[8:200] = bytes(192)
+    with pytest.raises(UserError, match="cannot decode image broken"):
+        decode_image(bytes(data[:-60]), "broken")
+    said = capfd.readouterr()
+    assert said.out + said.err == ""
