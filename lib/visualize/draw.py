@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .text import Color, put_tag, tag_width
-from .video_writer import fit
+from .video_writer import MAX_SIDE, fit
 
 TRACKED, LOST, GROUND_TRUTH = (255, 150, 30), (255, 60, 70), (60, 200, 60)  # RGB
 # One color per target or tracker; neither the red of a lost target nor the green of the ground truth is among them.
@@ -97,9 +98,15 @@ def draw_boxes(image_rgb: np.ndarray, boxes: Sequence[LabeledBox], search_region
     return image
 
 
-def video_zoom(size_wh: tuple[int, int]) -> int:
-    """The whole factor by which images of this size are enlarged in a video."""
-    return max(1, -(-MIN_VIDEO_SIDE // max(size_wh)))
+def video_zoom(size_wh: tuple[int, int]) -> float:
+    """The factor by which images of this size are enlarged in a video: a whole one, or what fits a huge image in."""
+    side = max(size_wh)
+    return min(MAX_SIDE / side, max(1, -(-MIN_VIDEO_SIDE // side)))
+
+
+def write_png(path: Path, image_rgb: np.ndarray) -> None:
+    """Write an image. Raises OSError where the disk is full, which cv2.imwrite does not tell."""
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def resized(image: np.ndarray, zoom: float) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from mstgt.visualize.draw import (
     outline,
     tracked_box,
     video_zoom,
+    write_png,
 )
 
 GREY = np.full((240, 320, 3), 90, np.uint8)
@@ -130,3 +133,15 @@ def test_a_legend_names_the_trackers():
     corner = image[170:, :80]
     assert all((np.abs(corner.astype(int) - color).max(axis=-1) < 30).sum() > 50 for color in PALETTE[:2])
     assert (image[:160] == 90).all()
+
+
+def test_a_huge_image_is_drawn_as_large_as_a_video_may_be():
+    zoom = video_zoom((9000, 60))
+    assert draw_boxes(np.zeros((60, 9000, 3), np.uint8), [], zoom=zoom).shape == (55, 8192, 3)
+
+
+def test_a_full_disk_is_an_error(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with pytest.raises(OSError, match="No space"):
+        write_png(Path("/dev/full"), np.zeros((4, 4, 3), np.uint8))

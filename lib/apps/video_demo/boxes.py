@@ -81,6 +81,9 @@ def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> 
     except ValueError:
         values = []
     if len(values) < len(words):
+        if not source and re.fullmatch(r"\S+\.(txt|csv|json)", text):
+            raise UserError(f"{flag}: there is no file {text}; give a text file with a box, or four numbers, "
+                            f"such as {flag} {_EXAMPLES[box_format]}")
         raise _refused(f"{text!r}{source} is not a box", box_format, flag)
     if _is_two_boxes(text):
         raise _refused(f"{text!r}{source} is two boxes; repeat {flag} for several targets", box_format, flag)

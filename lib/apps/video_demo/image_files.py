@@ -1,5 +1,9 @@
 """A video given as single images: a folder of them, or those that a glob matches, in the order of their numbers.
 
+Of a folder, the images whose names differ in a number are the frames, by the same rule as in datasets
+(:func:`mstgt.data.readers.common.find_frames`); others, such as a ``cover.jpg`` or a second copy of each frame, are
+passed over and named in ``notes``.
+
 Images are turned upright as their EXIF orientation says, as every viewer does it. Images of 16 bits or floating point
 are stretched to 8 bits over the range of the first readable one; the range stays fixed, so that brightness does not
 flicker.
@@ -13,15 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.images import decode_full_depth, decode_image
-from ...data.readers.common import IMAGE_SUFFIXES
+from ...data.images import decode_full_depth, decode_image, may_be_deep, stretch, value_range
+from ...data.readers.common import IMAGE_SUFFIXES, find_frames
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
 from ...utils.errors import UserError
 from .source import Frame
 
 FPS = 25.0
-_TIFF = (b"II*\0", b"MM\0*")
 _EXIF_WITHIN = 1 << 17  # bytes from the start of a file in which its EXIF data begin
 
 
@@ -30,7 +33,7 @@ class ImageFiles:
 
     live = False
 
-    def __init__(self, paths: Sequence[Path], origin: Path):
+    def __init__(self, paths: Sequence[Path], origin: Path, ignored: Sequence[str] = ()):
         self.paths = list(paths)
         origin = origin.absolute()
         if origin.is_dir() and origin.name in FRAME_FOLDERS:  # Car4/img
@@ -38,11 +41,15 @@ class ImageFiles:
         self.name = origin.stem if origin.is_file() else origin.name or "images"
         self.fps, self.frames = FPS, len(self.paths)
         self.notes: list[str] = []
+        if ignored:
+            more = ", …" if len(ignored) > 3 else ""
+            self.notes.append(f"passed over, because their names do not fit the others: {len(ignored)} images "
+                              f"({', '.join(ignored[:3])}{more})")
         self._range: tuple[float, float] | None = None  # of the first image with more than 8 bits
+        self._fault = ""  # of the last image that cannot be read
         first = next((frame.image_rgb for frame in self.read() if frame.image_rgb is not None), None)
         if first is None:
-            raise UserError(f"none of the {len(self.paths)} images of {origin} can be read: they are not images, or "
-                            "truncated")
+            raise UserError(f"none of the {len(self.paths)} images of {origin} can be read: {self._fault}")
         self.size_wh = first.shape[1], first.shape[0]
 
     def read(self, start: int = 0) -> Iterator[Frame]:
@@ -62,41 +69,38 @@ class ImageFiles:
             # decode_image is faster, but ignores the EXIF orientation and the depth
             decode = decode_full_depth if _needs_opencv(data) else decode_image
             image = decode(data, str(path))
-        except UserError:
+        except UserError as error:
+            self._fault = str(error)
             return None
         return image if image.dtype == np.uint8 else self._stretch(image)
 
     def _stretch(self, image: np.ndarray) -> np.ndarray:
         """Any depth -> uint8: the range of the first such image becomes 0 to 255."""
         if self._range is None:
-            finite = image[np.isfinite(image)]
-            low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-            self._range = low, high
+            self._range = low, high = value_range(image)
             self.notes.append(f"{8 * image.dtype.itemsize}-bit images: values from {low:g} to {high:g}, the range of "
                               "the first image, are shown as 0 to 255")
-        low, high = self._range
-        scaled = (np.nan_to_num(image.astype(np.float32)) - low) * (255 / max(high - low, 1e-9))
-        return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+        return stretch(image, *self._range)
 
 
 def _needs_opencv(data: bytes) -> bool:
     """Whether an image may be rotated by EXIF or have more than 8 bits."""
-    if data.startswith(b"\x89PNG"):
-        return data[24:25] == b"\x10" or b"eXIf" in data[:_EXIF_WITHIN]
-    return data.startswith(_TIFF) or b"Exif" in data[:_EXIF_WITHIN] or b"EXIF" in data[:_EXIF_WITHIN]
+    return may_be_deep(data) or any(word in data[:_EXIF_WITHIN] for word in (b"Exif", b"EXIF", b"eXIf"))
 
 
-def images_in(folder: Path) -> list[Path]:
+def open_folder(folder: Path) -> ImageFiles:
     """The images in ``folder``, or in its ``img/``, ``frames/``, …. Raises :class:`UserError` if there are none."""
     for inner in ("", *FRAME_FOLDERS):
         try:
-            found = [path for path in (folder / inner).iterdir() if is_image(path) and path.is_file()]
+            images = [path.name for path in (folder / inner).iterdir() if is_image(path) and path.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise UserError(f"cannot read the folder {folder / inner}: {error.strerror or error}") from error
-        if found:
-            return sorted(found, key=natural_order)
+        if images:
+            frames = find_frames(images)
+            names = frames.names or sorted(images)  # without numbers, all of them
+            return ImageFiles([folder / inner / name for name in names], folder, frames.ignored if frames.names else ())
     raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
 
 

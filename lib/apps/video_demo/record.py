@@ -22,7 +22,7 @@ import numpy as np
 from ...utils.errors import UserError
 from ...utils.files import atomic_path
 from ...utils.progress import progress
-from ...visualize.draw import contact_sheet, draw_boxes, tracked_box, video_zoom
+from ...visualize.draw import contact_sheet, draw_boxes, tracked_box, video_zoom, write_png
 from ...visualize.video_writer import VideoWriter
 from .results import FILES, write_results
 from .source import Source
@@ -50,7 +50,8 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
            formats: Sequence[str] = ("csv",)) -> Recording:
     """Draw and write ``frames`` to the folder ``out``, with a progress bar of ``total`` frames.
 
-    formats  keys of :data:`FILES`; "csv" is always written, for tracks are continued from it
+    formats  keys of :data:`FILES`; "csv" is always written, for tracks are continued from it, and so is what an earlier
+             track left in ``out``
 
     Raises :class:`UserError` when a file cannot be written.
     """
@@ -58,15 +59,17 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
     rows: list[Row] = []
     numbers: list[int] = []
     unreadable: list[int] = []
-    forms = ["csv", *(form for form in dict.fromkeys(formats) if form != "csv")]
+    # What an earlier track left is written anew, too: beside the new boxes.csv it would be taken for the same track.
+    forms = [form for form, name in FILES.items() if form == "csv" or form in formats or (out / name).exists()]
     size_wh = source.size_wh
     zoom = video_zoom(size_wh)
+    film_wh = max(1, round(zoom * size_wh[0])), max(1, round(zoom * size_wh[1]))
     tile_zoom = math.sqrt(TILE_AREA / (size_wh[0] * size_wh[1]))
     # An interrupt leaves the `with`, which removes the temporary files.
     with contextlib.ExitStack() as stack:
         result_files = {form: stack.enter_context(atomic_path(out / FILES[form])) for form in forms}
         sheet_file = stack.enter_context(atomic_path(out / SHEET))
-        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, (zoom * size_wh[0], zoom * size_wh[1])))
+        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, film_wh))
         bar = stack.enter_context(progress(frames, total=total, unit="frame"))
         first_time: float | None = None
         for frame in bar:
@@ -83,7 +86,7 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
         about = {"video": source.name, "fps": source.fps, "size_wh": list(size_wh)}
         for form, path in result_files.items():
             write_results(path, form, rows, about)
-        cv2.imwrite(str(sheet_file), cv2.cvtColor(contact_sheet(tiles.chosen()), cv2.COLOR_RGB2BGR))
+        write_png(sheet_file, contact_sheet(tiles.chosen()))
     lost = {target: [row.frame for row in rows if row.lost and row.target == target]
             for target in sorted({row.target for row in rows})}
     return Recording(numbers[0], numbers[-1], len(numbers), lost, unreadable, time.monotonic() - started,

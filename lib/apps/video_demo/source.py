@@ -12,9 +12,10 @@ frames only. Files can be read again and again, each time from any frame; stream
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ...utils.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 BACKWARD_BYTES = 512 << 20  # decoded frames held in memory while reading backwards
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -83,7 +86,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
     Raises :class:`UserError` for anything that cannot be opened or has no readable frame.
     """
     # Imported here: PyAV and OpenCV take a moment, and arguments are checked before.
-    from .image_files import ImageFiles, images_in, is_image
+    from .image_files import ImageFiles, is_image, open_folder
     from .live import open_stream, open_webcam
     from .video_file import VideoFile
 
@@ -96,7 +99,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
         return open_stream(text, reconnect_s)
     path = Path(text).expanduser()
     if text and os.path.isdir(path):
-        return ImageFiles(images_in(path), path)
+        return open_folder(path)
     if os.path.isfile(path):
         return ImageFiles([path], path) if is_image(path) else VideoFile(path)
     if glob.has_magic(text):
@@ -157,3 +160,21 @@ def read_backwards(source: Source, last: int, first: int = 0) -> Iterator[Frame]
         begin = max(first, last - chunk + 1)
         yield from reversed(list(islice(source.read(begin), last - begin + 1)))
         last = begin - 1
+
+
+def in_one_size(frames: Iterable[Frame], size_wh: tuple[int, int]) -> Iterator[Frame]:
+    """``frames``, of which those of another size than ``size_wh`` are scaled to fit into it, with black bars.
+
+    A camera that changes its resolution, or a recording of a call, shows the same scene in another size.
+    """
+    from ...visualize.video_writer import fit  # here, because it loads PyAV and OpenCV
+
+    seen = {size_wh}
+    for frame in frames:
+        if frame.image_rgb is not None and (size := frame.image_rgb.shape[1::-1]) != size_wh:
+            if size not in seen:
+                seen.add(size)
+                _log.warning("frame %d: the images are %d x %d px from here on; they are scaled to the %d x %d px of "
+                             "the first one", frame.number, *size, *size_wh)
+            frame = frame._replace(image_rgb=fit(frame.image_rgb, size_wh))
+        yield frame

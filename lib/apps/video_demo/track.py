@@ -25,7 +25,7 @@ import numpy as np
 
 from ...geometry.boxes import check_box
 from ...utils.errors import UserError
-from .source import Frame, Source, read_backwards
+from .source import Frame, Source, in_one_size, read_backwards
 
 LOST_SCORE = 0.4  # on videos with long losses: below it in 1 of 1000 frames with the target, in 1 of 5 without
 NEW_SHARE = 0.2
@@ -118,7 +118,7 @@ def _track(source: Source, tracker: ManyTargets, boxes: dict[int, dict[int, np.n
             known[row.frame].append(row)
     targets = _Targets(tracker, boxes, lost_score)
     last_image = None
-    for number, image, time_s in islice(source.read(begin), count):
+    for number, image, time_s in islice(in_one_size(source.read(begin), source.size_wh), count):
         rows = known.pop(number, []) + targets.step(Frame(number, image, time_s))
         last_image = last_image if image is None else image
         if last_image is None:
@@ -143,7 +143,7 @@ def _track_backwards(source: Source, tracker: ManyTargets, boxes: dict[int, dict
     first = {target: min(by_frame) for target, by_frame in boxes.items()}
     targets = _Targets(tracker, {target: {frame: boxes[target][frame]} for target, frame in first.items()}, lost_score)
     found, last_image = [], None
-    for frame in read_backwards(source, max(first.values()), stop):
+    for frame in in_one_size(read_backwards(source, max(first.values()), stop), source.size_wh):
         rows = [row for row in targets.step(frame) if row.frame < first[row.target]]
         found += rows
         last_image = last_image if frame.image_rgb is None else frame.image_rgb

@@ -63,7 +63,7 @@ def draw_box(image_rgb: np.ndarray) -> tuple[float, float, float, float]:
 def watched(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
     """``frames`` as they are, also shown in a window. They end early when q or Esc is pressed or the window is
     closed."""
-    zoom = 0
+    zoom = 0.0
     try:
         for item in frames:
             yield item

@@ -65,7 +65,8 @@ def test_formats():
     ("left top", "xywh", "'left top' is not a box"), ("", "xywh", "has 0 numbers"), ("nan 1 2 3", "xywh", "not finite"),
     ("20 40 0 32", "xywh", "has no area: width 0, height 32"), ("60 40 50 72", "xyxy", "has no area: width -10"),
     ("2_0 40 32 32", "xywh", "is not a box"),
-    ("0.1 0.2 0.3 0.4", "xywh", "fractions of the image; boxes are in pixels"), ("no.txt", "xywh", "is not a box")])
+    ("0.1 0.2 0.3 0.4", "xywh", "fractions of the image; boxes are in pixels"),
+    ("no.txt", "xywh", "there is no file no.txt")])
 def test_a_bad_box_is_refused_with_an_example(text, form, words):
     with pytest.raises(UserError) as caught:
         parse_box(text, form)

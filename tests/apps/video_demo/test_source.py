@@ -211,3 +211,27 @@ def test_each_frame_has_its_own_time(tmp_path, video_images, broken_video):
         assert [frame.time_s for frame in source.read()] == pytest.approx([0, 0.1, 0.11, 5, 5.5], abs=1e-3)
     with open_source(broken_video([5, 11])) as source:
         assert [frame.time_s for frame in source.read()] == pytest.approx(np.arange(12) / 10)
+
+
+@pytest.mark.parametrize(("others", "passed_over"), [
+    (["cover.jpg", "Thumbs.db", "._0.png"], "1 images (cover.jpg)"), (["0.jpg", "1.jpg"], "2 images (0.jpg, 1.jpg)"),
+    (["0_depth.png"], "1 images (0_depth.png)")])
+def test_images_that_are_no_frames_of_a_folder_are_passed_over(others, passed_over, tmp_path, video_images):
+    write_images(tmp_path, video_images[:3], ["0.png", "1.png", "2.png"])
+    for name in others:
+        (tmp_path / name).write_bytes(cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes())
+    with open_source(tmp_path) as source:
+        assert [path.name for path in source.paths] == ["0.png", "1.png", "2.png"]
+        assert source.notes == [f"passed over, because their names do not fit the others: {passed_over}"]
+
+
+def test_images_without_numbers_are_all_taken(tmp_path, video_images):
+    write_images(tmp_path, video_images[:2], ["before.png", "after.png"])
+    assert [path.name for path in open_source(tmp_path).paths] == ["after.png", "before.png"]
+
+
+def test_why_no_image_can_be_read_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("mstgt.data.images.MAX_PIXELS", 100)
+    (tmp_path / "1.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((20, 20, 3), np.uint8))[1].tobytes())
+    with pytest.raises(UserError, match=r"none of the 1 images .*1\.jpg is refused: it is larger than 100 px"):
+        open_source(tmp_path)

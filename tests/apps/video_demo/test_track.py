@@ -193,3 +193,22 @@ def test_with_the_network(video_file, box_of):
         assert now.search_xywh[2] == now.search_xywh[3] == np.ceil(cfg.TEST.SEARCH_FACTOR * np.sqrt(w * h))
     assert all(np.allclose(frame.rows[0].box_xywh, row.box_xywh, atol=1e-3)
                for frame, row in zip(pair, rows, strict=True)), "another target changes nothing"
+
+
+def test_images_of_another_size_are_scaled_to_the_first(bright, caplog):
+    """A camera that changes its resolution must not end the recording; the boxes stay in the px of the first image."""
+
+    class Grows(Frames):
+        def read(self, start=0):
+            for number, _, time_s in super().read(start):
+                zoom = 1 if number < 3 else 2
+                image = np.zeros((120 * zoom, 160 * zoom, 3), np.uint8)
+                image[20 * zoom:60 * zoom, 10 * zoom:40 * zoom] = 255
+                yield Frame(number, image, time_s)
+
+    with caplog.at_level("WARNING"):
+        frames, rows = one(Grows(6), bright(), start=2, both_ways=True)
+    assert all(frame.image_rgb.shape == (120, 160, 3) for frame in frames)
+    assert all(row.box_xywh.tolist() == pytest.approx(BOX, abs=1) for row in rows)
+    assert [record.getMessage() for record in caplog.records] == [
+        "frame 3: the images are 320 x 240 px from here on; they are scaled to the 160 x 120 px of the first one"]

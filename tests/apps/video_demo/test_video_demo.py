@@ -326,6 +326,9 @@ def test_two_targets_and_a_correction_of_one(demo, two_squares, tmp_path, box_of
         same = old.score == new.score and np.array_equal(old.box_xywh, new.box_xywh)
         assert (old.frame, old.target) == (new.frame, new.target) and same == (old.target == 1 or old.frame < 5 or
                                                                                old.frame == 0), old
+    # The other forms of the track are written anew, too.
+    mot = [line.split(",") for line in (tmp_path / "o" / "boxes.txt").read_text().splitlines()]
+    assert [float(line[6]) for line in mot] == [round(row.score, 4) for row in after]
     assert "has no target 3, only 1, 2" in demo(two_squares, "--correct", "3:5", 1, 2, 30, 40, *out)[2]
     assert "no target 3" in demo(two_squares, "--init_box", 1, 2, 3, 4, "--correct", "3:5", 1, 2, 30, 40, *out)[2]
 
