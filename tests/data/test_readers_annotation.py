@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mstgt.data.readers.annotation import boxes_from_rows, fit_rows, parse_flags, parse_rows
+from mstgt.data.readers.annotation import boxes_from_rows, fit_rows, has_header, parse_flags, parse_rows
 from mstgt.utils.errors import UserError
 
 numbers = st.floats(-1e6, 1e6).map(lambda v: round(v, 4))
@@ -129,3 +129,17 @@ def test_single_digits():
     for data in (b"0,,1", b"a"):
         with pytest.raises(UserError):
             parse_flags(data, "f")
+
+
+@pytest.mark.parametrize(("first", "header"), [
+    ('"x","y","w","h"', True), ("% x y w h", True), ("x,y,w,h\r", True), ("None,None,None,None", False),
+    ("null;null;null;null", False), ("N/A N/A N/A N/A", False), ("nan,nan,nan,nan", False)])
+def test_a_row_without_a_box_is_no_header(first, header):
+    """Taken for one, it would move every other row to the frame before its own."""
+    data = f"{first}\n1,2,3,4\n".encode()
+    assert has_header(data) is header
+    if "nan" in first:
+        assert len(parse_rows(data, "f", header=True)) == 2
+    elif not header:
+        with pytest.raises(UserError, match="f, line 1: '(None|null|N/A)' is not"):
+            parse_rows(data, "f", header=True)

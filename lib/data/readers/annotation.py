@@ -27,6 +27,7 @@ MAX_META_BYTES = 1 << 16
 MAX_CLASS_LENGTH = 200
 _TO_SPACES = str.maketrans(",;\t", "   ")
 _SIZE = re.compile(r"\s*\(?\s*([1-9]\d{0,5})\s*,\s*([1-9]\d{0,5})\s*\)?\s*", re.ASCII)
+_NO_BOX = ("none", "null", "na", "n/a")  # a row of these taken for a header would move all others by one
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan)", re.ASCII | re.IGNORECASE)
 
 
@@ -49,10 +50,13 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header:
 
 
 def has_header(data: bytes) -> bool:
-    """Return whether the first line names columns: it begins with a letter or #, and no field of it is a number."""
-    first = data[:1000].decode("utf-8-sig", errors="replace").partition("\n")[0].strip()
+    """Return whether the first line names columns: it begins with a letter, a quote, # or %, and no field of it is a
+    number, or a word for an absent box such as None."""
+    lines = data[:1000].decode("utf-8-sig", errors="replace").splitlines()
+    first = lines[0].strip() if lines else ""
     fields = first.translate(_TO_SPACES).split()
-    return (first[:1].isalpha() or first[:1] == "#") and not any(map(_NUMBER.fullmatch, fields))
+    return (first[:1].isalpha() or first[:1] in tuple("#%\"'")) and not any(
+        _NUMBER.fullmatch(field) or field.lower() in _NO_BOX for field in fields)
 
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:

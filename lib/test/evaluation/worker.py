@@ -43,6 +43,7 @@ import numpy as np
 import torch
 
 from ...data.video import Frames, Video
+from ...geometry.boxes import usable_boxes
 from ...utils.errors import UserError
 from ..tracker import Target, TrackerEngine
 from .results import write_result
@@ -183,6 +184,12 @@ def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     """Initialize the tracker on the first frame of ``video``."""
     if not len(video):
         raise UserError(f"{video.name} has no frames")
+    if not usable_boxes(video.boxes_xywh[0]):
+        usable = np.flatnonzero(usable_boxes(video.boxes_xywh))
+        advice = f"the first box is that of frame {usable[0] + 1}: remove the frames and rows before it" \
+            if usable.size else "no row of it has a box"
+        given = ", ".join(f"{value:g}" for value in video.boxes_xywh[0])
+        raise UserError(f"the ground truth has no box in the first frame ({given}); {advice}")
     images = reader.frames(video.frames)
     # Decode before the clock starts: the seconds are the tracker's own.
     image = next(images)

@@ -70,8 +70,8 @@ def test_the_manifest_says_what_made_the_results(command, videos, checkpoint):
 
 
 BROKEN = {  # video: what is wrong, and the words of its line
-    "nan": ("nan,nan,nan,nan", "initial box"),
-    "flat": ("40,30,0,20", "w > 0"),
+    "nan": ("nan,nan,nan,nan", "(nan, nan, nan, nan); the first box is that of frame 2: remove"),
+    "flat": ("40,30,0,20", "no box in the first frame (40, 30, 0, 20)"),
     "outside": ("400,30,20,20", "outside the image"),
     "words": ("40,thirty,24,20", "line 1"),
 }
