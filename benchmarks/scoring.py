@@ -72,7 +72,7 @@ def main() -> None:
             paths = load_paths(args.data_dir, args.save_dir, mode="test")
             load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
             benchmark = chosen_benchmark(args.dataset, args.dataset_dir, load_named)
-            folders = [external_folder(folder, benchmark.name) for folder in args.results.values()]
+            folders = [external_folder(folder, benchmark) for folder in args.results.values()]
         else:
             benchmark, folders = made_up(root)
         trackers = copies(folders, args.trackers, root)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from mstgt.test.evaluation.benchmarks import Benchmark
 
 
+_log = logging.getLogger(__name__)
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_benchmark_arguments(parser, required=False)
@@ -103,14 +106,27 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
     if not chosen:
         places = ", ".join(str(folder) for folder in folders.values())
         raise UserError(f"{places}: no result of {', '.join(args.sequence or ['any video of ' + benchmark.name])}")
+    failed = 0
     for name in chosen:
-        video = benchmark.videos.load(name)
-        trackers = [TrackerBoxes(tracker, read_boxes(folder, name), read_scores(folder, name))
-                    for tracker, folder in folders.items() if has_result(folder, name)]
-        write_result_video(out / f"{name}.mp4", video, trackers)
-        write_result_sheet(out / f"{name}.png", video, trackers)
+        try:
+            video = benchmark.videos.load(name)
+            trackers = [TrackerBoxes(tracker, read_boxes(folder, name), read_scores(folder, name))
+                        for tracker, folder in folders.items() if has_result(folder, name)]
+            for tracker in trackers:
+                if len(tracker.boxes_xywh) != len(video):
+                    _log.warning("%s", one_line(f"{name}: {tracker.name} has {len(tracker.boxes_xywh)} boxes for "
+                                                f"{len(video)} frames"))
+            write_result_video(out / f"{name}.mp4", video, trackers)
+            write_result_sheet(out / f"{name}.png", video, trackers)
+        except UserError as error:
+            # A video that cannot be read, or a result: the others are drawn.
+            failed += 1
+            print(one_line(f"FAILED {name}: {error}"))
+            continue
         print(one_line(out / f"{name}.mp4"))
         print(one_line(out / f"{name}.png"))
+    if failed:
+        raise UserError(f"{failed} of {len(chosen)} videos could not be drawn")
 
 
 def spread(names: list[str], limit: int) -> list[str]:

@@ -58,7 +58,7 @@ def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) 
 
     if args.results:
         name, folder = args.results
-        return external_folder(folder, benchmark.name), name
+        return external_folder(folder, benchmark), name
     script = script_name(args.script)
     config = find_experiment(args.script, args.config).stem
     run = run_name(config, args.run)

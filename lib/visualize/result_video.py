@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..data.video import Video
 from ..utils.files import atomic_path
 from ..utils.progress import progress
-from .draw import GROUND_TRUTH, LabeledBox, contact_sheet, draw_boxes, target_color, video_zoom
+from .draw import GROUND_TRUTH, LabeledBox, contact_sheet, draw_boxes, target_color, video_zoom, write_png
 from .video_writer import VideoWriter
 
 FPS = 25.0  # data sets of single frames do not say theirs
@@ -38,17 +37,17 @@ def write_result_video(path: Path, video: Video, trackers: Sequence[TrackerBoxes
     """Write ``video`` with all boxes to an MP4 file, atomically."""
     first = draw_frame(video, trackers, 0)
     with VideoWriter(path, fps, (first.shape[1], first.shape[0])) as writer:
-        for frame in progress(range(_frames(video, trackers)), desc=f"writing {path.name}", unit="frame"):
+        for frame in progress(range(len(video)), desc=f"writing {path.name}", unit="frame"):
             writer.add(draw_frame(video, trackers, frame))
 
 
 def write_result_sheet(path: Path, video: Video, trackers: Sequence[TrackerBoxes], frames: int = 6,
                        columns: int = 3) -> None:
     """Write an image with evenly spread frames of ``video``."""
-    chosen = np.linspace(0, _frames(video, trackers) - 1, frames).round().astype(int)
+    chosen = np.linspace(0, len(video) - 1, frames).round().astype(int)
     sheet = contact_sheet([draw_frame(video, trackers, frame) for frame in chosen], columns)
     with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        write_png(temporary, sheet)
 
 
 def draw_frame(video: Video, trackers: Sequence[TrackerBoxes], frame: int) -> np.ndarray:
@@ -66,8 +65,3 @@ def draw_frame(video: Video, trackers: Sequence[TrackerBoxes], frame: int) -> np
             boxes.append(LabeledBox(tracker.boxes_xywh[frame], color, label))
     zoom = video_zoom((image.shape[1], image.shape[0]))
     return draw_boxes(image, boxes, caption=f"{video.name}  {frame}", zoom=zoom, legend=legend)
-
-
-def _frames(video: Video, trackers: Sequence[TrackerBoxes]) -> int:
-    """How many frames there are to draw: those of the longest result."""
-    return min(len(video), max(len(tracker.boxes_xywh) for tracker in trackers))

@@ -45,7 +45,7 @@ def test_every_tracker_has_its_color_and_a_line_in_the_legend():
     assert not has_color(draw_frame(video, shorter, 1)[:300], target_color(2))
 
 
-def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypatch, capsys):
+def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypatch, capsys, caplog):
     boxes = np.array([[20.0 + n, 40, 32, 32] for n in range(3)])
     for name in ("a", "b"):
         place = tmp_path / "set" / name / "img"
@@ -56,15 +56,19 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
         (place.parent / "groundtruth.txt").write_text(rows)
     write_result(tmp_path / "one", "a", boxes, np.ones(3), np.ones(3))
     (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "a.txt").write_text(rows)  # of another project: boxes alone
+    (tmp_path / "two" / "a.txt").write_text(rows.partition("\n")[2])  # of another project: boxes alone, one too few
+    (tmp_path / "two" / "b.txt").write_text("1,2,3,four")
     monkeypatch.setattr(sys, "argv", ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results",
                                       f"One={tmp_path / 'one'}", "--results", f"Two={tmp_path / 'two'}", "--save_dir",
                                       str(tmp_path / "out")])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(DRAW), run_name="__main__")
-    assert stop.value.code == 0
+    assert stop.value.code == 1  # b's boxes cannot be read; a is drawn all the same
     videos = tmp_path / "out" / "test" / "videos" / "set"
-    assert capsys.readouterr().out.splitlines() == [str(videos / "a.mp4"), str(videos / "a.png")]
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [str(videos / "a.mp4"), str(videos / "a.png")]
+    assert len(said) == 3 and said[2].startswith("FAILED b: ") and "b.txt, line 1" in said[2]
+    assert "a: Two has 2 boxes for 3 frames" in caplog.text
     assert (videos / "a.mp4").stat().st_size > 1000
     sheet = cv2.cvtColor(cv2.imread(str(videos / "a.png")), cv2.COLOR_BGR2RGB)
     assert has_color(sheet, target_color(1)) and has_color(sheet, target_color(2))

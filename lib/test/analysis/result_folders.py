@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...utils.errors import UserError, unknown_name
 from ..evaluation.benchmarks import ALIASES, Benchmark, folder_benchmark, load_benchmark
-from ..evaluation.results import ResultSet, find_results, is_result_file, results_root
+from ..evaluation.results import ResultSet, find_results, has_result, results_root
 
+MAX_DEPTH = 4  # levels of folders in which raw results are looked for: <tracker>/<config>/<run>/<benchmark>
 HOW_TO_MAKE_RESULTS = "make some with tracking/test.py"
 
 
@@ -54,7 +56,7 @@ def results_on(benchmark: Benchmark, save_dir: Path, external: dict[str, Path],
     own = [results for results in find_results(save_dir) if belongs(results, benchmark)]
     folders = {results.name: results.folder for results in choose(own, trackers, external)}
     for name, folder in external.items():
-        folders[name] = external_folder(folder, benchmark.name)
+        folders[name] = external_folder(folder, benchmark)
     if not folders:
         raise UserError(f"nothing to score on {benchmark.name}: no results under {results_root(save_dir)}; "
                         f"{HOW_TO_MAKE_RESULTS}")
@@ -118,10 +120,25 @@ def choose(results: Sequence[ResultSet], trackers: Sequence[str], external: dict
     return [result for result in results if {result.tracker, result.config, result.name} & set(trackers)]
 
 
-def external_folder(folder: Path, benchmark: str) -> Path:
-    """The folder of raw results: ``folder``, or ``folder/<benchmark>`` when the files are in there."""
+def external_folder(folder: Path, benchmark: Benchmark) -> Path:
+    """The folder of raw results on ``benchmark``: ``folder`` itself, ``folder/<benchmark>``, or the only folder below
+    it that has a result of one of the benchmark's videos.
+
+    Raises :class:`UserError` where several have one. Where none has, it is ``folder``.
+    """
     if not folder.is_dir():
         raise UserError(f"no results: there is no folder {folder}; give the folder that holds <video>.txt")
-    inner = folder / benchmark
-    here = any(is_result_file(path) for path in folder.iterdir())
-    return inner if inner.is_dir() and not here else folder
+    names = benchmark.videos.video_names
+    for place in (folder, folder / benchmark.name):
+        if any(has_result(place, name) for name in names):
+            return place
+    below: list[Path] = []
+    for root, inner, _ in os.walk(folder):
+        if len(Path(root).relative_to(folder).parts) == MAX_DEPTH:
+            inner.clear()
+        places = [Path(root, name) for name in sorted(inner)]
+        below += [place for place in places if any(has_result(place, name) for name in names)]
+    if len(below) > 1:
+        raise UserError(f"results on {benchmark.name} are in several folders below {folder}: "
+                        f"{', '.join(str(path.relative_to(folder)) for path in below[:3])}; give one of them")
+    return below[0] if below else folder

@@ -27,7 +27,7 @@ from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..evaluation.absent_frames import AbsentFramePolicy
 from ..evaluation.benchmarks import Benchmark
-from ..evaluation.results import has_result, read_boxes, read_seconds
+from ..evaluation.results import BOX_SOURCES, find_file, has_result, read_boxes, read_seconds
 from .cache import ScoreCache
 from .score import Score, VideoScore, average, score_video
 
@@ -45,7 +45,7 @@ class _Result(NamedTuple):
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{self.video}.txt"
+        return find_file(self.folder, BOX_SOURCES, self.video)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@
 
 Every file is written atomically, and the manifest holds a checksum of itself. A file that differs from its checksum is
 an error that names the file; files without a checksum (of other projects) are accepted as they are. Numbers may be
-separated by commas, tabs or spaces, so raw results of other projects can be read. A bad number or row is an error with
-file and line.
+separated by commas, semicolons, tabs or spaces, and a file may be <video>/<video>_001.txt as the GOT-10k toolkit names
+it, so raw results of other projects can be read. A bad number or row is an error with file and line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from ...utils.files import write_json, write_text
 from .benchmarks import Benchmark
 
 MANIFEST = "benchmark.json"
+BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt")
 _COMPANIONS = ("_time.txt", "_score.txt")
 _CHECKSUMS = ".sha256"
 _MAX_MANIFEST_BYTES = 16 << 20
@@ -196,10 +197,16 @@ def _read_checksums(folder: Path, video: str) -> dict[str, str]:
     return checksums
 
 
+def find_file(folder: Path, sources: Sequence[str], video: str) -> Path:
+    """The file of a video in the first of the layouts ``sources`` that has one; if none has, the path in the first."""
+    paths = [folder / source.format(video) for source in sources]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
 def read_boxes(folder: Path, video: str) -> np.ndarray:
-    """The boxes of one video, (rows, 4), every number finite and no side negative."""
-    path = folder / f"{video}.txt"
-    boxes_xywh = parse_rows(read_result_file(path, video), str(path), columns=(4,))
+    """The boxes of one video, (rows, 4), every number finite and no side negative. The first line may be a header."""
+    path = find_file(folder, BOX_SOURCES, video)
+    boxes_xywh = parse_rows(read_result_file(path, video), str(path), columns=(4,), header=True)
     # Sides of 0 are let through: benchmarks have a rule for predictions without area.
     bad = np.flatnonzero(~np.isfinite(boxes_xywh).all(axis=1) | (boxes_xywh[:, 2:] < 0).any(axis=1))
     if bad.size:
@@ -231,7 +238,7 @@ def remove_results(folder: Path, videos: Iterable[str]) -> None:
 
 def has_result(folder: Path, video: str) -> bool:
     """Whether the boxes of ``video`` have been written."""
-    return (folder / f"{video}.txt").is_file()
+    return find_file(folder, BOX_SOURCES, video).is_file()
 
 
 def find_results(save_dir: str | Path) -> list[ResultSet]:

@@ -27,14 +27,14 @@ from ...utils.errors import UserError, unknown_name
 from ...utils.files import atomic_path
 from ...utils.progress import progress
 from .benchmarks import ALIASES, Benchmark
-from .results import read_result_file
+from .results import BOX_SOURCES, find_file, read_result_file
 
 FIRST_BOX_PX = 1.0  # the largest difference of any number of the first box from the given one
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, the earliest that a zip can store
 
 Check = Callable[[np.ndarray, Video], Iterable[tuple[int, str]]]  # rows, video -> line numbers and problems
 
-BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt", "{0}_001.txt")
+_BOX_SOURCES = (*BOX_SOURCES, "{0}_001.txt")
 TIME_SOURCES = ("{0}_time.txt", "{0}/{0}_time.txt")
 
 
@@ -76,11 +76,11 @@ def collect(benchmark: Benchmark, folder: Path, server: Server) -> tuple[dict[st
             problems.append(f"{video.frames.where(0)}: the frames of {name} are not on disk, so it is unknown how many "
                             "rows its result needs")
             continue
-        kinds: list[tuple[str, tuple[str, ...], int, Check]] = [(server.boxes, BOX_SOURCES, 4, _box_problems)]
+        kinds: list[tuple[str, tuple[str, ...], int, Check]] = [(server.boxes, _BOX_SOURCES, 4, _box_problems)]
         if server.times:
             kinds.append((server.times, TIME_SOURCES, 1, _time_problems))
         for wanted, sources, columns, check in kinds:
-            members[wanted.format(name)], found = _checked(_find(folder, sources, name), columns, video, check)
+            members[wanted.format(name)], found = _checked(find_file(folder, sources, name), columns, video, check)
             problems += found
     return members, problems
 
@@ -97,7 +97,7 @@ def absent_videos(benchmark: Benchmark) -> str | None:
 def unexpected_files(benchmark: Benchmark, folder: Path) -> list[str]:
     """The text files in ``folder`` that belong to none of the packed videos."""
     known = {source.format(name) for name in benchmark.videos.video_names
-             for source in (*BOX_SOURCES, *TIME_SOURCES, "{0}_score.txt")}
+             for source in (*_BOX_SOURCES, *TIME_SOURCES, "{0}_score.txt")}
     there = {str(path.relative_to(folder)) for pattern in ("*.txt", "*/*.txt") for path in folder.glob(pattern)}
     return sorted(there - known)
 
@@ -111,12 +111,6 @@ def write_zip(path: str | Path, members: Mapping[str, bytes]) -> None:
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name])
-
-
-def _find(folder: Path, sources: tuple[str, ...], video: str) -> Path:
-    """The file of a video in the first layout that has one; if none has, the path in the first layout."""
-    paths = [folder / source.format(video) for source in sources]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[bytes, list[str]]:

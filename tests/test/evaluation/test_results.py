@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mstgt.test.analysis.result_folders import external_folder
 from mstgt.test.evaluation import results
 from mstgt.test.evaluation.benchmarks import folder_benchmark
 from mstgt.utils.errors import UserError
@@ -61,3 +62,21 @@ def test_a_broken_manifest_is_named(tmp_path, text):
     (tmp_path / "benchmark.json").write_text(text)
     with pytest.raises(UserError, match="benchmark.json"):
         results.read_manifest(tmp_path)
+
+
+def test_results_as_other_projects_lay_them_out(tmp_path):
+    truth = tmp_path / "set" / "v" / "groundtruth.txt"
+    truth.parent.mkdir(parents=True)
+    truth.write_text("1,2,3,4\n")
+    benchmark = folder_benchmark(tmp_path / "set")
+    for place, file in (("flat", "v.txt"), ("named/set", "v.txt"), ("deep/ostrack/vitb_256/set", "v.txt"),
+                        ("got10k", "v/v_001.txt")):
+        path = tmp_path / place / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x\ty\tw\th\n1\t2\t3\t4\n")
+        folder = external_folder(tmp_path / place.partition("/")[0], benchmark)
+        assert folder == tmp_path / place and results.read_boxes(folder, "v").tolist() == [[1, 2, 3, 4]]
+    with pytest.raises(UserError, match=r"several folders below .*: (flat|got10k|named/set).*; give one of them"):
+        external_folder(tmp_path, benchmark)
+    (tmp_path / "empty").mkdir()
+    assert external_folder(tmp_path / "empty", benchmark) == tmp_path / "empty"
