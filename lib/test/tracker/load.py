@@ -120,7 +120,8 @@ def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: b
 def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:
     """The checkpoint that training leaves after ``epoch`` epochs, by default TEST.EPOCH.
 
-    Where the experiment was never trained here and no epoch is asked for: the weights that come with the project.
+    Where no epoch is asked for and that one is not there: the newest of the experiment's run, which may be trained for
+    fewer epochs, with a warning; where it was never trained here, the weights that come with the project.
     Raises :class:`UserError` saying how to get it when it is not there.
     """
     name = find_experiment(script, config).stem
@@ -128,11 +129,16 @@ def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: i
     path = checkpoint_path(folder, epoch or cfg.TEST.EPOCH)
     if not path.is_file():
         shipped = SHIPPED / (name + WEIGHTS_SUFFIX)
-        # Not where the experiment was trained here: its user would take the shipped weights' boxes for those of the own
-        # training.
-        if epoch is None and shipped.is_file() and not list_checkpoints(folder):
-            return shipped
-        others = [p.name for p in list_checkpoints(folder)]
+        trained = list_checkpoints(folder)
+        # An epoch that --set gives is asked for as well; that of the experiment's file is only where training ends.
+        if epoch is None and cfg.TEST.EPOCH == load_config(script, config).TEST.EPOCH:
+            if trained:
+                _log.warning("%s has no checkpoint of epoch %d (TEST.EPOCH); taking the newest, %s (--epoch chooses)",
+                             folder, cfg.TEST.EPOCH, trained[-1].name)
+                return trained[-1]
+            if shipped.is_file():
+                return shipped
+        others = [p.name for p in trained]
         there = f" (there: {', '.join(others[-3:])}; choose with --epoch)" if others else ""
         came_with_it = f", such as the one that comes with the project, {shipped}" if shipped.is_file() else ""
         raise UserError(f"no checkpoint {path}{there}; train it with `python tracking/train.py --script {script} "

@@ -83,3 +83,19 @@ def test_ten_lines_are_enough(videos):
     tracker.init(images[0], boxes[0])
     box, score = tracker.update(images[1])
     assert iou(box[None], boxes[1][None])[0] > 0.5 and 0 < score < 1
+
+
+def test_the_newest_checkpoint_of_a_shorter_run_is_taken(tmp_path, caplog):
+    """Fine-tuned with another TRAIN.EPOCH: TEST.EPOCH of the experiment's file is never reached."""
+    cfg = load_config("MSTGT", "MSTGT-nano-128")
+    run = tmp_path / "checkpoints" / "train" / "mstgt" / "MSTGT-nano-128"
+    run.mkdir(parents=True)
+    for epoch in (2, 3):
+        (run / f"MSTGT_ep{epoch:04d}.pth.tar").touch()
+    with caplog.at_level("WARNING"):
+        assert find_checkpoint("MSTGT", "MSTGT-nano-128", cfg, tmp_path) == run / "MSTGT_ep0003.pth.tar"
+    assert "no checkpoint of epoch" in caplog.text and "MSTGT_ep0003.pth.tar (--epoch chooses)" in caplog.text
+    asked = load_config("MSTGT", "MSTGT-nano-128", ["TEST.EPOCH=5"])
+    for options in ({"cfg": cfg, "epoch": 5}, {"cfg": asked}):
+        with pytest.raises(UserError, match=r"ep0005.*there: .*ep0003"):
+            find_checkpoint("MSTGT", "MSTGT-nano-128", save_dir=tmp_path, **options)
