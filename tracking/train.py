@@ -21,6 +21,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
@@ -159,6 +160,8 @@ def main() -> int:
             loggers.append(tensorboard_logger(folder))
         try:
             run_training(cfg, paths, folder, resume, group, loggers, every)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(what_is_kept(list_resumable(folder)) if resume == "auto" else "") from None
         except TrainingInterrupted as stopped:
             if group.is_main_process:
                 print(stopped, flush=True)
@@ -166,6 +169,13 @@ def main() -> int:
         except ResumeError as error:
             raise UserError(f"{error}; --resume none starts a new run and keeps the old one") from error
     return 0
+
+
+def what_is_kept(checkpoints: Sequence[Path]) -> str:
+    """What becomes of a run after Ctrl-C, which ends it at once."""
+    if not checkpoints:
+        return "no checkpoint was written yet, so the same command starts anew (--checkpoint_every 5m writes more)"
+    return f"the same command continues from {checkpoints[-1]}"
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         status = 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(one_line(f"interrupted; {interrupt}" if str(interrupt) else "interrupted"), file=sys.stderr)
         status = 130
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

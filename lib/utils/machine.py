@@ -16,7 +16,7 @@ import re
 import statistics
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
 
@@ -34,17 +34,19 @@ _DEVICE_NAME = re.compile(r"cpu|mps|cuda(:[0-9]{1,4})?")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
 
 
-def check_device_name(name: str | None) -> None:
+def check_device_name(name: object) -> None:
     """Raise :class:`UserError` where ``name`` cannot be the name of a device. Needs no PyTorch."""
     if name is not None and not (isinstance(name, str) and _DEVICE_NAME.fullmatch(name)):
         raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
 
 
-def resolve_device(name: str | None) -> str:
-    """The device called ``name``; None stands for a CUDA GPU where there is one, else the CPU.
+def resolve_device(device: str | torch.device | None) -> str:
+    """The name of ``device``; None stands for a CUDA GPU where there is one, else the CPU.
 
     Raises :class:`UserError` where there is no such device.
     """
+    # str() of a torch.device is its name; anything else that is no text is refused by its own.
+    name: Any = str(device) if type(device).__module__ == "torch" else device
     check_device_name(name)
     if name == "cpu":
         return name

@@ -9,7 +9,8 @@ import sys
 import pytest
 import torch
 
-from mstgt.utils.machine import set_up
+from mstgt.utils.errors import UserError
+from mstgt.utils.machine import resolve_device, set_up
 
 CODE = """
 import resource, torch
@@ -46,3 +47,9 @@ def test_freed_memory_is_used_again():
     given_back, kept = (int(subprocess.run([sys.executable, "-c", CODE.format(keep=keep)], capture_output=True,
                                            text=True, check=True).stdout) for keep in (False, True))
     assert given_back >= 10 * 25 and kept < given_back / 2
+
+
+def test_a_device_of_pytorch_is_a_device():
+    assert resolve_device(torch.device("cpu")) == "cpu"
+    with pytest.raises(UserError, match="unknown device 'meta'"):
+        resolve_device(torch.device("meta"))

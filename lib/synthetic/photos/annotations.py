@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -157,4 +158,9 @@ def _warn(message: str, items: Iterable[str]) -> None:
     items = list(items)
     if items:
         more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
-        _log.warning("%s: %s%s", message, ", ".join(items[:MAX_NAMED]), more)
+        _log_once(f"{message}: {', '.join(items[:MAX_NAMED])}{more}")
+
+
+@cache  # training and validation read the same annotation
+def _log_once(line: str) -> None:
+    _log.warning("%s", line)

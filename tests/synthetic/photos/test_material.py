@@ -80,7 +80,8 @@ def test_classes_without_boxes_are_named(tmp_path, caplog):
     folder = make.coco_folder(tmp_path / "set")
     with caplog.at_level(logging.WARNING):
         read_coco(folder)
-    assert "classes without boxes: empty" in caplog.text
+        read_coco(folder)
+    assert caplog.text.count("classes without boxes: empty") == 1  # training and validation read it
     caplog.clear()
     folder = make.tiny_imagenet_folder(tmp_path / "tiny")
     (folder / "train" / "n02" / "n02_boxes.txt").unlink()
