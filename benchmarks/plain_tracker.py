@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 from mstgt.geometry.boxes import clip_box
-from mstgt.models.layers.attention import Attention, GroupedAttention
-from mstgt.models.layers.block import AttentionBlock
+from mstgt.models.layers.transformer import Attention, AttentionBlock, GroupedAttention
 from mstgt.models.mstgt import MSTGT
 from mstgt.train.data.transforms import mask_background
 

@@ -18,8 +18,7 @@ from torch._subclasses.fake_tensor import (
 from torch.func import functional_call
 
 from mstgt.config import load_config
-from mstgt.models.mstgt import MSTGT, TrackState, build_model
-from mstgt.test.tracker.frame import FrameStep, hann_window
+from mstgt.models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
 from mstgt.test.tracker.torch_engine import PRECISIONS, fold_batch_norm
 from mstgt.train.actors.mstgt import MSTGTActor
 from mstgt.train.data.batch import Batch, PartnerBatch

@@ -23,10 +23,9 @@ import torch
 from torch import nn
 
 from ..geometry.crop import Crop
-from ..models.mstgt import MSTGT, TrackState, build_model
+from ..models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
 from ..models.mstgt.checkpoint import load_network
 from ..synthetic import synthetic_video
-from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
 from ..utils.version import code_version

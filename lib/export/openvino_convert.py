@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..models.mstgt import MSTGT, TrackState, build_model
+from ..models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
 from ..models.mstgt.checkpoint import load_network
-from ..test.tracker.frame import FrameStep, hann_window
 from ..utils.errors import UserError, one_line
 from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino, new_core
 

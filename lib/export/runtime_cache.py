@@ -85,7 +85,7 @@ def network_settings(cfg: Any) -> str:
 def network_code() -> str:
     """A hash of the source files that converted networks are made by: a changed network is converted again."""
     package = Path(__file__).resolve().parents[1]
-    files = [*(package / "models").rglob("*.py"), package / "config/backbones.py", package / "test/tracker/frame.py",
+    files = [*(package / "models").rglob("*.py"), package / "config/backbones.py",
              package / "export/openvino_convert.py", package / "export/onnx_export.py"]
     digest = hashlib.sha256()
     for file in sorted(files):

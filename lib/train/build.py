@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from ..config import Paths, config_from_text, dump_config, flatten
 from ..data.readers import read_training_set
-from ..models.layers.inverted_residual import LITE0_STAGES
+from ..models.layers.convolution import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
 from ..models.mstgt.checkpoint import load_pretrained
 from ..utils.errors import UserError

@@ -26,10 +26,10 @@ from torch.nn import functional as F
 
 from ..config.paths import require_teacher
 from ..data.images import decode_image
-from ..models.layers.inverted_residual import Lite0Features
+from ..models.layers.convolution import Lite0Features
 from ..models.mstgt import MSTGT
+from ..models.mstgt.backbones import LiteViT, cells_of, convert_lite0
 from ..models.mstgt.checkpoint import STEM_PREFIX, load_strict, resize_positions
-from ..models.mstgt.lite import LiteViT, cells_of, convert_lite0
 from ..utils.errors import UserError, one_line
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..models.mstgt.hivit import STRIDE
+from ..models.mstgt.backbones import STRIDE
 from ..models.mstgt.mixing import MixPartner, mix_mask
 from ..train.data.batch import Batch
 from ..train.data.transforms import (

@@ -8,12 +8,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from mstgt.models.layers import inverted_residual
-from mstgt.models.layers.fused_conv import can_fuse
-from mstgt.models.layers.inverted_residual import ConvNorm, FrozenStatsBatchNorm2d, Lite0Features
+from mstgt.models.layers import convolution
+from mstgt.models.layers.convolution import ConvNorm, FrozenStatsBatchNorm2d, Lite0Features, can_fuse
 from mstgt.models.mstgt import BACKBONES, MSTGT, LiteSpec
+from mstgt.models.mstgt.backbones import convert_lite0
 from mstgt.models.mstgt.checkpoint import load_pretrained
-from mstgt.models.mstgt.lite import convert_lite0
 from mstgt.test.tracker.torch_engine import fold_batch_norm
 from mstgt.utils.errors import UserError
 from mstgt.utils.machine import is_fast_in
@@ -148,7 +147,7 @@ def test_one_operator_under_autocast_differs_by_rounding_alone(kernel, stride, g
 
 def test_in_bf16_layers_run_one_by_one_on_a_cpu_without_instructions_for_it():
     layer = ConvNorm(8, 8, 3, 2, groups=8).train()
-    with mock.patch.object(inverted_residual, "conv_affine_relu6", side_effect=AssertionError), \
+    with mock.patch.object(convolution, "conv_affine_relu6", side_effect=AssertionError), \
             mock.patch.object(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", return_value=False), \
             torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.randn(1, 8, 8, 8)).dtype == torch.bfloat16
@@ -157,7 +156,7 @@ def test_in_bf16_layers_run_one_by_one_on_a_cpu_without_instructions_for_it():
 def test_layers_run_one_by_one_in_evaluation_and_in_other_types():
     layer = ConvNorm(8, 8, 3, 2, groups=8)
     x = torch.randn(1, 8, 8, 8)
-    with mock.patch.object(inverted_residual, "conv_affine_relu6", side_effect=AssertionError):
+    with mock.patch.object(convolution, "conv_affine_relu6", side_effect=AssertionError):
         layer.eval()(x)
         layer.train().double()(x.double())
         layer.float()

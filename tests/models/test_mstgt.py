@@ -9,7 +9,7 @@ import torch
 
 from mstgt.config import load_config
 from mstgt.config.load import EXPERIMENTS_DIR
-from mstgt.models.layers.attention import Attention, GroupedAttention
+from mstgt.models.layers.transformer import Attention, GroupedAttention
 from mstgt.models.mstgt import BACKBONES, MSTGT, HiViTSpec, build_model
 from mstgt.models.mstgt.checkpoint import unused_published_parameters
 from mstgt.models.mstgt.reference import build_reference_model, read_reference, replay

@@ -23,8 +23,7 @@ from mstgt.data.images import decode_image
 from mstgt.data.video import Video
 from mstgt.geometry.boxes import xywh_to_cxcywh
 from mstgt.geometry.crop import Crop
-from mstgt.models.mstgt import build_model
-from mstgt.test.tracker.frame import FrameStep
+from mstgt.models.mstgt import FrameStep, build_model
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data import loader
 from mstgt.train.data.batch import Batch, PartnerBatch

@@ -10,10 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from mstgt.models.layers.inverted_residual import LITE0_STAGES, Lite0Features
+from mstgt.models.layers.convolution import LITE0_STAGES, Lite0Features
 from mstgt.models.mstgt import MSTGT, HiViTSpec, LiteSpec
+from mstgt.models.mstgt.backbones import convert_lite0
 from mstgt.models.mstgt.checkpoint import load_pretrained
-from mstgt.models.mstgt.lite import convert_lite0
 from mstgt.train.pretraining import (
     BATCH,
     convert,

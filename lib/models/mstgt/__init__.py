@@ -2,6 +2,7 @@
 
 from ...config.backbones import BACKBONES, HiViTSpec, LiteSpec
 from .head import Prediction
-from .mstgt import MSTGT, TrackState, build_model
+from .mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
 
-__all__ = ["BACKBONES", "MSTGT", "HiViTSpec", "LiteSpec", "Prediction", "TrackState", "build_model"]
+__all__ = ["BACKBONES", "MSTGT", "FrameStep", "HiViTSpec", "LiteSpec", "Prediction", "TrackState", "build_model",
+           "hann_window"]

@@ -6,6 +6,10 @@
     prediction, state = model.forward_frame(search, state)   # once per frame
     prediction = model(template, searches)                   # training: the same over T frames, with gradients
 
+Two encoders give it its name: :class:`VisualCueEncoder`, multi-scale visual cues that are computed from the template
+once per video, and :class:`GuidanceEncoder`, the recurrent spatio-temporal guidance. :class:`FrameStep` is what a
+tracker runs for a frame, and what is exported: the network from the crop's pixels to the box.
+
 The recurrent state is an explicit value, ``TrackState``. The network stores nothing between calls, so a batch may hold
 unrelated videos.
 
@@ -16,26 +20,88 @@ that is never used. Neither of them gets a gradient, and neither exists here (``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ...config.backbones import BACKBONES, HiViTSpec, LiteSpec
 from ...utils.errors import UserError, unknown_name
-from ..layers.block import NORM_EPS
-from .encoders import GuidanceEncoder, VisualCueEncoder
+from ..layers.transformer import ATTENTIONS, NORM_EPS, AttentionBlock
+from .backbones import STRIDE, HiViT, LiteViT
 from .head import HEADS, Prediction
-from .hivit import STRIDE, HiViT
-from .lite import LiteViT
 from .mixing import MixPartner, mix
 
+PATCHES = (18, 16, 14)  # px, in the order of the tokens; the published weights depend on it
+POOL = 3
 INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "published": partial(nn.init.trunc_normal_, std=0.02),
     "xavier": nn.init.xavier_uniform_,  # Glorot and Bengio, AISTATS 2010
 }
+
+
+class VisualCueEncoder(nn.Module):
+    """A few tokens that represent the template at several patch sizes; runs once per video.
+
+    (B, 3, T, T) template -> (B, n, C); n = 4 + 4 + 9 = 17 at 128 px. Three patch embeddings of 14, 16 and 18 px, each
+    averaged over 3x3 neighbors, then a linear layer.
+    """
+
+    def __init__(self, dim: int, template_size: int):
+        super().__init__()
+        # The largest patches give the smallest map, which must still hold one pooling window.
+        if template_size // max(PATCHES) < POOL:
+            raise ValueError(f"a template of {template_size} px is too small: "
+                             f"{POOL} patches of {max(PATCHES)} px need {POOL * max(PATCHES)}")
+        self.embeddings = nn.ModuleDict({str(p): nn.Conv2d(3, dim, kernel_size=p, stride=p) for p in PATCHES})
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, template: torch.Tensor) -> torch.Tensor:
+        # Pooling keeps a few tokens per scale: they join every frame's attention, so their number counts.
+        maps = (F.avg_pool2d(self.embeddings[str(p)](template), POOL) for p in PATCHES)
+        return self.proj(torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2))
+
+
+class GuidanceEncoder(nn.Module):
+    """Computes guidance tokens from the state (``prompt``), and the next state (``update``).
+
+    The state S has the shape (B, Nz, C): tokens on the grid of the template. Before the first frame it equals the
+    template. The module itself stores no state.
+
+    grid_z     side of the template's grid
+    attention  ``grouped`` (as published), ``global``, or ``none``: the state stays the template and there is no block
+               (an ablation that measures the value of the recurrence)
+    """
+
+    def __init__(self, dim: int, num_heads: int, grid_z: int, attention: str = "grouped"):
+        super().__init__()
+        self.grid = grid_z
+        self.recurrent = attention != "none"
+        if self.recurrent:
+            self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
+            self.block = AttentionBlock(dim, num_heads, mlp_ratio=4.0, attention=ATTENTIONS[attention])
+        self.proj = nn.Linear(dim, dim, bias=False)
+
+    def prompt(self, state: torch.Tensor) -> torch.Tensor:
+        """The guidance tokens for the attention blocks: S averaged over 2x2 cells. (B, Nz, C) -> (B, Nz / 4, C)."""
+        grid = state.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        return self.proj(F.avg_pool2d(grid, 2).flatten(2).transpose(1, 2))
+
+    def update(self, template: torch.Tensor, search: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """The state after a frame, from the template, the frame's search tokens and the state before it.
+
+        (B, Nz, C), (B, Nx, C), (B, Nz, C) -> (B, Nz, C).
+        """
+        if not self.recurrent:
+            return state
+        # The order matters: the first Nz output tokens become the state, and grouped attention groups tokens by
+        # their position.
+        tokens = self.norm(torch.cat([template, search, state], dim=1))
+        # Only the new state's tokens are computed in full; the others serve as keys and values.
+        return self.block(tokens, query_slice=slice(template.shape[1]))
 
 
 class TrackState(NamedTuple):
@@ -181,3 +247,41 @@ def build_model(cfg: Any) -> MSTGT:
         )
     except ValueError as error:
         raise UserError(f"cannot build the configured network: {error}") from error
+
+
+def hann_window(grid: int) -> torch.Tensor:
+    """(grid, grid) outer product of 0.5 (1 - cos(2 pi k / (grid + 1))), k = 1 … grid."""
+    # Without the two ends, which are 0: a target at the border of the search region can still win.
+    line = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
+    return torch.outer(line, line).float()
+
+
+class FrameStep(nn.Module):
+    """(B, S, S, 3) uint8 search crops and the state before -> (B, 5) cx, cy, w, h as fractions of the crop's side,
+    and score; and the state after. ``dtype`` is what the network computes in."""
+
+    window: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: MSTGT, window: torch.Tensor, mean: Sequence[float], std: Sequence[float],
+                 dtype: torch.dtype):
+        super().__init__()
+        self.network, self.dtype = network, dtype
+        # Buffers on the network's device: compiled steps take them for constants, and no frame copies them from the
+        # host.
+        self.register_buffer("window", window)
+        self.register_buffer("mean", torch.tensor(mean, device=window.device))
+        self.register_buffer("std", torch.tensor(std, device=window.device))
+
+    def forward(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
+        prediction, state = self.network.forward_frame(self.input(searches), state)
+        # Decoded on the device: five numbers per target are copied back, not the maps.
+        boxes, scores = prediction.decode_boxes(self.window)
+        return torch.cat([boxes, scores[:, None]], dim=1), state
+
+    def input(self, crops: torch.Tensor) -> torch.Tensor:
+        """(B, S, S, 3) uint8 RGB -> (B, 3, S, S), normalized per channel: what the network takes."""
+        # Normalized in fp32, so that the values are rounded to the network's precision once.
+        normalized = (crops.float() - self.mean * 255) / (self.std * 255)
+        return normalized.movedim(-1, -3).contiguous().to(self.dtype)

@@ -27,13 +27,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ...models.layers.attention import Attention
-from ...models.layers.block import Mlp
-from ...models.mstgt import MSTGT, TrackState
+from ...models.layers.transformer import Attention, Mlp
+from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ...utils.errors import UserError, unknown_name
 from ...utils.machine import ThreadChoice, given_threads, is_fast_in, quiet_threads, set_up, slowness
 from .engine import TrackerEngine
-from .frame import CudaGraphs, FrameStep, Step, compiled, hann_window, pad_batch
+from .graphs import CudaGraphs, Step, compiled, pad_batch
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker
-from mstgt.test.tracker.frame import WARM_UP, CudaGraphs
+from mstgt.test.tracker.graphs import WARM_UP, CudaGraphs
 from mstgt.test.tracker.torch_engine import TorchEngine
 
 CFG = load_config("MSTGT", "MSTGT-nano-128")

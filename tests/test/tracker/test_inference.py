@@ -14,13 +14,12 @@ from torch.nn import functional as F
 
 from mstgt.config import SHIPPED, load_config
 from mstgt.data.readers.folder import folder
-from mstgt.models.layers.attention import Attention, GroupedAttention
-from mstgt.models.layers.block import AttentionBlock, Mlp
-from mstgt.models.mstgt import MSTGT, HiViTSpec, TrackState, build_model
+from mstgt.models.layers.transformer import Attention, AttentionBlock, GroupedAttention, Mlp
+from mstgt.models.mstgt import MSTGT, FrameStep, HiViTSpec, TrackState, build_model
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import Tracker
-from mstgt.test.tracker.frame import FrameStep, pad_batch
+from mstgt.test.tracker.graphs import pad_batch
 from mstgt.test.tracker.torch_engine import (
     MANY_TOKENS,
     PackedLinear,

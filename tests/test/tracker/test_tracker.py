@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from mstgt.config import load_config
-from mstgt.models.mstgt import Prediction, TrackState, build_model
+from mstgt.models.mstgt import Prediction, TrackState, build_model, hann_window
 from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
 from mstgt.test.tracker.engine import ArrayEngine, follow_size, mask_template, overlap, with_sides
-from mstgt.test.tracker.frame import hann_window
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data.transforms import mask_background
 from mstgt.utils.errors import UserError

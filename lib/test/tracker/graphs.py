@@ -1,61 +1,22 @@
-"""A frame's computation on the device: images in, boxes out; eager, compiled, or as one CUDA graph.
+"""A frame's step with a fixed shape: compiled, or recorded as one CUDA graph.
 
     step = FrameStep(network, window, mean, std, torch.float32)
     rows, state = step(searches, state)                 # compiled(step) and CudaGraphs(step) are called the same way
 
-Compiled and recorded steps have fixed shapes. Batches are therefore padded to a power of two first
-(:func:`pad_batch`), so that a batch that shrinks as its videos end needs few of them.
+Batches are padded to a power of two first (:func:`pad_batch`), so that a batch that shrinks as its videos end needs few
+shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
-from torch import nn
 
-from ...models.mstgt import MSTGT, TrackState
+from ...models.mstgt import FrameStep, TrackState
 
 Step = Callable[[torch.Tensor, TrackState], tuple[torch.Tensor, TrackState]]
 WARM_UP = 3  # runs before a recording, in which libraries select kernels and allocate memory
-
-
-def hann_window(grid: int) -> torch.Tensor:
-    """(grid, grid) outer product of 0.5 (1 - cos(2 pi k / (grid + 1))), k = 1 … grid."""
-    # Without the two ends, which are 0: a target at the border of the search region can still win.
-    line = torch.hann_window(grid + 2, periodic=False, dtype=torch.float64)[1:-1]
-    return torch.outer(line, line).float()
-
-
-class FrameStep(nn.Module):
-    """(B, S, S, 3) uint8 search crops and the state before -> (B, 5) cx, cy, w, h as fractions of the crop's side,
-    and score; and the state after. ``dtype`` is what the network computes in."""
-
-    window: torch.Tensor
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, network: MSTGT, window: torch.Tensor, mean: Sequence[float], std: Sequence[float],
-                 dtype: torch.dtype):
-        super().__init__()
-        self.network, self.dtype = network, dtype
-        # Buffers on the network's device: compiled steps take them for constants, and no frame copies them from the
-        # host.
-        self.register_buffer("window", window)
-        self.register_buffer("mean", torch.tensor(mean, device=window.device))
-        self.register_buffer("std", torch.tensor(std, device=window.device))
-
-    def forward(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
-        prediction, state = self.network.forward_frame(self.input(searches), state)
-        # Decoded on the device: five numbers per target are copied back, not the maps.
-        boxes, scores = prediction.decode_boxes(self.window)
-        return torch.cat([boxes, scores[:, None]], dim=1), state
-
-    def input(self, crops: torch.Tensor) -> torch.Tensor:
-        """(B, S, S, 3) uint8 RGB -> (B, 3, S, S), normalized per channel: what the network takes."""
-        # Normalized in fp32, so that the values are rounded to the network's precision once.
-        normalized = (crops.float() - self.mean * 255) / (self.std * 255)
-        return normalized.movedim(-1, -3).contiguous().to(self.dtype)
 
 
 def compiled(step: FrameStep) -> Step:
