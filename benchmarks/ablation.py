@@ -32,9 +32,9 @@ from typing import Any
 from mstgt.config import PROJECT_ROOT, dump_config, load_config, load_paths, script_name
 from mstgt.config.paths import run_folder
 from mstgt.data.readers import read_training_set
+from mstgt.utils.device import device_name
 from mstgt.utils.errors import UserError, run_command, unknown_name
 from mstgt.utils.files import write_json, write_text
-from mstgt.utils.machine import device_name
 from mstgt.utils.progress import progress
 
 SCRIPT, CONFIG, BENCHMARK = "MSTGT", "MSTGT-demo-128", "synthetic"

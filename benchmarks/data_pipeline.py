@@ -24,8 +24,8 @@ from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
 from mstgt.train.data.processing import CropSettings, Processing
 from mstgt.train.data.sampler import CausalSampler
+from mstgt.utils.device import device_name
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import device_name
 
 WIDTH, HEIGHT, FRAME_BYTES = 1280, 720, 390_000
 VIDEOS, FRAMES = 6, 24

@@ -25,8 +25,8 @@ from mstgt.config.paths import load_paths
 from mstgt.test.analysis.report import make_report
 from mstgt.test.analysis.result_folders import chosen_benchmark, external_folder, load_near
 from mstgt.test.evaluation.benchmarks import Benchmark, folder_benchmark
+from mstgt.utils.device import device_name
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import device_name
 from mstgt.utils.progress import progress
 
 VIDEOS, FRAMES = 280, 2448  # LaSOT's test set: the number of videos and their mean length

@@ -25,9 +25,9 @@ from mstgt.config import flatten, load_config
 from mstgt.test.evaluation.benchmarks import Benchmark
 from mstgt.test.evaluation.results import has_result, remove_results
 from mstgt.test.tracker import load_engine
+from mstgt.utils.device import device_name
 from mstgt.utils.errors import UserError
 from mstgt.utils.files import file_sha256, locked, write_json
-from mstgt.utils.machine import device_name
 
 # PyTorch and what needs it are imported inside functions: the arguments of the command are checked first.
 if TYPE_CHECKING:

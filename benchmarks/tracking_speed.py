@@ -38,9 +38,9 @@ from rivals import CONTRIB, ContribTracker, nano_update
 from mstgt.config import load_config
 from mstgt.config.arguments import PRECISIONS, add_shared_arguments
 from mstgt.test.tracker import Target, Tracker, TrackerEngine
+from mstgt.utils.device import resolve_device, set_up
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
-from mstgt.utils.machine import resolve_device, set_up
 from mstgt.utils.progress import progress
 
 # PyTorch and what needs it are imported inside functions, after the arguments have been checked.
@@ -124,7 +124,7 @@ def main() -> int:
 
     from mstgt.models.mstgt import build_model
     from mstgt.profiling.frame_parts import main_products
-    from mstgt.profiling.profile import device_name, measure_cost, time_rounds
+    from mstgt.profiling.profile import describe_device, measure_cost, time_rounds
     from mstgt.test.tracker.torch_engine import TorchEngine
 
     if args.threads:
@@ -141,7 +141,7 @@ def main() -> int:
     works = {f"{name} {what}": work for name, row in rows.items()
              for what, work in (("tracker", row.tracker), ("network", row.network)) if work is not None}
     seconds = time_rounds(works | products, device, rounds=args.rounds)
-    print(f"\n{args.config} on {device_name(device)}, PyTorch {torch.__version__}, {args.rounds} rounds\n")
+    print(f"\n{args.config} on {describe_device(device)}, PyTorch {torch.__version__}, {args.rounds} rounds\n")
     report = table(rows, seconds)
     if args.busy:
         with busy_process():
@@ -154,7 +154,7 @@ def main() -> int:
     gflops = measure_cost(network).frame_flops / 1e9
     print_shares(report, rates, gflops)
     if args.json:
-        write_json(args.json, {"config": args.config, "device": device_name(device), "torch": torch.__version__,
+        write_json(args.json, {"config": args.config, "device": describe_device(device), "torch": torch.__version__,
                                "rounds": args.rounds, "frame_gflops": gflops, "product_flops": rates, "rows": report})
     return int(asked_rows < len({PLAIN, *args.rows}))
 

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.device import device_name, resolve_device, set_up
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import device_name, resolve_device, set_up
 from mstgt.utils.progress import progress
 
 # PyTorch and what needs it are imported inside functions, after the arguments have been checked.

@@ -24,7 +24,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from .utils.machine import limit_spinning
+from .utils.threads import limit_spinning
 
 # OpenCV refuses larger images before it decodes them. It reads the limits when it is loaded, so they are set first.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))

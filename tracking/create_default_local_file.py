@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from mstgt.config.local_file import write_local_file
-from mstgt.config.paths import LOCAL_FILES, local_values
+from mstgt.config.paths import LOCAL_FILES, local_values, write_local_file
 from mstgt.utils.errors import run_command
 
 

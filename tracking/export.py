@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mstgt.config import find_experiment, load_config, load_paths
-from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import require_checkpoint
+from mstgt.config.arguments import add_shared_arguments, existing_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
@@ -34,7 +33,8 @@ def parse() -> argparse.Namespace:
     add_shared_arguments(parser, "script", "config", "checkpoint", "epoch", "set", "save_dir")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
     parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
-    parser.add_argument("--mean_with", nargs="+", default=[], metavar="CHECKPOINT",
+    parser.add_argument("--mean_with", nargs="+", type=existing_checkpoint, default=[],
+                        metavar="CHECKPOINT",
                         help="with --weights: the mean of the weights of --checkpoint and of these, which must have "
                              "begun their training at the same weights")
     parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
@@ -69,8 +69,6 @@ def main() -> None:
     cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
     save_dir = load_paths(None, args.save_dir, mode="test").save_dir
     checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
-    for path in (checkpoint, *args.mean_with):
-        require_checkpoint(path)
 
     # What could be refused without PyTorch has been checked by now.
     from mstgt.export.onnx_engine import OnnxFiles, export_folder

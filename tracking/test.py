@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, one_line, run_command
+from mstgt.utils.threads import available_cores, given_threads
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the dataset have been checked: a
 # mistyped name is answered at once.
@@ -67,7 +66,6 @@ def parse_args() -> argparse.Namespace:
                                ("--num_gpus", args.num_gpus, 0)):
         if value is not None and value < least:
             raise UserError(f"{flag} {value}: give {least} or more")
-    require_checkpoint(args.checkpoint)
     return args
 
 
@@ -80,7 +78,7 @@ def choose_devices(workers: int | None, num_gpus: int | None, shard: Shard) -> l
     if num_gpus and gpus < num_gpus:
         _log.warning("--num_gpus %d, but there are %d: using %s", num_gpus, available, gpus or "the CPU")
     if workers is None:
-        workers = 1 if shard.launched else gpus or min(len(os.sched_getaffinity(0)), _MAX_CPU_WORKERS)
+        workers = 1 if shard.launched else gpus or min(available_cores(), _MAX_CPU_WORKERS)
     return shard.devices(workers, gpus)
 
 
@@ -110,7 +108,6 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     from mstgt.test.tracker import find_checkpoint, load_engine
     from mstgt.test.tracker.load import resolve_backend
     from mstgt.utils.files import file_sha256
-    from mstgt.utils.machine import given_threads
 
     threads = given_threads() or 1  # the cores are used by several workers
     backend = resolve_backend(args.backend, device, args.precision, args.compile or args.cuda_graph)
@@ -192,7 +189,7 @@ def main() -> int:
 
     # What could be refused without PyTorch has been checked by now.
     from mstgt.test.evaluation.runner import WorkerSetup, load_videos, run_videos
-    from mstgt.utils.machine import device_name
+    from mstgt.utils.device import device_name
 
     devices = choose_devices(args.workers, args.num_gpus, shard)
     folder = result_folder(paths.save_dir, script, run, benchmark.name)

@@ -30,8 +30,8 @@ from mstgt.config.paths import run_folder
 from mstgt.train.launch import Launch, check_group_device, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
+from mstgt.utils.device import check_device_name, resolve_device
 from mstgt.utils.errors import UserError, run_command
-from mstgt.utils.machine import check_device_name, resolve_device
 
 # PyTorch and what needs it are imported inside main, after the arguments and the paths have been checked.
 

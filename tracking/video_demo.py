@@ -32,7 +32,6 @@ from mstgt.apps.video_demo.source import Source, check_source, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ def parse() -> argparse.Namespace:
     args.both_ways |= bool(args.start) and args.frames is None and not args.forward_only
     check_source(args.video)
     load_config(args.script, args.config, args.overrides)  # what is misspelled is said before PyTorch is loaded
-    require_checkpoint(args.checkpoint)
     return args
 
 

@@ -12,7 +12,6 @@ import argparse
 
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import run_command
 
 
@@ -21,7 +20,6 @@ def main() -> None:
     add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device")
     args = parser.parse_args()
     load_config(args.script, args.config, args.overrides)
-    require_checkpoint(args.checkpoint)
 
     from mstgt.test.evaluation.vot_run import Connection
     from mstgt.test.tracker import load_tracker

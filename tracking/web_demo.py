@@ -16,7 +16,6 @@ import logging
 from mstgt.apps.web_demo import load_server
 from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.config.paths import require_checkpoint
 from mstgt.utils.errors import UserError, run_command
 
 
@@ -36,7 +35,6 @@ def parse() -> argparse.Namespace:
         if not 0 < getattr(args, name) < 1e9:
             raise UserError(f"--{name} {getattr(args, name)}: give more than 0 and less than a billion")
     load_config(args.script, args.config, args.overrides)
-    require_checkpoint(args.checkpoint)
     return args
 
 

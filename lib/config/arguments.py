@@ -21,8 +21,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import UserError
+
 PRECISIONS = ("fp32", "bf16", "fp16")
 BACKENDS = ("auto", "torch", "openvino", "onnx")
+
+
+def existing_checkpoint(path: str) -> str:
+    """``path``. Raises :class:`UserError` where there is no such file: that is told before PyTorch is loaded."""
+    if not Path(path).is_file():
+        raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
+    return path
+
 
 # name: (spellings, keywords of add_argument)
 SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -35,7 +45,8 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         dest="overrides", action="append", default=[], metavar="KEY=VALUE",
         help="override a setting of the experiment, such as TEST.SEARCH_FACTOR=4.5 (may be repeated)")),
     "checkpoint": (("--checkpoint",), dict(
-        metavar="FILE", help="checkpoint to load (default: the one that training left, else the shipped one)")),
+        type=existing_checkpoint, metavar="FILE",
+        help="checkpoint to load (default: the one that training left, else the shipped one)")),
     "epoch": (("--epoch",), dict(
         type=int, metavar="N", help="load the checkpoint of this epoch (default: TEST.EPOCH)")),
     "data_dir": (("--data_dir",), dict(metavar="DIR", help="folder that holds the datasets (default: ./data)")),

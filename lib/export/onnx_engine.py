@@ -26,7 +26,7 @@ import numpy as np
 from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line
 from ..utils.files import file_sha256
-from ..utils.machine import default_threads
+from ..utils.threads import default_threads
 from .runtime_cache import cached_entry, network_code, network_settings
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change

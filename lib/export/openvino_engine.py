@@ -29,7 +29,7 @@ import numpy as np
 from ..test.tracker.engine import ArrayEngine, ArrayState
 from ..utils.errors import UserError, one_line, unknown_name
 from ..utils.files import file_sha256
-from ..utils.machine import ThreadChoice, given_threads, quiet_threads
+from ..utils.threads import ThreadChoice, given_threads, quiet_threads
 from .runtime_cache import CacheError, cached_entry, discard_entry, network_code, network_settings
 
 FORMAT = "1"  # increase it when the graphs' inputs or outputs change
@@ -113,7 +113,7 @@ class OpenVinoEngine(ArrayEngine):
 
     precision  fp32, or bf16 where the CPU has instructions for it
     threads    how many threads compute one call; default: OMP_NUM_THREADS, else what is fastest at the moment
-               (:class:`mstgt.utils.machine.ThreadChoice`). The boxes do not depend on it.
+               (:class:`mstgt.utils.threads.ThreadChoice`). The boxes do not depend on it.
 
     Raises ``RuntimeError`` from OpenVINO where the files are corrupt.
     """

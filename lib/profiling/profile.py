@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..models.mstgt import MSTGT
 from ..models.mstgt.checkpoint import unused_published_parameters
 from ..test.tracker import Tracker, TrackerEngine
-from ..utils import machine
+from ..utils.device import device_name
 
 FRAME_SIZE = (720, 1280)  # height, width
 WARM_UP = 3
@@ -104,9 +104,9 @@ def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
     return _rate(same_frame, engine.device_name, seconds)
 
 
-def device_name(device: str | torch.device) -> str:
+def describe_device(device: str | torch.device) -> str:
     """The name of ``device`` with its number of threads, to be printed."""
-    name = machine.device_name(device)
+    name = device_name(device)
     return name if str(device).startswith("cuda") else f"{name}, {torch.get_num_threads()} threads"
 
 

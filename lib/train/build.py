@@ -23,9 +23,9 @@ from ..data.readers import read_training_set
 from ..models.layers.convolution import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
 from ..models.mstgt.checkpoint import load_pretrained
+from ..utils.device import is_fast_in, set_up, slowness
 from ..utils.errors import UserError
 from ..utils.files import write_text
-from ..utils.machine import is_fast_in, set_up, slowness
 from ..visualize.training_curves import PLOT_FILE
 from .actors.mstgt import MSTGTActor
 from .data.loader import DistributedBatchSampler, TrackingDataset, make_loader, mixing_active

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Paths
-from ..config.paths import require_weights
 from ..data.readers import require_training_set
 from ..utils.errors import UserError
 
@@ -21,6 +20,6 @@ def check_training(cfg: Any, paths: Paths, resume: str) -> None:
     if resume not in ("auto", "none") and not Path(resume).is_file():
         raise UserError(f"--resume {resume}: there is no such file; give a checkpoint, auto or none")
     if cfg.MODEL.PRETRAIN_FILE:
-        require_weights(paths.pretrained(cfg.MODEL.PRETRAIN_FILE))
+        paths.pretrained(cfg.MODEL.PRETRAIN_FILE)  # raises where it is missing
     for name in (*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME):
         require_training_set(name, paths.dataset)

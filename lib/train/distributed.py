@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from ..utils.device import resolve_device
 from ..utils.errors import UserError
-from ..utils.machine import resolve_device
 from .launch import check_group_device, launched
 
 

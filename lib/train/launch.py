@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..utils.device import check_device_name, resolve_device
 from ..utils.errors import UserError
-from ..utils.machine import check_device_name, resolve_device
 
 
 @dataclass(frozen=True)

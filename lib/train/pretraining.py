@@ -24,7 +24,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..config.paths import require_teacher
 from ..data.images import decode_image
 from ..models.layers.convolution import Lite0Features
 from ..models.mstgt import MSTGT
@@ -49,7 +48,6 @@ def read_teacher(path: str | Path) -> Lite0Features:
     Raises :class:`UserError` where the file is missing, or is something else.
     """
     path = Path(path)
-    require_teacher(path)
     try:
         state = torch.load(io.BytesIO(_weights_in(path)), map_location="cpu", weights_only=True)
     except UserError:

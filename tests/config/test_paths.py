@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstgt.config import PROJECT_ROOT, load_paths
-from mstgt.config.local_file import read_local_file, write_local_file
 from mstgt.config.paths import (
     DATASET_FOLDERS,
     ENVIRONMENT,
     LOCAL_FILES,
     LOCAL_NAMES,
     local_values,
+    read_local_file,
+    write_local_file,
 )
 from mstgt.utils.errors import UserError
 

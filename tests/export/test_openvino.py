@@ -18,8 +18,8 @@ from mstgt.models.mstgt import BACKBONES, HiViTSpec, build_model
 from mstgt.synthetic import synthetic_video
 from mstgt.test.tracker import MultiTracker, Tracker, load_engine
 from mstgt.test.tracker.load import resolve_backend
+from mstgt.utils.device import resolve_device
 from mstgt.utils.errors import UserError
-from mstgt.utils.machine import resolve_device
 
 pytest.importorskip("openvino")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from mstgt.config import config_from_text, dump_config, load_config
-from mstgt.config.local_file import read_local_file
+from mstgt.config.paths import read_local_file
 from mstgt.test.analysis.attributes import read_attributes
 from mstgt.test.evaluation import provenance
 from mstgt.test.evaluation.results import MANIFEST, read_manifest

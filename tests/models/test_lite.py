@@ -14,8 +14,8 @@ from mstgt.models.mstgt import BACKBONES, MSTGT, LiteSpec
 from mstgt.models.mstgt.backbones import convert_lite0
 from mstgt.models.mstgt.checkpoint import load_pretrained
 from mstgt.test.tracker.torch_engine import fold_batch_norm
+from mstgt.utils.device import is_fast_in
 from mstgt.utils.errors import UserError
-from mstgt.utils.machine import is_fast_in
 
 TINY = LiteSpec(32, (0, 0, 2), 2)
 

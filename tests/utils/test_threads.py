@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mstgt.utils.machine import PROBE_EVERY, ThreadChoice, given_threads
+from mstgt.utils.threads import PROBE_EVERY, ThreadChoice, given_threads
 
 QUIET, BUSY = {2: 3.5, 1: 6.0}, {2: 13.0, 1: 8.0}  # milliseconds of a frame, measured
 

@@ -21,7 +21,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ...utils.machine import is_fast_in
+from ...utils.device import is_fast_in
 
 BATCH_NORM_EPS = 1e-3
 DILATION = (1, 1)

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...config.paths import WEIGHTS_SUFFIX, require_weights
+from ...config.paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, one_line
 from ...utils.files import write_bytes
 from .mstgt import MSTGT
@@ -247,7 +247,6 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     (bicubic, align_corners off).
     """
     path = Path(path)
-    require_weights(path)
     content = load_file(path)
     if stem := _stem_weights(model, content):
         # All other weights stay as they were initialised.

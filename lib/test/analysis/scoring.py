@@ -10,7 +10,6 @@ processes where there is much to read. Neither changes a number.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +24,7 @@ import numpy as np
 from ...data.video import Video
 from ...utils.errors import UserError
 from ...utils.progress import progress
+from ...utils.threads import available_cores
 from ..evaluation.absent_frames import AbsentFramePolicy
 from ..evaluation.benchmarks import Benchmark
 from ..evaluation.results import BOX_SOURCES, find_file, has_result, read_boxes, read_seconds
@@ -149,7 +149,7 @@ def _worker_count(results: list[_Result]) -> int:
     size = sum(result.path.stat().st_size for result in results)
     if size < PARALLEL_FROM_BYTES or sys.platform != "linux":
         return 1
-    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return min(available_cores(), MAX_WORKERS)
 
 
 _in_worker: tuple[Mapping[str, Video], AbsentFramePolicy]  # set in each worker process

@@ -15,8 +15,8 @@ from typing import Any
 from ...config import SHIPPED, find_experiment, load_config, load_paths, script_name
 from ...config.arguments import BACKENDS
 from ...config.paths import WEIGHTS_SUFFIX, checkpoint_path, list_checkpoints, run_folder
+from ...utils.device import resolve_device
 from ...utils.errors import UserError, unknown_name
-from ...utils.machine import resolve_device
 from .engine import TrackerEngine, TrackerInputError
 from .tracker import Tracker
 

@@ -29,8 +29,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...models.layers.transformer import Attention, Mlp
 from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
+from ...utils.device import is_fast_in, set_up, slowness
 from ...utils.errors import UserError, unknown_name
-from ...utils.machine import ThreadChoice, given_threads, is_fast_in, quiet_threads, set_up, slowness
+from ...utils.threads import ThreadChoice, given_threads, quiet_threads
 from .engine import TrackerEngine
 from .graphs import CudaGraphs, Step, compiled, pad_batch
 
@@ -48,7 +49,7 @@ class TorchEngine(TrackerEngine):
     compile     compile a frame's step, which takes minutes for every size of batch (powers of two)
     cuda_graph  record a frame's step as a CUDA graph; needs a GPU
     threads     how many threads compute a frame on a CPU; default: OMP_NUM_THREADS; else what is fastest at the moment
-                (:class:`mstgt.utils.machine.ThreadChoice`), between PyTorch's own number and one. The last bits of
+                (:class:`mstgt.utils.threads.ThreadChoice`), between PyTorch's own number and one. The last bits of
                 sums depend on it.
     """
 

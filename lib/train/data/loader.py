@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 SHARED_MEMORY = "/dev/shm"
 PAGE_BYTES = 4096
-MAX_REDRAWS = 10  # unreadable draws in a row before a sample fails
+MAX_REDRAWS = 10  # unreadable draws before a sample fails
 PARTNER_STREAM = 1  # appended to the seed of a sample for the random numbers of its partner
 NEGATIVE_STREAM = 2  # likewise for search regions without the target
 NEGATIVE_BOX = (0.5, 0.5, 0.25, 0.25)  # placeholder for the box of an absent target; the loss ignores it
@@ -84,9 +84,13 @@ class TrackingDataset(Dataset):
         samples_before = (epoch - 1) * self.per_epoch + index
         difficulty = min(1.0, samples_before / self.curriculum_samples) if self.curriculum_samples else 1.0
         unreadable: list[str] = []
-        own, sample = _first_readable(lambda: self.sampler.draw(rng, difficulty),
-                                      lambda drawn: self.processing(drawn, rng), unreadable)
-        assert own is not None  # only partners may be missing
+        while True:
+            own = self.sampler.draw(rng, difficulty)
+            try:
+                sample = self.processing(own, rng)
+                break
+            except UserError as error:
+                _note_unreadable(unreadable, error)
         if self.mixes is not None and self.mixes(epoch):
             partner_rng = np.random.default_rng([self.seed, epoch, index, PARTNER_STREAM])
             sample |= self._draw_partner(own, partner_rng, unreadable)[1]
@@ -98,8 +102,12 @@ class TrackingDataset(Dataset):
     def _draw_partner(self, own: SampledFrames, rng: np.random.Generator,
                       unreadable: list[str]) -> tuple[SampledFrames | None, dict[str, Any]]:
         """Another video for the sample ``own`` and its search regions; None (and zeros) if there is none."""
-        return _first_readable(lambda: self.sampler.draw_partner(own, rng),
-                               lambda drawn: self.processing.partner(drawn, len(own.searches), rng), unreadable)
+        while True:
+            drawn = self.sampler.draw_partner(own, rng)
+            try:
+                return drawn, self.processing.partner(drawn, len(own.searches), rng)
+            except UserError as error:
+                _note_unreadable(unreadable, error)
 
     def _make_negative(self, own: SampledFrames, sample: dict[str, Any], rng: np.random.Generator,
                        unreadable: list[str]) -> None:
@@ -122,23 +130,15 @@ class TrackingDataset(Dataset):
         sample["present"] = ~absent
 
 
-def _first_readable(draw: Callable[[], SampledFrames | None],
-                    process: Callable[[Any], dict[str, Any]],
-                    unreadable: list[str]) -> tuple[SampledFrames | None, dict[str, Any]]:
-    """Draw until the frames can be read; return the draw and what ``process`` makes of it.
+def _note_unreadable(unreadable: list[str], error: UserError) -> None:
+    """Append the message of a draw whose frames cannot be read.
 
-    The messages of failed draws are appended to ``unreadable``. Raises the last :class:`UserError` after
-    ``MAX_REDRAWS`` failures, so that a broken disk ends the training instead of slowing it down.
+    Raises ``error`` where it is the sample's ``MAX_REDRAWS``-th: a broken disk must end the training and not slow it
+    down.
     """
-    for attempt in range(1, MAX_REDRAWS + 1):
-        drawn = draw()
-        try:
-            return drawn, process(drawn)
-        except UserError as error:
-            unreadable.append(str(error))
-            if attempt == MAX_REDRAWS:
-                raise
-    raise AssertionError("not reached")
+    unreadable.append(str(error))
+    if len(unreadable) >= MAX_REDRAWS:
+        raise error
 
 
 class DistributedBatchSampler(Sampler):

@@ -11,8 +11,8 @@ from mstgt.synthetic import live_synthetic
 from mstgt.test.analysis.metrics import iou
 from mstgt.test.tracker import find_checkpoint, load_engine, load_tracker
 from mstgt.test.tracker.torch_engine import TorchEngine
+from mstgt.utils.device import is_fast_in
 from mstgt.utils.errors import UserError
-from mstgt.utils.machine import is_fast_in
 
 NAMES = "MSTGT-nano", "MSTGT-nano-128", "MSTGT-mini-128"
 OF_THE_SYNTHETIC_WORLD = NAMES[1:]

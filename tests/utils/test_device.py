@@ -9,12 +9,12 @@ import sys
 import pytest
 import torch
 
+from mstgt.utils.device import resolve_device, set_up
 from mstgt.utils.errors import UserError
-from mstgt.utils.machine import resolve_device, set_up
 
 CODE = """
 import resource, torch
-from mstgt.utils.machine import keep_freed_memory
+from mstgt.utils.device import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 torch.ones(1)

@@ -1,10 +1,4 @@
-"""The machine: its devices by name, what they are fast in, how a process sets itself up for one, and how many threads
-compute a frame.
-
-Two threads are almost twice as fast as one on a quiet machine. Beside another busy process they are slower than one:
-each layer of the network ends when the slower thread is done, and one of them shares its core. No fixed number is right
-for both, so :class:`ThreadChoice` measures while it tracks.
-"""
+"""Devices by name, what they are fast in, and how a process sets itself up for one."""
 
 from __future__ import annotations
 
@@ -13,9 +7,7 @@ import ctypes
 import os
 import platform
 import re
-import statistics
 import sys
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
@@ -24,12 +16,6 @@ if TYPE_CHECKING:  # imported in the functions that need it: commands read names
     import torch
 
 KEPT_BYTES = 1 << 30  # larger buffers are returned to the system as before
-SPIN_COUNT = "20000"
-SMALL_NETWORK_BYTES = 64 << 20  # a frame of a smaller network is too short for more than two threads
-MAX_THREADS = 8
-PROBE_EVERY = 50  # calls between two tries of the number that is not in use
-FIRST_CALLS = 3  # with each number, before the choice
-RECENT = 3  # calls whose median counts: a single slow call changes nothing
 _DEVICE_NAME = re.compile(r"cpu|mps|cuda(:[0-9]{1,4})?")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
 
@@ -142,76 +128,3 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, -1)  # never
-
-
-def limit_spinning() -> None:
-    """Make OpenMP's threads sleep soon while they wait; call it before PyTorch is imported.
-
-    GNU's OpenMP, which PyTorch's wheels for Linux use, lets a waiting thread spin 300,000 times. On a busy machine it
-    takes the core from the thread that it waits for: tracking became 20 times slower. With 20,000 a quiet machine loses
-    less than a tenth. ``OMP_WAIT_POLICY=PASSIVE``, which never spins, would cost it a factor of 2.5.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
-
-
-def given_threads() -> int | None:
-    """What the environment variable OMP_NUM_THREADS says; None where it says nothing."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else None
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def quiet_threads(network_bytes: int) -> int:
-    """How many threads are fastest for a network of this size on a machine that does nothing else."""
-    return min(available_cores(), 2 if network_bytes < SMALL_NETWORK_BYTES else MAX_THREADS)
-
-
-def default_threads() -> int:
-    """OMP_NUM_THREADS, else the fastest number for a small network on a quiet machine."""
-    return given_threads() or quiet_threads(0)
-
-
-class ThreadChoice:
-    """Chooses between two numbers of threads by how long recent calls took.
-
-        choice = ThreadChoice(2, 1)
-        threads = choice.current()
-        ...                                     # one call with that many threads
-        choice.record(threads, seconds)
-
-    The number whose last ``RECENT`` calls have the lower median is used, and the other one tried in every
-    ``PROBE_EVERY``-th call. Another process that slows calls down is noticed after two of them; a machine that becomes
-    quiet again after two tries, that is within a second of tracking. The tries cost a quiet machine less than 2 %.
-    """
-
-    def __init__(self, *options: int):
-        self._recent: dict[int, deque[float]] = {}
-        self._calls = 0
-        # Without an alternative there is nothing to measure.
-        self.options = tuple(dict.fromkeys(options))
-
-    def current(self) -> int:
-        """The number of threads for the next call."""
-        if len(self.options) == 1:
-            return self.options[0]
-        if self._calls < FIRST_CALLS * len(self.options):
-            return self.options[self._calls // FIRST_CALLS]
-        best = min(self.options, key=lambda threads: statistics.median(self._recent[threads]))
-        if self._calls % PROBE_EVERY == 0:
-            return next(threads for threads in self.options if threads != best)
-        return best
-
-    def record(self, threads: int, seconds: float) -> None:
-        """Take note of a call's duration (of one video's share of it, where calls are of different size)."""
-        first = self._calls % FIRST_CALLS == 0 and self._calls < FIRST_CALLS * len(self.options)
-        self._calls += 1
-        if len(self.options) == 1 or first:  # the first call with a number allocates memory and selects kernels
-            return
-        self._recent.setdefault(threads, deque(maxlen=RECENT)).append(seconds)
