@@ -55,6 +55,16 @@ class FrameStore(Protocol):
         """
 
 
+def join(*parts: str) -> str:
+    """A key from its parts; empty parts vanish."""
+    return "/".join(part for part in parts if part)
+
+
+def fingerprint(store: FrameStore, *keys: str) -> tuple[MtimeKey | None, ...]:
+    """Size and time of every file that a video is read from; changes when one of them does."""
+    return tuple([store.mtime_key(key) for key in keys])
+
+
 def open_store(root: str | Path, name: str | None = None) -> FrameStore:
     """The store of the dataset at ``root``. Raises :class:`UserError` when there is none.
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mstgt.data.frame_names import find_frames
 from mstgt.data.readers import TRAINING_SETS, read_training_set, split_videos
-from mstgt.data.readers.common import find_frames
 from mstgt.data.readers.folder import folder
 from mstgt.data.readers.frame_ranges import nfs, otb, uav123
 from mstgt.data.readers.got10k import got10k_folder, got10k_train

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mstgt.data.readers.annotation import boxes_from_rows, fit_rows, has_header, parse_flags, parse_rows
+from mstgt.data.readers.annotation import boxes_from_rows, has_header, parse_flags, parse_rows
+from mstgt.data.video import fit_rows
 from mstgt.utils.errors import UserError
 
 numbers = st.floats(-1e6, 1e6).map(lambda v: round(v, 4))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstgt.data.readers.common import make_video
+from mstgt.data.video import make_video
 from mstgt.geometry.boxes import MAX_PX, MIN_PX, check_box, clip_box, usable_boxes
 from mstgt.geometry.crop import FAR, Crop
 from mstgt.test.analysis.score import score_video

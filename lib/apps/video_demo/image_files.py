@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...data.frame_names import IMAGE_SUFFIXES, find_frames
 from ...data.images import decode_full_depth, decode_image, may_be_deep, stretch, value_range
-from ...data.readers.common import IMAGE_SUFFIXES, find_frames
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
 from ...utils.errors import UserError

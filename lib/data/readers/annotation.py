@@ -100,12 +100,6 @@ def boxes_from_rows(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([top_left, np.stack([x.max(1), y.max(1)], axis=1) - top_left], axis=1)
 
 
-def fit_rows(values: np.ndarray, frames: int) -> np.ndarray:
-    """Make per-frame ``values`` as long as the video: cut what is over, fill the rest with NaN."""
-    missing = max(0, frames - len(values))
-    return np.concatenate([values[:frames], np.full((missing, *values.shape[1:]), np.nan)])
-
-
 def _decode(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")

@@ -20,8 +20,7 @@ from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
-from ..video import Video, VideoSet
-from .common import make_video, require_videos
+from ..video import Video, VideoSet, make_video, require_videos
 
 ANNOTATION = "annotations/instances_train2017.json"
 IMAGE_FOLDERS = ("images/train2017", "train2017")

@@ -1,9 +1,9 @@
 """Any folder of videos. Every folder with a ground-truth file is a video: the given folder itself, its subfolders, or
 theirs (``<class>/<video>/``, up to ``MAX_DEPTH`` levels down).
 
-Frames: images whose names differ in a number (:func:`.common.find_frames`), in the video's folder or in ``img/``,
-``img1/``, ``imgs/``, ``color/``, ``images/``, ``frames/``, in the order of their numbers. Ground truth, one
-row per frame, distinguished by the number of columns:
+Frames: images whose names differ in a number (:mod:`mstgt.data.frame_names`), in the video's folder or in ``img/``,
+``img1/``, ``imgs/``, ``color/``, ``images/``, ``frames/``, in the order of their numbers. Ground truth, one row per
+frame, distinguished by the number of columns:
 
     groundtruth_rect.txt, groundtruth.txt     x,y,w,h               OTB, LaSOT, GOT-10k, TNL2K
                                               x1,y1,…,x4,y4         VOT polygons (smallest upright box around them)
@@ -33,8 +33,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...utils.errors import UserError
-from ..store import ARCHIVE_SUFFIXES, FrameStore, MtimeKey, open_store
-from ..video import Video, VideoSet
+from ..frame_names import IMAGE_SUFFIXES, find_frames, frame_keys, image_keys
+from ..store import ARCHIVE_SUFFIXES, FrameStore, MtimeKey, fingerprint, join, open_store
+from ..video import Video, VideoSet, make_video
 from .annotation import (
     GOT10K_FILES,
     LASOT_ABSENCE,
@@ -44,15 +45,6 @@ from .annotation import (
     parse_rows,
     read_absence,
     read_meta,
-)
-from .common import (
-    IMAGE_SUFFIXES,
-    find_frames,
-    fingerprint,
-    frame_keys,
-    image_keys,
-    join,
-    make_video,
 )
 from .mask_videos import mask_videos
 from .mot import mot_boxes, mot_tracks

@@ -17,10 +17,10 @@ from __future__ import annotations
 from functools import partial
 
 from ...utils.errors import UserError
+from ..frame_names import image_keys
 from ..store import FrameStore
-from ..video import Video, VideoSet
+from ..video import Video, VideoSet, make_video, require_videos, split_present
 from .annotation import boxes_from_rows, parse_rows
-from .common import image_keys, make_video, require_videos, split_present
 from .split_lists import FrameRange, read_frame_ranges
 
 

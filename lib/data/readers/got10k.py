@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from ...utils.errors import UserError
-from ..store import FrameStore, MtimeKey
-from ..video import Video, VideoSet
+from ..frame_names import frame_keys
+from ..store import FrameStore, MtimeKey, fingerprint, join
+from ..video import Video, VideoSet, make_video, require_videos, split_present
 from .annotation import GOT10K_FILES, boxes_from_rows, parse_flags, parse_rows, read_meta
-from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present
 from .split_lists import read_index_ranges
 
 TRAIN_VIDEOS = 9335

@@ -22,9 +22,8 @@ from ...untrusted.xml import parse_xml
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..index import Arrays, cached_arrays, digests
-from ..store import FrameStore
-from ..video import Video, VideoSet
-from .common import join, make_video, require_videos
+from ..store import FrameStore, join
+from ..video import Video, VideoSet, make_video, require_videos
 
 ANNOTATIONS, FRAMES = "Annotations/VID/train", "Data/VID/train"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")

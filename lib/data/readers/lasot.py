@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..store import FrameStore, MtimeKey
-from ..video import Video, VideoSet
+from ..frame_names import frame_keys
+from ..store import FrameStore, MtimeKey, fingerprint
+from ..video import Video, VideoSet, make_video, require_videos, split_present
 from .annotation import LASOT_ABSENCE, boxes_from_rows, parse_rows, read_absence
-from .common import fingerprint, frame_keys, make_video, require_videos, split_present
 from .split_lists import read_names
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from ...utils.errors import UserError
 from ...utils.progress import progress
+from ..frame_names import image_keys
 from ..images import decode_image
-from ..store import FrameStore
+from ..store import FrameStore, join
 from ..video import VideoSet
-from .common import image_keys, join
 from .tracks import Track, tracks_set
 
 MIN_PIXELS = 40  # of a mask that shows its target

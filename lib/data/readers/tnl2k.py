@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..frame_names import frame_keys
 from ..store import FrameStore
-from ..video import Video, VideoSet
+from ..video import Video, VideoSet, make_video, require_videos
 from .annotation import parse_rows
-from .common import frame_keys, make_video, require_videos
 
 
 def tnl2k(store: FrameStore) -> VideoSet:

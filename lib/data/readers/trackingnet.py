@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from ...utils.errors import UserError
-from ..store import FrameStore, MtimeKey
-from ..video import Video, VideoSet
+from ..frame_names import frame_keys
+from ..store import FrameStore, MtimeKey, fingerprint, join
+from ..video import Video, VideoSet, make_video, require_videos, split_present
 from .annotation import parse_rows
-from .common import fingerprint, frame_keys, join, make_video, require_videos, split_present
 
 CLASS_MAP = "trackingnet_classmap.txt"
 _PARTS = tuple(f"TRAIN_{k}" for k in range(12))

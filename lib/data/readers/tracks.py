@@ -13,8 +13,7 @@ import numpy as np
 
 from ..index import Arrays, cached_arrays, digests
 from ..store import FrameStore
-from ..video import Video, VideoSet
-from .common import make_video
+from ..video import Video, VideoSet, make_video
 
 _KINDS = {"names": "U1", "classes": "U1", "lengths": "i1", "starts": "i1", "keys": "U1", "boxes_xywh": "f2"}
 

@@ -19,9 +19,9 @@ from ...geometry.boxes import MAX_PX
 from ...untrusted.xml import parse_xml
 from ...utils.errors import UserError
 from ...utils.progress import progress
+from ..frame_names import image_keys
 from ..store import FrameStore
 from ..video import VideoSet
-from .common import image_keys
 from .tracks import Track, tracks_set
 
 ANNOTATIONS, FRAMES = "Annotations", "JPEGImages"

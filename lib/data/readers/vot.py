@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..store import FrameStore
-from ..video import Video, VideoSet
-from .common import require_videos, split_present
+from ..video import Video, VideoSet, require_videos, split_present
 from .folder import read_video_folder
 from .got10k import read_list
 

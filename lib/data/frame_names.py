@@ -1,14 +1,7 @@
-"""What the readers share: finding the frames of a video, and putting a ``Video`` together.
+"""The frames of a video among the files of a folder, found and put in order by the numbers in their names.
 
-The rule for an annotation that is not as long as its video: rows beyond the last frame are ignored, frames beyond the
-last row have NaN boxes and are invisible. Both are said in ``Video.notes``, and ``Video.annotated`` holds how
-many frames the annotation covers, so that an evaluation leaves the others out. Where the numbers in the frames' names
-show that a frame is missing in between (0004.jpg, 0006.jpg), every other frame keeps its own row, and
-``Video.missing_names`` names the missing one. A video without any image on disk (an
-annotation-only download) has as many frames as its annotation has rows, under the names that the dataset gives them.
-
-The rule for boxes: NaN, sides of zero or below, and boxes outside the image are taken as they are; the first two are
-invisible. A box with numbers beyond 1 000 000 px, or sides below 0.001 px, becomes NaN, which ``Video.notes`` say.
+    keys = image_keys(store, "Car4/img")            # ("Car4/img/0001.jpg", "Car4/img/0002.jpg", …)
+    rows, names = missing_frames(keys, rows=659)    # frames that are missing in between
 """
 
 from __future__ import annotations
@@ -16,42 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from ...geometry.boxes import MAX_PX, MIN_PX, usable_boxes
-from ...utils.errors import UserError
-from ..store import WHAT_TO_DO, FrameStore, MtimeKey
-from ..video import StoredFrames, Video, VideoSet
-from .annotation import fit_rows
+from .store import FrameStore, join
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LAST_NUMBER = re.compile(r"([0-9]+)\.[^.]+$")
 _NUMBER = re.compile(r"[0-9]+")
-
-
-def fingerprint(store: FrameStore, *keys: str) -> tuple[MtimeKey | None, ...]:
-    """Size and time of every file that a video is read from; changes when one of them does."""
-    return tuple([store.mtime_key(key) for key in keys])
-
-
-def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> VideoSet:
-    """``videos``, or a :class:`UserError` that says where they were looked for when not one is there."""
-    if not len(videos):
-        raise UserError(f"no videos of {videos.name!r} in {store.where('')}: looked for {looked_for}; {WHAT_TO_DO}")
-    return videos
-
-
-def split_present(names: Iterable[str], present: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """``names`` separated into those in ``present`` and those that are missing, both in the order of ``names``."""
-    names, present = tuple(names), set(present)
-    return tuple(n for n in names if n in present), tuple(n for n in names if n not in present)
-
-
-def join(*parts: str) -> str:
-    """A key from its parts; empty parts vanish."""
-    return "/".join(part for part in parts if part)
 
 
 class FrameNames(NamedTuple):
@@ -174,44 +138,3 @@ def _numbered_like(name: str, own: int, number: int) -> str:
     if match is None:
         return f"frame {number}"
     return f"{name[:match.start()]}{number:0{len(match[0])}d}{name[match.end():]}"
-
-
-def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
-                  absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
-                  notes: tuple[str, ...] = (), **known: Any) -> Video:
-    """A ``Video`` from what was read, fitted to its number of frames by the rule of this module.
-
-    absent         (rows,) flags, non-zero where the target is out of view or fully hidden
-    visible_ratio  (rows,) share of the target that is not occluded
-    first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is expected
-    """
-    missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only)
-    if missing_rows and len(boxes_xywh) > len(keys):
-        # The row of a missing frame goes, so that the frames behind the gap are not compared with their neighbours'.
-        absent, visible_ratio = (
-            flags if flags is None or len(flags) != len(boxes_xywh) else np.delete(flags, missing_rows)
-            for flags in (absent, visible_ratio))
-        boxes_xywh = np.delete(boxes_xywh, missing_rows, axis=0)
-    frames, rows = len(keys), len(boxes_xywh)
-    if rows > frames:
-        notes += (f"the annotation has {rows} rows for {frames} frames: the last {rows - frames} are ignored",)
-    elif rows < frames and not first_only:
-        notes += (f"the annotation has {rows} rows for {frames} frames: the last {frames - rows} are not scored",)
-    boxes = fit_rows(boxes_xywh, frames)
-    visible = usable_boxes(boxes)
-    absurd = (boxes[:, 2:] > 0).all(axis=1) & ~visible & ~np.isnan(boxes).any(axis=1)
-    absurd |= (np.abs(boxes) > MAX_PX).any(axis=1)
-    if absurd.any():
-        boxes[absurd] = np.nan
-        notes += (f"{int(absurd.sum())} boxes with numbers beyond {MAX_PX:.0f} px or sides below {MIN_PX} px are "
-                  f"taken as not known (the first in row {int(np.flatnonzero(absurd)[0]) + 1})",)
-    for label, flags in (("absence flags", absent), ("visible ratios", visible_ratio)):
-        if flags is not None and len(flags) != rows:
-            notes += (f"{len(flags)} {label} for {rows} rows of annotation",)
-    if absent is not None:
-        visible &= ~(np.nan_to_num(fit_rows(absent, frames)) > 0)
-    if visible_ratio is not None:
-        visible_ratio = np.nan_to_num(fit_rows(visible_ratio, frames))
-    return Video(name=name, frames=StoredFrames(store, keys), boxes_xywh=boxes, visible=visible,
-                    visible_ratio=visible_ratio, annotated=rows if rows < frames else None, notes=notes,
-                 missing_rows=missing_rows, missing_names=missing_names, **known)
