@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -14,25 +14,39 @@ from .errors import one_line
 FIRST_LINE_S, LINE_EVERY_S = 20.0, 60.0
 
 
-def progress(iterable: Iterable[Any] | None = None, shown: bool = True, lines: bool = True, **options: Any) -> tqdm:
+def progress(iterable: Iterable[Any] | None = None, shown: bool = True, details: Callable[[], str] | None = None,
+             **options: Any) -> tqdm:
     """A ``tqdm`` bar where standard error is a terminal. Options are those of ``tqdm``.
 
     Elsewhere (a log file, a job of a cluster) it prints a line after ``FIRST_LINE_S`` seconds and then once a minute,
-    so that a long run can be told from one that hangs; nothing with ``lines=False``. Not ``shown``, it prints nothing.
+    so that a long run can be told from one that hangs. Not ``shown``, it prints nothing. ``details`` is called when the
+    bar is drawn or a line is printed, and gives what is said at its end.
     """
     if "desc" in options:
         options["desc"] = one_line(options["desc"])  # it may contain a file's name
-    if shown and lines and not sys.stderr.isatty():
-        return _ProgressLines(iterable, **options)
-    return tqdm(iterable, disable=not (shown and sys.stderr.isatty()), dynamic_ncols=True, smoothing=0.1, **options)
+    if shown and not sys.stderr.isatty():
+        return _ProgressLines(iterable, details, **options)
+    return _ProgressBar(iterable, details, disable=not shown, dynamic_ncols=True, smoothing=0.1, **options)
+
+
+class _ProgressBar(tqdm):
+    def __init__(self, iterable: Iterable[Any] | None, details: Callable[[], str] | None, **options: Any):
+        self._details = details
+        super().__init__(iterable, **options)
+
+    def display(self, *args: Any, **options: Any) -> None:
+        if self._details:
+            self.postfix = self._details()
+        super().display(*args, **options)
 
 
 class _ProgressLines(tqdm):
     """A disabled bar, which prints nothing, that counts all the same and prints lines."""
 
-    def __init__(self, iterable: Iterable[Any] | None, desc: str = "", unit: str = "it", **options: Any):
-        super().__init__(iterable, disable=True, desc=desc, **options)
-        self._title, self._unit = desc or "progress", unit
+    def __init__(self, iterable: Iterable[Any] | None, details: Callable[[], str] | None, desc: str = "",
+                 unit: str = "it", **options: Any):
+        super().__init__(iterable, disable=True, **options)
+        self.desc, self._unit, self._details = desc, unit, details
         self._first, self._start = self.n, time.monotonic()
         self._next_line = self._start + FIRST_LINE_S
 
@@ -50,13 +64,14 @@ class _ProgressLines(tqdm):
 
     def _line(self, seconds: float) -> str:
         rate = (self.n - self._first) / seconds
-        line = f"{self._title}: {self.n:.0f}"
+        title = self.desc.removesuffix(": ") or "progress"  # tqdm's set_description adds a colon
+        line = f"{title}: {self.n:.0f}"
         if self.total:
             line += f" of {self.total:.0f}"
         line += f" ({self._unit}), {rate:.3g} per second"
         if self.total and rate and self.n < self.total:
             line += f", about {duration((self.total - self.n) / rate)} left"
-        return line
+        return f"{line}, {self._details()}" if self._details else line
 
 
 def duration(seconds: float) -> str:

@@ -27,10 +27,8 @@ from mstgt.train.data.sampler import CausalSampler
 from mstgt.train.distributed import Group
 from mstgt.train.losses import TrackingLoss
 from mstgt.train.optim import WeightAverage, lr_factor, make_optimizer
-from mstgt.train.trainers import progress
 from mstgt.train.trainers.interruption import CheckpointInterval, StopRequest, TrainingInterrupted
 from mstgt.train.trainers.loggers import wandb_logger
-from mstgt.train.trainers.progress import ProgressLines, duration
 from mstgt.train.trainers.state import (
     BEST,
     METRICS,
@@ -344,18 +342,6 @@ def test_sigterm_ends_a_wait_for_data(videos, tmp_path):
     with pytest.raises(TrainingInterrupted, match="after 2 steps of epoch 1"):
         trainer.fit()
     assert [p.name for p in list_resumable(tmp_path)] == ["MSTGT_ep0000_step000002.pth.tar"]
-
-
-def test_lines_of_progress_without_a_terminal(monkeypatch, capsys):
-    clock = iter([0.0, 0.0, 30.0, 70.0, 100.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    lines = ProgressLines(steps=100, is_terminal=False)
-    for step in range(1, 5):
-        lines.step_done(step, 1, 4, lambda: {"total": 1.5, "iou": 0.25, "samples_per_s": 8.0})
-    assert capsys.readouterr().out.splitlines() == [
-        "the remaining 98 steps will take about 49 min, not counting validation",
-        "epoch 1/4, step 3 of 100: loss 1.5000, IoU 0.2500, 8.0 samples/s, about 57 min left"]
-    assert [duration(s) for s in (45, 600, 12000)] == ["45 s", "10 min", "3 h 20 min"]
 
 
 def test_wandb_without_a_login_is_a_user_error(monkeypatch, tmp_path):

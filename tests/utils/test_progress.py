@@ -34,8 +34,23 @@ def test_what_was_done_before_does_not_count_as_fast(clock, capfd):
     assert capfd.readouterr().err == "videos: 91 of 100 (video), 0.05 per second, about 3 min left\n"
 
 
-@pytest.mark.parametrize("how", [{"shown": False}, {"lines": False}])
-def test_it_can_be_silent(clock, capfd, how):
-    with progress(range(12), **how) as bar:
+def test_what_is_done_and_how_it_goes_can_change(clock, capfd):
+    """As in training: one bar for all epochs, whose lines name the epoch and the loss."""
+    losses = [3.0, 2.0]
+    with progress(total=100, unit="step", details=lambda: f"loss {losses.pop()}") as bar:
+        for step in range(1, 9):
+            bar.set_description(f"epoch {1 + step // 6}/9", refresh=False)
+            bar.update()
+    assert capfd.readouterr().err.splitlines() == [
+        "epoch 1/9: 2 of 100 (step), 0.1 per second, about 16 min left, loss 2.0",
+        "epoch 2/9: 8 of 100 (step), 0.1 per second, about 15 min left, loss 3.0"]
+
+
+def test_it_can_be_silent(clock, capfd):
+    with progress(range(12), shown=False) as bar:
         assert list(bar) == list(range(12))
     assert capfd.readouterr() == ("", "")
+
+
+def test_durations_in_words():
+    assert [module.duration(s) for s in (45, 600, 12000)] == ["45 s", "10 min", "3 h 20 min"]

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from ...config import dump_config
 from ...config.paths import checkpoint_path
@@ -37,7 +38,7 @@ from ..distributed import Group
 from ..optim import WeightAverage, load_optimizer, lr_factor, set_lr
 from . import state as run_state
 from .interruption import CheckpointInterval, StopRequest, StopWhileWaiting, TrainingInterrupted, catch_sigterm
-from .progress import Meter, ProgressLines, means_of
+from .meter import Meter, means_of
 
 _log = logging.getLogger(__name__)
 UNREADABLE_LIMIT = 0.01  # fraction of an epoch's samples that may meet an unreadable frame
@@ -81,7 +82,6 @@ class Trainer:
         self.steps = len(train) // cfg.TRAIN.ACCUMULATE  # optimizer steps per epoch
         self.meter = Meter()
         self.best: dict[str, float] | None = None  # epoch and IoU of the best validation
-        self.progress_lines = ProgressLines(self.steps * cfg.TRAIN.EPOCH)
         if not self.steps:
             per_step = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATE * group.world
             raise UserError(f"an epoch has fewer samples ({cfg.DATA.TRAIN.SAMPLE_PER_EPOCH}) than one step takes "
@@ -102,9 +102,12 @@ class Trainer:
     def fit(self) -> None:
         """Train the remaining epochs. Raises :class:`TrainingInterrupted` after SIGTERM, when everything is saved."""
         epochs = self.cfg.TRAIN.EPOCH
-        with catch_sigterm() as stop:
+        # One bar for all epochs: what is left of it is what is left of the training.
+        with catch_sigterm() as stop, self._progress_bar(
+                total=epochs * self.steps, initial=self.global_step, details=lambda: self.meter.summary()) as bar:
             while self.epoch < epochs:
-                self._train_epoch(stop)
+                bar.set_description(f"epoch {self.epoch + 1}/{epochs}", refresh=False)
+                self._train_epoch(stop, bar)
                 is_last = self.epoch + 1 == epochs
                 validation_due = is_last or (self.epoch + 1) % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0
                 val = self._validate(stop) if self.val is not None and validation_due else None
@@ -199,22 +202,16 @@ class Trainer:
         if self.group.is_main_process:
             run_state.truncate_records(self.folder, self.global_step, self.epoch)
 
-    def _train_epoch(self, stop: StopRequest) -> None:
+    def _train_epoch(self, stop: StopRequest, bar: tqdm) -> None:
         """The remaining steps of the current epoch."""
         self.model.train()
         if self.step == 0:
             self.meter = Meter()
         accumulate = self.cfg.TRAIN.ACCUMULATE
         batches = self._batches(self.train, self.epoch + 1, self.meter, stop, first=self.step * accumulate)
-        with self._progress_bar(f"epoch {self.epoch + 1}/{self.cfg.TRAIN.EPOCH}", self.steps, self.step) as bar:
-            while self.step < self.steps:
-                self.train_step(list(islice(batches, accumulate)), stop)
-                bar.update()
-                if not bar.disable:
-                    bar.set_postfix(self.meter.postfix(), refresh=False)  # waits for the device
-                if self.group.is_main_process:
-                    self.progress_lines.step_done(self.global_step, self.epoch + 1, self.cfg.TRAIN.EPOCH,
-                                                  self.meter.own_means)
+        while self.step < self.steps:
+            self.train_step(list(islice(batches, accumulate)), stop)
+            bar.update()
 
     def _no_sync(self) -> contextlib.AbstractContextManager:
         no_sync = getattr(self.model, "no_sync", contextlib.nullcontext)  # DistributedDataParallel has it
@@ -228,7 +225,7 @@ class Trainer:
         model = self.ema.module if self.ema else self.model
         model.eval()
         meter = Meter()
-        with self._progress_bar(f"validate {self.epoch + 1}", len(self.val)) as bar:
+        with self._progress_bar(total=len(self.val), desc=f"validate {self.epoch + 1}", leave=False) as bar:
             for batch in self._batches(self.val, 1, meter, stop):
                 meter.add(self.actor(model, batch), len(batch))
                 bar.update()
@@ -318,9 +315,8 @@ class Trainer:
                                 f"the last: {batch.unreadable[-1]}")
             yield batch
 
-    def _progress_bar(self, title: str, total: int, done: int = 0) -> Any:
-        return progress(total=total, initial=done, desc=title, unit="step", leave=False,
-                        shown=self.group.is_main_process, lines=False)  # ProgressLines prints them
+    def _progress_bar(self, **options: Any) -> tqdm:
+        return progress(unit="step", shown=self.group.is_main_process, **options)
 
     def _raise_not_finite(self, batches: Sequence[Batch], own_finite: bool, losses: Sequence[float],
                           norm: float) -> None:
@@ -343,8 +339,9 @@ class Trainer:
     def _print_epoch(self, record: dict[str, Any]) -> None:
         parts = [f"{mode} loss {record[mode]['total']:.4f} IoU {record[mode]['iou']:.4f}"
                  for mode in ("train", "val") if mode in record]
-        print(f"epoch {self.epoch}/{self.cfg.TRAIN.EPOCH}: {', '.join(parts)}, "
-              f"{record['train']['samples_per_s']:.1f} samples/s, {record['seconds']:.0f} s", flush=True)
+        with tqdm.external_write_mode():  # above the progress bar
+            print(f"epoch {self.epoch}/{self.cfg.TRAIN.EPOCH}: {', '.join(parts)}, "
+                  f"{record['train']['samples_per_s']:.1f} samples/s, {record['seconds']:.0f} s", flush=True)
 
     def _log_record(self, record: dict[str, Any]) -> None:
         """Write a log record. ``epoch`` is the current one in a step's record, the finished one in an epoch's."""
