@@ -27,7 +27,7 @@ from typing import Any
 from mstgt.config import find_experiment, load_config, load_paths, script_name
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.config.paths import run_folder
-from mstgt.train.launch import Launch, check_group_device, launch, launched, restarted
+from mstgt.train.launch import Launch, check_group_device, check_training, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
 from mstgt.utils.device import check_device_name, resolve_device
@@ -135,8 +135,6 @@ def main() -> int:
     config_name = find_experiment(args.script, args.config).stem
     folder = run_folder(paths.save_dir, script_name(args.script), config_name)
     how = how_to_launch(args) if args.mode != "single" and not launched() else None
-    from mstgt.train.checks import check_training
-
     check_training(cfg, paths, args.resume)
     if args.device is not None:
         resolve_device(args.device)  # one that is not there is told before anything is loaded

@@ -1,4 +1,6 @@
-"""How training is started: by hand or under torchrun.
+"""How training is started: what is checked before, and whether by hand or under torchrun.
+
+    check_training(cfg, paths, resume="auto")      # UserError naming what is missing
 
 :func:`launch` runs a command under torchrun; :func:`launched` tells a process whether that has happened. PyTorch is
 imported by :func:`launch` alone: commands check their arguments before.
@@ -10,9 +12,27 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from ..config import Paths
 from ..utils.device import check_device_name, resolve_device
 from ..utils.errors import UserError
+
+
+def check_training(cfg: Any, paths: Paths, resume: str) -> None:
+    """Raise :class:`UserError` where the checkpoint to resume, the weights to start from or a dataset is missing.
+
+    Only the places are looked at. What is in them is read when the training is built (:mod:`.build`).
+    """
+    from ..data.readers import require_training_set  # imported here: it loads NumPy and OpenCV
+
+    if resume not in ("auto", "none") and not Path(resume).is_file():
+        raise UserError(f"--resume {resume}: there is no such file; give a checkpoint, auto or none")
+    if cfg.MODEL.PRETRAIN_FILE:
+        paths.pretrained(cfg.MODEL.PRETRAIN_FILE)  # raises where it is missing
+    for name in (*cfg.DATA.TRAIN.DATASETS_NAME, *cfg.DATA.VAL.DATASETS_NAME):
+        require_training_set(name, paths.dataset)
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,9 @@ def checkpoints(tmp_path_factory) -> list[Path]:
 def put_video(folder: Path, truth: str, rows: list[str], frames: int = FRAMES) -> None:
     (folder / "img").mkdir(parents=True)
     rng = np.random.default_rng(len(str(folder)))
-    picture = cv2.GaussianBlur(rng.integers(0, 256, (SIZE_WH[1], SIZE_WH[0] + frames, 3), np.uint8), (9, 9), 2)
+    ground = cv2.GaussianBlur(rng.integers(0, 256, (SIZE_WH[1], SIZE_WH[0] + frames, 3), np.uint8), (9, 9), 2)
     for t in range(frames):
-        cv2.imwrite(str(folder / "img" / f"{t + 1:04d}.jpg"), picture[:, t : t + SIZE_WH[0]])
+        cv2.imwrite(str(folder / "img" / f"{t + 1:04d}.jpg"), ground[:, t : t + SIZE_WH[0]])
     (folder / truth).write_text("".join(row + "\n" for row in rows))
 
 

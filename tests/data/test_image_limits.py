@@ -20,7 +20,7 @@ from tests.fuzz.bounded import bounded
 FORMATS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {}, "BMP": {}, "WEBP": {"lossless": True}, "TIFF": {}}
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def random_image(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[:height, :width][..., None]
     return (127 + 90 * np.sin(x / 9 + [0, 1, 2]) * np.cos(y / 7)).astype(np.uint8)
 
@@ -41,7 +41,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def jpeg(width: int, height: int, *options: int) -> bytes:
-    data = bytearray(cv2.imencode(".jpg", picture(48, 64), list(options))[1].tobytes())
+    data = bytearray(cv2.imencode(".jpg", random_image(48, 64), list(options))[1].tobytes())
     at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
     data[at + 5:at + 9] = struct.pack(">HH", height, width)
     return bytes(data)
@@ -67,7 +67,7 @@ def webp(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", FORMATS)
 @given(width=st.integers(1, 70), height=st.integers(1, 70))
 def test_the_decoded_size_is_that_of_the_image(kind, width, height):
-    data = stored(picture(height, width), kind)
+    data = stored(random_image(height, width), kind)
     assert decode_image(data, "x").shape == (height, width, 3)
 
 
@@ -106,7 +106,7 @@ def test_other_kinds_are_not_decoded(data):
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "P"), ("PNG", "1"), ("PNG", "LA"),
                                             ("PNG", "RGBA"), ("PNG", "I;16"), ("TIFF", "CMYK"), ("WEBP", "RGBA")])
 def test_all_kinds_become_rgb_whole_and_in_part(kind, mode):
-    image = picture(96, 80)
+    image = random_image(96, 80)
     if mode == "I;16":  # 16 bits a sample: the upper eight are kept
         data = cv2.imencode(".png", image[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
     else:
@@ -122,7 +122,7 @@ def test_all_kinds_become_rgb_whole_and_in_part(kind, mode):
 def test_a_rotation_in_exif_is_not_applied(kind, turn):
     exif = Image.Exif()
     exif[274] = turn
-    image = picture(96, 80)
+    image = random_image(96, 80)
     for rows in (None, 40, 96):
         got = decode_image(stored(image, kind, exif=exif), "x", rows=rows)
         assert got.shape[1] == 80 and np.abs(got.astype(int) - image[:len(got)]).max() < 12

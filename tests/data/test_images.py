@@ -20,7 +20,7 @@ from mstgt.utils.errors import UserError
 SAMPLINGS = ("444", "422", "420", "440", "411")
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Waves and noise: detail in colour and in brightness, at all scales."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width][..., None]
@@ -55,7 +55,7 @@ def parts(monkeypatch):
 @example(1, 3, "444", 2, 1, 90, 0)  # several reductions have this size
 @example(96, 64, "420", 1, 32, 90, 0)  # the last row wanted is the last of its block
 def test_the_first_rows_are_those_of_the_whole(height, width, sampling, reduce, rows, quality, restart):
-    data = jpeg(picture(height, width, height), sampling, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
+    data = jpeg(random_image(height, width, height), sampling, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
     whole, top = decode_image(data, "whole", reduce), decode_image(data, "top", reduce, rows)
     assert top.shape == (min(len(whole), -(-rows // reduce)), *whole.shape[1:])
     assert np.array_equal(top, decode_image(data, "all rows", reduce, height)[:len(top)])
@@ -66,7 +66,7 @@ def test_the_first_rows_are_those_of_the_whole(height, width, sampling, reduce, 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("sides", [(720, 1280), (101, 163), (1, 17)])
 def test_whole_images_have_the_pixels_that_opencv_decodes(sampling, sides, parts):
-    data = jpeg(picture(*sides), sampling)
+    data = jpeg(random_image(*sides), sampling)
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(decode_image(data, "here"), expected)
     assert bool(parts) == (sampling in images._COMMON_SUBSAMPLINGS)
@@ -75,7 +75,7 @@ def test_whole_images_have_the_pixels_that_opencv_decodes(sampling, sides, parts
 @pytest.mark.parametrize("reduce", [1, 2, 4, 8])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_soft_colours_are_nearly_those_of_the_whole(sampling, reduce):
-    data = jpeg(cv2.GaussianBlur(picture(160, 120), (0, 0), 8), sampling)
+    data = jpeg(cv2.GaussianBlur(random_image(160, 120), (0, 0), 8), sampling)
     whole, top = decode_image(data, "whole", reduce), decode_image(data, "top", reduce, 100)
     difference = np.abs(whole[:len(top)].astype(int) - top)
     assert difference.max() <= 16 and difference.mean() < 1.5 * reduce
@@ -85,7 +85,7 @@ def test_soft_colours_are_nearly_those_of_the_whole(sampling, reduce):
 
 @pytest.mark.parametrize("reduce", [1, 2, 4, 8])
 def test_reading_stops_where_it_may(parts, reduce):
-    data = jpeg(picture(480, 64))
+    data = jpeg(random_image(480, 64))
     decode_image(data, "", reduce, 100)
     decode_image(data, "", reduce, 480)
     stop, whole = parts
@@ -94,7 +94,7 @@ def test_reading_stops_where_it_may(parts, reduce):
 
 @pytest.mark.parametrize("kind", ["grey", "progressive", "png", "turned", "bmp"])
 def test_other_images_are_decoded_too(kind, parts):
-    image = picture(96, 64)
+    image = random_image(96, 64)
     data = {
         "grey": lambda: cv2.imencode(".jpg", image[..., 0])[1].tobytes(),
         "progressive": lambda: jpeg(image, "420", 90, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
@@ -116,7 +116,7 @@ def turned(data: bytes) -> bytes:
 @pytest.mark.parametrize("rows", [None, 10, 96])
 @pytest.mark.parametrize("keep", [0, 1, 20, 300, 0.5, -1])
 def test_a_jpeg_cut_short_is_named(keep, rows):
-    data = jpeg(picture(96, 64))
+    data = jpeg(random_image(96, 64))
     cut = data[:int(keep * len(data)) if isinstance(keep, float) else keep]
     with pytest.raises(UserError, match="cannot decode image that.jpg: "):
         decode_image(cut, "that.jpg", rows=rows)
@@ -124,7 +124,7 @@ def test_a_jpeg_cut_short_is_named(keep, rows):
 
 @given(st.binary(max_size=60), st.integers(0, 700))
 def test_damage_is_a_user_error_or_an_image_of_the_same_size(junk, at):
-    data = jpeg(picture(32, 32), "444")
+    data = jpeg(random_image(32, 32), "444")
     data = data[:at] + junk + data[at + len(junk):]
     try:
         whole = decode_image(data, "x")
@@ -139,7 +139,7 @@ def test_damage_is_a_user_error_or_an_image_of_the_same_size(junk, at):
 
 
 def test_bytes_after_the_end_do_not_matter():
-    data = jpeg(picture(96, 64), "444")
+    data = jpeg(random_image(96, 64), "444")
     assert np.array_equal(decode_image(data + b"\0" * 99, "", rows=50), decode_image(data, "")[:50])
 
 

@@ -124,11 +124,11 @@ def test_the_box_of_a_sample_frames_the_target():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         sample = PROCESSING(sampler.draw(rng), rng)
-        for picture, (cx, cy, w, h) in zip(sample["search"], sample["boxes"], strict=True):
+        for image, (cx, cy, w, h) in zip(sample["search"], sample["boxes"], strict=True):
             x0, y0, x1, y1 = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]) * 128
             if min(x0, y0) < 1 or max(x1, y1) > 127:
                 continue  # cut by the crop
-            ys, xs = np.nonzero(picture[..., 0] > 127)
+            ys, xs = np.nonzero(image[..., 0] > 127)
             assert np.allclose([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], [x0, y0, x1, y1], atol=2.0)
             seen += 1
     assert seen > 30
@@ -306,7 +306,7 @@ def smooth_jpeg(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("reduce", [2, 4, 8])
 def test_a_reduced_image_gives_the_same_crop(width, height, reduce):
     data = smooth_jpeg(width, height)
-    full, small = decode_image(data, "picture"), decode_image(data, "picture", reduce)
+    full, small = decode_image(data, "x.jpg"), decode_image(data, "x.jpg", reduce)
     for center in ((300.3, 200.7), (20.0, 460.0), (633.0, 90.5)):
         box = np.array([*center, 32.0 * reduce / 4, 32.0 * reduce / 4])
         crop = Crop.around(box, 4.0, 32)
@@ -355,25 +355,25 @@ def test_processes_share_an_epoch_without_overlap():
 
 
 def test_flip_moves_image_and_box_together():
-    picture = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
-    picture[0, 4:8, 2:6] = 255  # pixel centres 2..5: centre 3.5
+    image = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
+    image[0, 4:8, 2:6] = 255  # pixel centres 2..5: centre 3.5
     box = torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
-    flipped = augment_and_normalize(picture, yes, no, torch.ones(1), (0, 0, 0), (1, 1, 1))
+    flipped = augment_and_normalize(image, yes, no, torch.ones(1), (0, 0, 0), (1, 1, 1))
     column = flipped[0, 0].sum(0).nonzero().flatten().float()
     assert flip_boxes(box, yes, 16)[0, 0].item() * 16 == pytest.approx(column.mean().item())
     assert torch.equal(flip_boxes(box, no, 16), box)
 
 
 def test_grey_and_brightness():
-    picture = torch.full((1, 4, 4, 3), 100, dtype=torch.uint8)
-    picture[..., 0] = 200
+    image = torch.full((1, 4, 4, 3), 100, dtype=torch.uint8)
+    image[..., 0] = 200
     no, yes = torch.tensor([False]), torch.tensor([True])
-    grey = augment_and_normalize(picture, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
+    grey = augment_and_normalize(image, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
     assert torch.allclose(grey, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
-    plain = augment_and_normalize(picture, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
+    plain = augment_and_normalize(image, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
     tracking = FrameStep(torch.nn.Identity(), torch.ones(1), (0.5,) * 3, (0.2,) * 3, torch.float32)
-    torch.testing.assert_close(plain, tracking.input(picture))
+    torch.testing.assert_close(plain, tracking.input(image))
 
 
 def test_the_marked_template_is_that_of_tracking():
@@ -381,8 +381,8 @@ def test_the_marked_template_is_that_of_tracking():
     seen = []
 
     class Engine(TorchEngine):
-        def init_state(self, pictures):
-            seen.append(pictures)
+        def init_state(self, images):
+            seen.append(images)
 
     cfg = load_config("MSTGT", "MSTGT-demo-128", ["MODEL.TEMPLATE_MASK=0.6"])
     engine = Engine(build_model(cfg), cfg)
@@ -390,17 +390,17 @@ def test_the_marked_template_is_that_of_tracking():
     video = memory_video("v", 6)
     sample = processing(SampledFrames(video, 3, (5,)), np.random.default_rng(0))
     engine.start(video.frames.read(3), video.boxes_xywh[3])
-    picture, box, no = torch.from_numpy(sample["template"])[None], torch.from_numpy(sample["template_box"])[None], \
+    image, box, no = torch.from_numpy(sample["template"])[None], torch.from_numpy(sample["template_box"])[None], \
         torch.tensor([False])
-    trained = augment_and_normalize(picture, no, no, torch.ones(1), (0,) * 3, (1,) * 3, (box, 0.6)).movedim(1, -1) * 255
+    trained = augment_and_normalize(image, no, no, torch.ones(1), (0,) * 3, (1,) * 3, (box, 0.6)).movedim(1, -1) * 255
     assert np.abs(trained.numpy() - seen[0]).max() <= 0.5 + 1e-3
     assert (seen[0] != sample["template"]).any()
 
 
 def test_a_marked_box_is_flipped_with_its_image():
-    picture, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
+    image, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
-    plain, flipped = (augment_and_normalize(picture, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3,
+    plain, flipped = (augment_and_normalize(image, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3,
                                             (flip_boxes(box, flip, 16), 1.0)) for flip in (no, yes))
     assert torch.equal(plain.flip(-1), flipped) and int((plain[0, 0] == 0).sum()) == 16
 

@@ -111,12 +111,12 @@ def test_moments_show_the_best_tracker_where_it_loses_the_target(make_small_repo
     moments = worst_moments(report, folders)
     assert moments["tracker"] == "a" and moments["drawn"] == [0, 1]
     assert [(loss["video"], loss["frame"]) for loss in moments["losses"]] == [("video 1", 8)]
-    pictures = moments["losses"][0]["images"]
-    assert [picture["frame"] for picture in pictures] == [7, 8, 17]
-    for picture in pictures:
-        data = base64.b64decode(picture["source"].removeprefix("data:image/jpeg;base64,"))
+    frames = moments["losses"][0]["images"]
+    assert [frame["frame"] for frame in frames] == [7, 8, 17]
+    for frame in frames:
+        data = base64.b64decode(frame["source"].removeprefix("data:image/jpeg;base64,"))
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        assert image.shape[:2] == (picture["height"], picture["width"]) and image.shape[1] <= 320
+        assert image.shape[:2] == (frame["height"], frame["width"]) and image.shape[1] <= 320
 
 
 def test_without_images_there_are_no_moments(make_small_report):
@@ -128,5 +128,5 @@ def test_boxes_far_outside_and_not_finite_can_be_drawn():
     image = np.zeros((60, 80, 3), np.uint8)
     boxes = [(np.array(box, float), (255, 0, 0))
              for box in ([1e12, 0, 5, 5], [np.nan] * 4, [20, 20, 30, 20], [-9, -9, 0, 0])]
-    picture = draw_window(image, (0, 0, 80, 60), boxes)
-    assert picture.shape == (240, 320, 3) and picture[80, 120:180, 0].mean() > 200 and picture[150, 140].sum() == 0
+    drawn = draw_window(image, (0, 0, 80, 60), boxes)
+    assert drawn.shape == (240, 320, 3) and drawn[80, 120:180, 0].mean() > 200 and drawn[150, 140].sum() == 0

@@ -7,7 +7,7 @@ Drop a video, draw a box on its first frame, watch it being tracked, download th
     server   the server's life                       app     what it answers
     guard    who may ask                             jobs    tracking in threads, some at once, others in line
     videos   what visitors brought, and its limits
-    page.html, page.css, *.js                        the page: stage (picture and box), plot (the score), tracking (a
+    page.html, page.css, *.js                        the page: stage (image and box), plot (the score), tracking (a
                                                      job), main (what happens when)
 
 Needs aiohttp, which is not among the project's usual packages: :func:`load_server` says how to get it.

@@ -98,7 +98,7 @@ async function prepare(boxes, frame) {
   Object.assign(byId("scrub-frame"), { min: video.first, max: Math.max(0, (video.frames ?? 1) - 1), value: frame });
   byId("scrub-number").textContent = `frame ${frame}`;
   select(0);
-  byId("picture").focus({ preventScroll: true });
+  byId("image").focus({ preventScroll: true });
   return true;
 }
 
@@ -214,7 +214,7 @@ function listTargets() {
 function addTarget() {
   targets.push({});
   select(targets.length - 1);
-  byId("picture").focus({ preventScroll: true });
+  byId("image").focus({ preventScroll: true });
 }
 
 function removeTarget() {
@@ -249,7 +249,7 @@ function begin() {
   byId("bar").removeAttribute("value");
   byId("rate").textContent = "";
   hint("Starting …");
-  byId("picture").focus({ preventScroll: true });
+  byId("image").focus({ preventScroll: true });
   job = track(video.id, targets, bothWays, (event) => {
     if (event.kind === "frame" && event.backward) backwardCame(event);
     else if (event.kind === "frame") frameCame(event);
@@ -366,7 +366,7 @@ function toggle() {
   }, 1000 / video.fps);
 }
 
-const stage = new Stage(byId("picture"), { changed: boxChanged, accepted: begin, picked: select });
+const stage = new Stage(byId("image"), { changed: boxChanged, accepted: begin, picked: select });
 const plot = new Plot(byId("plot"), { least: SETTINGS.lost_score, chosen: (at) => { pause(); look(at); }, toggled: toggle });
 
 byId("about").textContent = `${SETTINGS.name} on ${SETTINGS.device}. The video stays on this computer.`;

@@ -68,7 +68,7 @@ export function track(id, targets, bothWays, heard) {
   };
 }
 
-// Pictures of a video. While one is on its way, of those that are asked for only the newest is fetched next; the others
+// Images of a video. While one is on its way, of those that are asked for only the newest is fetched next; the others
 // resolve to null.
 export function frames(id) {
   let busy = false;

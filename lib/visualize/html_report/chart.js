@@ -84,7 +84,7 @@ function chart(plot) {
     if (!size) return;
     const lines = shown();
     marks = drawing("g", { class: "marks" });
-    const picture = drawing("svg", { width: size.width, height: size.height, role: "img", tabindex: 0,
+    const svg = drawing("svg", { width: size.width, height: size.height, role: "img", tabindex: 0,
       viewBox: `0 0 ${size.width} ${size.height}`, "aria-label": `${plot.label}; arrow keys read out values`,
       onpointermove: follow, onpointerdown: follow, onpointerleave: leave, onkeydown: step, onblur: leave },
     axes(plot, size, scaleX, scaleY),
@@ -95,8 +95,8 @@ function chart(plot) {
       d: path(series.values, atX, scaleY) })),
     marks);
     const focused = holder.contains(document.activeElement);
-    holder.replaceChildren(picture, readout);
-    if (focused) picture.focus();
+    holder.replaceChildren(svg, readout);
+    if (focused) svg.focus();
     read();
   }
 

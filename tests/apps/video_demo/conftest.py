@@ -49,7 +49,7 @@ class BrightTracker:
         return self.boxes[target_id]
 
 
-def picture_at(frame: int) -> np.ndarray:
+def image_at(frame: int) -> np.ndarray:
     """The square's top-left is at (10 + 8 frame, 40 + 2 frame)."""
     image = _GROUND.copy()
     x, y = 10 + 8 * frame, 40 + 2 * frame
@@ -63,15 +63,15 @@ def box_at(frame: int) -> list[float]:
 
 @pytest.fixture(scope="session")
 def video_images() -> list[np.ndarray]:
-    return [picture_at(frame) for frame in range(FRAMES)]
+    return [image_at(frame) for frame in range(FRAMES)]
 
 
 @pytest.fixture(scope="session")
 def video_file(video_images, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("video") / "square.mp4"
     with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
-        for picture in video_images:
-            writer.add(picture)
+        for image in video_images:
+            writer.add(image)
     return path
 
 
@@ -97,7 +97,7 @@ def two_squares(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("video") / "two.mp4"
     with VideoWriter(path, 10, (WIDTH, HEIGHT)) as writer:
         for frame in range(FRAMES):
-            image = picture_at(frame)
+            image = image_at(frame)
             x, y, w, h = second_box_at(frame)
             image[y : y + h, x : x + w] = 240
             writer.add(image)

@@ -30,8 +30,8 @@ TURNS = {
 
 def write_images(folder, video_images, names):
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in zip(names, video_images, strict=True):
-        cv2.imwrite(str(folder / name), picture[..., ::-1])
+    for name, image in zip(names, video_images, strict=True):
+        cv2.imwrite(str(folder / name), image[..., ::-1])
 
 
 def alike(one, other) -> bool:
@@ -44,8 +44,8 @@ def test_a_video_gives_its_frames_in_order_and_again(video_file, video_images):
         for _ in range(2):
             found = list(source.read())
             assert [index for index, _, _ in found] == list(range(12))
-            assert all(image.dtype == np.uint8 and alike(image, picture)
-                       for (_, image, _), picture in zip(found, video_images, strict=True))
+            assert all(image.dtype == np.uint8 and alike(image, expected)
+                       for (_, image, _), expected in zip(found, video_images, strict=True))
         late = list(source.read(9))
         assert [index for index, _, _ in late] == [9, 10, 11] and alike(late[0][1], video_images[9])
 
@@ -70,11 +70,11 @@ def test_a_turned_phone_gives_upright_images(turn, tmp_path, video_images):
 def test_upright_follows_the_matrix_pixel_by_pixel():
     stored = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, 2)
     for (a, b, c, d), _ in TURNS.values():
-        picture = upright(stored, np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32))
+        shown = upright(stored, np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32))
         places = {(x, y): (a * x + c * y, b * x + d * y) for x in range(3) for y in range(2)}
         left, top = (min(place[side] for place in places.values()) for side in (0, 1))
         for (x, y), (to_x, to_y) in places.items():
-            assert picture[(to_y - top) // ONE, (to_x - left) // ONE, 0] == stored[y, x, 0]
+            assert shown[(to_y - top) // ONE, (to_x - left) // ONE, 0] == stored[y, x, 0]
 
 
 def test_unreadable_frames_keep_their_places(broken_video, video_images):
@@ -132,7 +132,7 @@ def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, video_images)
     names = ["2.png", "10.png", "1.png"]
     write_images(tmp_path / "Car" / inner, video_images[:3], names)
     (tmp_path / "Car" / inner / "._1.png").write_bytes(b"what a Mac leaves")
-    (tmp_path / "Car" / inner / "notes.txt").write_text("no picture")
+    (tmp_path / "Car" / inner / "notes.txt").write_text("no image")
     for what in {tmp_path / "Car", tmp_path / "Car" / inner}:
         with open_source(str(what)) as source:
             assert (source.name, source.fps, source.frames, source.size_wh) == ("Car", 25, 3, (160, 120))

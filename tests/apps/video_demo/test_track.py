@@ -184,7 +184,7 @@ def test_with_the_network(video_file, box_of):
     with open_source(video_file) as source:
         rows = one(source, MultiTracker(engine), box_of(0), frames=4)[1]
         pair = list(track(source, MultiTracker(engine), {1: {0: box_of(0)}, 2: {1: box_of(1)}}, frames=4))
-        with pytest.raises(UserError, match=r"frame 0: .*outside the (picture|image) of 160 x 120 px"):
+        with pytest.raises(UserError, match=r"frame 0: .*outside the image of 160 x 120 px"):
             one(source, MultiTracker(engine), (500, 10, 20, 20))
     for before, now in zip(rows, rows[1:], strict=False):
         x, y, w, h = before.box_xywh

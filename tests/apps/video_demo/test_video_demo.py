@@ -249,8 +249,8 @@ class Screen:
     def selectROI(self, *_, **__):  # noqa: N802
         return self.drawn.pop(0)
 
-    def imshow(self, _title, picture):
-        self.shown.append(picture)
+    def imshow(self, _title, image):
+        self.shown.append(image)
 
     def waitKey(self, _ms):  # noqa: N802
         return ord("q") if len(self.shown) == 5 else -1

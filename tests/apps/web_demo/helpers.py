@@ -34,11 +34,11 @@ def make_video(path: Path, frames: int = 10, down: int = 0, hidden_from: int = H
     ground = np.random.default_rng(0).integers(20, 60, (*size[::-1], 3), np.uint8)
     with VideoWriter(path, 25, size) as video:
         for frame in range(frames):
-            picture = ground.copy()
+            image = ground.copy()
             if frame < hidden_from:
                 x, y, w, h = true_box(frame, down)
-                picture[y : y + h, x : x + w] = (230, 30, 30)
-            video.add(picture)
+                image[y : y + h, x : x + w] = (230, 30, 30)
+            video.add(image)
     return path.read_bytes()
 
 

@@ -79,7 +79,7 @@ def choose(page, path):
 
 def draw(page, box):
     """Drag with the mouse around a box of the video."""
-    place = page.locator("#picture").bounding_box()
+    place = page.locator("#image").bounding_box()
     zoom = place["width"] / WIDTH
     x, y, w, h = (value * zoom for value in box)
     page.mouse.move(place["x"] + x, place["y"] + y)
@@ -100,7 +100,7 @@ def step(page, name):
 def colour(page, x, y):
     """Of the page's image at a place of the video."""
     return page.evaluate("""([x, y]) => {
-      const canvas = document.getElementById("picture");
+      const canvas = document.getElementById("image");
       const at = [x / 160 * canvas.width, y / 120 * canvas.height].map(Math.round);
       return [...canvas.getContext("2d").getImageData(...at, 1, 1).data].slice(0, 3);
     }""", [x, y])
@@ -136,8 +136,8 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, video_file, tmp_
     for row in rows:
         assert np.abs(np.subtract([float(row[side]) for side in "xywh"], true_box(int(row["frame"])))).max() <= 2
     with av.open(str(tmp_path / "film.mp4")) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(pictures) == 10 and pictures[0].shape[0] % HEIGHT == 0
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(images) == 10 and images[0].shape[0] % HEIGHT == 0
     page.close()
     until(lambda: server.files == [])  # the page took its leave
 
@@ -148,7 +148,7 @@ def test_by_keyboard_alone_and_with_a_correction(open_page, gate, video_file):
     assert page.evaluate("document.activeElement.id") == "file"
     choose(page, video_file)
     step(page, "draw")
-    assert page.evaluate("document.activeElement.id") == "picture"
+    assert page.evaluate("document.activeElement.id") == "image"
     page.keyboard.press("ArrowRight")  # a box in the middle
     x, y, w, h = drawn(page)
     assert [x, y, w, h] == [60, 40, 40, 40]
@@ -159,7 +159,7 @@ def test_by_keyboard_alone_and_with_a_correction(open_page, gate, video_file):
         page.locator(f"#box-{side}").fill(str(value))
     page.keyboard.press("Tab")
     gate.open(9)
-    page.locator("#picture").press("Enter")
+    page.locator("#image").press("Enter")
     step(page, "done")
     slider = page.get_by_role("slider")
     slider.press("Home")
@@ -168,7 +168,7 @@ def test_by_keyboard_alone_and_with_a_correction(open_page, gate, video_file):
     slider.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "frame 2, score 0.90"
     page.locator("#frame", has_text="frame 2").wait_for()
-    page.locator("#picture").press("ArrowDown")
+    page.locator("#image").press("ArrowDown")
     assert page.locator("#hint").inner_text() == "The box will hold from frame 2 on."
     gate.open(8)
     page.locator("#track").press("Enter")
@@ -266,7 +266,7 @@ def test_the_box_is_moved_resized_and_redrawn(open_page, video_file):
     assert drawn(page) == before
     draw(page, [100, 10, 90, 20])  # beyond the border: kept within
     assert np.abs(np.subtract(drawn(page), [100, 10, 60, 20])).max() <= 1
-    page.locator("#picture").press("Escape")
+    page.locator("#image").press("Escape")
     assert np.isnan(drawn(page)).all() and page.locator("#track").is_disabled()
 
 
@@ -340,7 +340,7 @@ def test_a_box_drawn_in_the_middle_is_tracked_both_ways(open_page, gate, video_f
     page.locator("#scrub-number", has_text="frame 6").wait_for()
     x, y, w, h = true_box(6)
     page.wait_for_function(f"""() => {{
-      const canvas = document.getElementById("picture");
+      const canvas = document.getElementById("image");
       const at = [({x} + {w} - 4) / 160 * canvas.width, {y + 4} / 120 * canvas.height].map(Math.round);
       return canvas.getContext("2d").getImageData(...at, 1, 1).data[0] > 180; }}""")
     draw(page, true_box(6))

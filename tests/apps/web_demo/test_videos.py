@@ -28,8 +28,8 @@ def test_a_video_is_described_and_its_first_frame_shown(served, video_bytes):
     assert {**facts, "id": ""} == {"id": "", "width": WIDTH, "height": HEIGHT, "fps": 25.0, "frames": 10, "first": 0}
     status, jpeg, headers = served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")
     assert status == 200 and headers["Content-Type"] == "image/jpeg" and "no-store" in headers["Cache-Control"]
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (HEIGHT, WIDTH, 3) and picture[56, 26, 2] > 180 and picture[10, 100, 2] < 90
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (HEIGHT, WIDTH, 3) and image[56, 26, 2] > 180 and image[10, 100, 2] < 90
     assert served.ask("DELETE", f"/videos/{facts['id']}")[0] == 204
     assert served.files == [] and served.ask("GET", f"/videos/{facts['id']}/frames/0.jpg")[0] == 404
 

@@ -153,7 +153,7 @@ def test_the_step_runs_in_python_only_to_be_recorded(network):
 
 def test_a_step_that_waits_for_a_value_is_seen(network):
     engine = engine_of_graphs(network)
-    engine.run_frame = CudaGraphs(lambda pictures, state: engine.frame(pictures, state) if pictures.sum() else None)
+    engine.run_frame = CudaGraphs(lambda searches, state: engine.frame(searches, state) if searches.sum() else None)
     images, box = clip(0)
     tracker = Tracker(engine)
     tracker.init(images[0], box)

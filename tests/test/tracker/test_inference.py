@@ -197,10 +197,10 @@ def test_compiling_traces_the_whole_step_once_for_every_size_of_batch_and_keeps_
 
 @pytest.mark.parametrize(("count", "filled"), [(1, 1), (2, 2), (3, 4), (5, 8), (8, 8)])
 def test_batches_of_fixed_sizes(count, filled):
-    pictures = torch.arange(count)[:, None].repeat(1, 3)
-    state = TrackState(*(pictures + 10 * i for i in range(3)))
-    wide, wide_state = pad_batch(pictures, state)
-    assert wide[:count].equal(pictures) and wide.shape == (filled, 3) and (wide[count:] == count - 1).all()
+    crops = torch.arange(count)[:, None].repeat(1, 3)
+    state = TrackState(*(crops + 10 * i for i in range(3)))
+    wide, wide_state = pad_batch(crops, state)
+    assert wide[:count].equal(crops) and wide.shape == (filled, 3) and (wide[count:] == count - 1).all()
     assert all(a[:count].equal(b) and len(a) == filled for a, b in zip(wide_state, state, strict=True))
 
 
@@ -243,8 +243,8 @@ def test_a_cuda_graph_gives_the_boxes_of_its_kernels(network, clip, precision, m
 
 
 def test_normalising_on_the_device_is_that_of_training(network):
-    pictures = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
+    crops = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
     step = FrameStep(network, torch.ones(8, 8), CFG.DATA.MEAN, CFG.DATA.STD, torch.float32)
-    expected = (pictures.permute(0, 3, 1, 2) / 255 - torch.tensor(CFG.DATA.MEAN).view(1, 3, 1, 1)) \
+    expected = (crops.permute(0, 3, 1, 2) / 255 - torch.tensor(CFG.DATA.MEAN).view(1, 3, 1, 1)) \
         / torch.tensor(CFG.DATA.STD).view(1, 3, 1, 1)
-    torch.testing.assert_close(step.input(pictures), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(step.input(crops), expected, atol=1e-5, rtol=1e-5)
