@@ -10,12 +10,10 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..utils.errors import UserError, WouldOverwriteError, unknown_name
-from ..utils.files import write_json
+from ..utils.errors import UserError, unknown_name
 from .object_set import ObjectSet, make_object_set
 from .world import World, make_world
 
@@ -83,35 +81,3 @@ class SetSpec:
         else:
             values["style"] = "casts"
         return {"format": FORMAT, **values}
-
-
-def prepare_root(root: Path, spec: SetSpec, overwrite: bool) -> bool:
-    """Prepare the folder ``root`` for ``spec``; return whether an old set must be removed first.
-
-    Raises :class:`UserError` if ``root`` holds another set and ``overwrite`` is false, or something that is no
-    synthetic set.
-    """
-    path = root / SPEC_FILE
-    if not path.exists():
-        if root.is_dir() and any(root.iterdir()):
-            raise UserError(f"{root} is not empty and holds no {SPEC_FILE}: give another folder")
-        if root.exists() and not root.is_dir():
-            raise UserError(f"{root} is a file: give a folder")
-        write_json(path, spec.as_json())
-        return False
-    if read_spec_json(path) == spec.as_json():
-        return False
-    if not overwrite:
-        raise WouldOverwriteError(f"{root} holds a synthetic set made with other arguments (see {SPEC_FILE}): give "
-                                  "another folder")
-    return True
-
-
-def read_spec_json(path: Path) -> dict | None:
-    """The content of a spec file; None if it is not JSON, which equals no spec."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError:
-        return None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -23,8 +23,9 @@ from mstgt.synthetic.scene import Actor, Scene
 from mstgt.synthetic.set_spec import SPLITS, SetSpec
 from mstgt.synthetic.shapes import BODIES, OCCLUDERS
 from mstgt.synthetic.textures import TexturePool
+from mstgt.synthetic.video_folders import HIDDEN
 from mstgt.synthetic.world import World, make_world
-from mstgt.synthetic.writer import HIDDEN, write_set
+from mstgt.synthetic.writer import write_set
 from mstgt.utils.errors import UserError
 
 REPO = Path(__file__).resolve().parents[2]
