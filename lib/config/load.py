@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from ..utils.errors import UserError, one_line, unknown_name
+from ..utils.errors import UserError, explain_os_error, one_line, unknown_name
 from .paths import PROJECT_ROOT
 from .schema import RENAMED_KEYS, SCHEMA, UNUSED_KEYS, check_together, check_value
 
@@ -95,10 +95,8 @@ def _find_script(script: str, experiments_dir: Path) -> Path:
 
 
 def _entries(folder: Path) -> list[Path]:
-    try:
+    with explain_os_error(f"cannot list the experiments in {folder}"):
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"cannot list the experiments in {folder}: {error.strerror or error}") from error
 
 
 def _find(kind: str, name: str, known: dict[str, Path], folder: Path) -> Path:

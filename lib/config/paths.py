@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..utils.errors import UserError, unknown_name
+from ..utils.errors import UserError, explain_os_error, unknown_name
 from ..utils.files import write_bytes, write_text
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -192,10 +192,8 @@ def write_local_file(path: Path, values: Mapping[str, str]) -> Path | None:
     """Write ``values`` to ``path`` atomically. A different old file is kept as ``local.py.bak``, which is returned."""
     text = '"""The paths of this machine. Edit them freely; the file is read as text and never executed."""\n\n'
     text += "".join(f"{name} = {ascii(value)}\n" for name, value in values.items())
-    try:
+    with explain_os_error(f"cannot read {path}"):
         old = path.read_bytes() if path.exists() else None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if old == text.encode():
         return None
     backup = None

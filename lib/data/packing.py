@@ -24,7 +24,7 @@ import lmdb
 import numpy as np
 
 from ..untrusted.limits import fault_in_key
-from ..utils.errors import UserError, WouldOverwriteError
+from ..utils.errors import UserError, WouldOverwriteError, explain_os_error
 from ..utils.files import atomic_path
 from ..utils.progress import progress
 from .store import FolderStore
@@ -101,10 +101,8 @@ def _stop(error: OSError) -> None:
 
 
 def _size(path: Path) -> int:
-    try:
+    with explain_os_error(f"cannot read {path}"):
         state = path.stat()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if not stat.S_ISREG(state.st_mode):
         raise UserError(f"cannot pack {path}: not a file")
     return state.st_size

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..untrusted.limits import leads_out, refuse_size
-from ..utils.errors import UserError
+from ..utils.errors import UserError, explain_os_error
 
 MtimeKey = tuple[int, int]  # size in bytes and time of the last change in ns
 ARCHIVE_SUFFIXES = (".zip", ".lmdb")
@@ -155,8 +155,6 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def file_mtime_key(path: str | Path) -> MtimeKey:
     """Return size and time of an archive. Raises :class:`UserError` if there is none."""
-    try:
+    with explain_os_error(f"cannot read {path}"):
         state = os.stat(path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     return state.st_size, state.st_mtime_ns

@@ -32,7 +32,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..utils.errors import UserError, WouldOverwriteError
+from ..utils.errors import UserError, WouldOverwriteError, explain_os_error
 from ..utils.files import locked, write_json
 from ..utils.progress import progress
 from .annotate import Annotation
@@ -110,7 +110,7 @@ def _write_video(folder: Path, fill: Callable[[Path], object]) -> float:
     """Write one video; return the seconds that it took."""
     start = time.perf_counter()
     cv2.setNumThreads(1)
-    try:
+    with explain_os_error(f"cannot write {folder}"):
         hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder.parent))
         try:
             fill(hidden)
@@ -118,8 +118,6 @@ def _write_video(folder: Path, fill: Callable[[Path], object]) -> float:
             hidden.rename(folder)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     return time.perf_counter() - start
 
 

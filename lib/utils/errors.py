@@ -6,6 +6,7 @@ Anything else keeps its traceback: it is a defect of the project.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import os
@@ -13,7 +14,7 @@ import re
 import reprlib
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn, TextIO, cast
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last: bytes that are no UTF-8
@@ -43,6 +44,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     return UserError(f"unknown {kind} {_SHORT.repr(name)}{hint} (known: {', '.join(known)})")
+
+
+@contextlib.contextmanager
+def explain_os_error(what: str) -> Iterator[None]:
+    """Within the block, an ``OSError`` becomes a :class:`UserError`: ``what`` and the reason, such as "No space left".
+
+        with explain_os_error(f"cannot read {path}"):
+            data = path.read_bytes()
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{what}: {error.strerror or error}") from error
 
 
 def one_line(text: object) -> str:

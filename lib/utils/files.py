@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, explain_os_error
 
 _PART = re.compile(r"\..+\.part-[a-z0-9_]{8}(\..*)?")
 
@@ -96,10 +96,8 @@ def locked(path: str | Path, wait_s: float = math.inf) -> Iterator[bool]:
     Raises :class:`UserError` when ``path`` cannot be opened.
     """
     path = Path(path)
-    try:
+    with explain_os_error(f"cannot lock {path}"):
         handle = os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
     try:
         yield _lock(handle, wait_s)
     finally:
@@ -145,11 +143,8 @@ def _umask() -> int:
 
 def file_sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hex. Raises :class:`UserError` when it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-            return digest.hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    with explain_os_error(f"cannot read {path}"), open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+        return digest.hexdigest()

@@ -24,7 +24,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from ..config.schema import MAX_COUNT
 from ..train.trainers.state import METRICS
-from ..utils.errors import UserError
+from ..utils.errors import UserError, explain_os_error
 from ..utils.files import atomic_path
 
 _log = logging.getLogger(__name__)
@@ -57,10 +57,8 @@ def draw_curves(folder: Path) -> Path:
 
 def read_lines(path: Path) -> list[Line]:
     """The whole lines of a metrics file. Raises :class:`UserError` where there is none."""
-    try:
+    with explain_os_error(f"cannot read {path}"):
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     lines = [line for line in map(_parse, texts) if line is not None]
     skipped = sum(bool(text.strip()) for text in texts) - len(lines)
     if skipped:

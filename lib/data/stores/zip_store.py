@@ -25,7 +25,7 @@ import numpy as np
 
 from ...untrusted.arrays import Arrays, ArraysError
 from ...untrusted.limits import MAX_FILE_BYTES, fault_in_key
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ..index import FOLDER, cached_arrays, digests
 from ..store import MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore
@@ -63,10 +63,8 @@ class ZipStore(DirectoryStore):
         if row is None:
             raise UserError(f"cannot read {self.where(key)}: no such file in the archive")
         member = {name: int(column[row]) for name, column in self._table.items()}
-        try:
+        with explain_os_error(f"cannot read {self.where(key)}"):
             data = _unpack(self._packed(member), member)
-        except OSError as error:
-            raise UserError(f"cannot read {self.where(key)}: {error.strerror or error}") from error
         if data is None:
             raise UserError(f"cannot read {self.where(key)}: corrupt in the archive (its checksum differs); "
                             "make or fetch the archive again")

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from .cutout import Cutout, Rng, from_mask
 from .images import MAX_CACHED, items_of_split, list_images
 from .source import ObjectSource
@@ -51,10 +51,8 @@ class CutoutFiles(ObjectSource):
 @functools.lru_cache(MAX_CACHED)
 def _read_cutout(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (h, w, 3) RGB and (h, w) alpha, with a transparent border."""
-    try:
+    with explain_os_error(f"cannot read {path}"):
         data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:
         raise UserError(f"cannot decode image {path}: not an image, or cut short")

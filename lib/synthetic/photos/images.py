@@ -18,7 +18,7 @@ import numpy as np
 import simplejpeg
 
 from ...data.images import decode_image
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SPLITS = ("train", "val", "all")
@@ -33,10 +33,8 @@ def read_image(path: str | Path, reduce: int = 1) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB, both sides divided by ``reduce`` in {1, 2, 4, 8}.
 
     Raises :class:`UserError` naming the file if it cannot be read or decoded."""
-    try:
+    with explain_os_error(f"cannot read {path}"):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     return decode_image(data, str(path), reduce)
 
 
@@ -65,11 +63,8 @@ def cached_image(path: str, max_side: int = MAX_SIDE) -> tuple[np.ndarray, float
 
 def list_images(folder: Path) -> list[str]:
     """Return the sorted names of the image files directly in ``folder``."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror or error}") from error
+    with explain_os_error(f"cannot list {folder}"), os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith("."))
 
 
 def in_split(index: int, split: str) -> bool:

@@ -27,7 +27,7 @@ from typing import Any
 
 from ...config import flatten
 from ...config.load import parse_yaml_mapping
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ...utils.files import locked
 from ...utils.version import code_version
 from .benchmarks import Benchmark
@@ -233,9 +233,7 @@ def _relevant_settings(yaml_text: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """Let only one command at a time prepare ``folder``; without effect where files cannot be locked."""
-    try:
+    with explain_os_error(f"cannot write {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     with locked(folder / _LOCK):
         yield

@@ -28,7 +28,7 @@ import numpy as np
 
 from ...data.readers.annotation import MAX_BYTES, parse_rows
 from ...untrusted.limits import check_name, refuse_size
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ...utils.files import write_json, write_text
 from .benchmarks import Benchmark
 
@@ -230,10 +230,8 @@ def remove_results(folder: Path, videos: Iterable[str]) -> None:
         # The boxes first: without them a video does not count as done.
         for ending in (".txt", *_COMPANIONS, _CHECKSUMS):
             path = folder / f"{video}{ending}"
-            try:
+            with explain_os_error(f"cannot remove {path}"):  # a folder of that name, for instance
                 path.unlink(missing_ok=True)
-            except OSError as error:  # a folder of that name, for instance
-                raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def has_result(folder: Path, video: str) -> bool:
@@ -270,8 +268,6 @@ def _column(path: Path, video: str) -> np.ndarray | None:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with explain_os_error(f"cannot read {path}"):
         refuse_size(path.stat().st_size, str(path), MAX_BYTES)
         return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

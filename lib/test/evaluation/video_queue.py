@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from .results import has_result
 
 _log = logging.getLogger(__name__)
@@ -203,12 +203,10 @@ class VideoLocks:
         return place.with_name(f".{place.name}.lock")
 
     def _open(self, path: Path) -> int:
-        try:
+        with explain_os_error(f"cannot lock {path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Everybody may write, as far as the umask allows: users of one group may share a results folder.
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise UserError(f"cannot lock {path}: {error.strerror or error}") from error
 
 
 def is_locked(folder: Path, video: str) -> bool:

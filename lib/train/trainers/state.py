@@ -39,7 +39,7 @@ import torch
 from ...config.paths import checkpoint_path, list_checkpoints
 from ...config.schema import MAX_COUNT
 from ...models.mstgt.checkpoint import load_file
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ...utils.files import atomic_path, locked, write_text
 
 LOCK_WAIT_S = 15.0  # loader processes of a killed run hold its folder until they notice, within seconds
@@ -86,10 +86,8 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
 
     Raises :class:`UserError` if another process trains there.
     """
-    try:
+    with explain_os_error(f"cannot write {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     with locked(folder.with_name(f".{folder.name}.lock"), wait_s=LOCK_WAIT_S) as locked_here:
         if not locked_here:
             raise UserError(f"another process trains in {folder}; wait for its end, or train in another folder")
@@ -185,11 +183,8 @@ def remove_older_steps(folder: Path, newest: Path) -> None:
 def append_record(folder: Path, record: dict[str, Any]) -> None:
     """Append a log record as a line of JSON."""
     path = folder / METRICS
-    try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    with explain_os_error(f"cannot write {path}"), open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -> None:
