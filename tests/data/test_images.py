@@ -166,7 +166,7 @@ def test_deep_images_are_stretched_over_the_range_of_the_videos_first_frame(tmp_
 
 
 def test_opencv_prints_nothing_about_a_broken_image(capfd):
-    data = bytearray(cv2.imencode(".tif", picture(20, 20))[1].tobytes())
+    data = bytearray(cv2.imencode(".tif", random_image(20, 20))[1].tobytes())
     data[8:200] = bytes(192)
     with pytest.raises(UserError, match="cannot decode image broken"):
         decode_image(bytes(data[:-60]), "broken")

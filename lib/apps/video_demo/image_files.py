@@ -1,7 +1,7 @@
 """A video given as single images: a folder of them, or those that a glob matches, in the order of their numbers.
 
 Of a folder, the images whose names differ in a number are the frames, by the same rule as in datasets
-(:func:`mstgt.data.readers.common.find_frames`); others, such as a ``cover.jpg`` or a second copy of each frame, are
+(:mod:`mstgt.data.frame_names`); others, such as a ``cover.jpg`` or a second copy of each frame, are
 passed over and named in ``notes``.
 
 Images are turned upright as their EXIF orientation says, as every viewer does it. Images of 16 bits or floating point
