@@ -29,14 +29,14 @@ SPECK = 0.02  # separate parts of a mask smaller than this share of the largest 
 
 def mask_videos(name: str, store: FrameStore) -> VideoSet | None:
     """Return the videos; None if the store has another layout."""
-    folders = _video_folders(store)
+    folders = video_folders(store)
     if not folders:
         return None
     states = [(video, store.mtime_key(images), store.mtime_key(masks)) for video, (images, masks) in folders.items()]
     return tracks_set(store, name, states, partial(_parse, store, folders))
 
 
-def _video_folders(store: FrameStore) -> dict[str, tuple[str, str]]:
+def video_folders(store: FrameStore) -> dict[str, tuple[str, str]]:
     """Return name -> (folder of images, folder of masks)."""
     images, masks = "JPEGImages", "Annotations"
     videos = store.list(images)
@@ -61,17 +61,17 @@ def _parse(store: FrameStore, folders: dict[str, tuple[str, str]]) -> list[Track
             if mask_key is not None:
                 mask = decode_image(store.read(mask_key), store.where(mask_key))
                 if frame == 0:
-                    _check_size(mask, mask_key, key, store)
+                    check_mask_size(mask, decode_image(store.read(key), store.where(key)), store.where(mask_key))
                 boxes[frame] = box_of_mask(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY))
         tracks.append(Track(video, video, keys, boxes))
     return tracks
 
 
-def _check_size(mask: np.ndarray, mask_key: str, key: str, store: FrameStore) -> None:
-    size_wh = decode_image(store.read(key), store.where(key)).shape[1::-1]
-    if size_wh != mask.shape[1::-1]:
-        raise UserError(f"{store.where(mask_key)}: the mask has {mask.shape[1]} x {mask.shape[0]} px and its image "
-                        f"{size_wh[0]} x {size_wh[1]} px; give the mask the size of the image")
+def check_mask_size(mask: np.ndarray, image: np.ndarray, where: str) -> None:
+    """Raise :class:`UserError` that names ``where`` unless the two have the same height and width."""
+    if mask.shape[:2] != image.shape[:2]:
+        raise UserError(f"{where}: the mask has {mask.shape[1]} x {mask.shape[0]} px and its image {image.shape[1]} x "
+                        f"{image.shape[0]} px; give the mask the size of the image")
 
 
 def box_of_mask(mask: np.ndarray) -> np.ndarray:

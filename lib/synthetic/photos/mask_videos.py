@@ -14,6 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...data.readers.mask_videos import check_mask_size
+from ...data.readers.mask_videos import video_folders as folders_in
+from ...data.store import FolderStore
 from ...utils.errors import UserError
 from .cutout import Cutout, Rng, from_mask, hull_of
 from .images import MAX_CACHED, MAX_SIDE, items_of_split, list_images, read_image
@@ -93,19 +96,8 @@ class MaskVideos(ObjectSource):
 
 def video_folders(folder: Path) -> list[tuple[str, Path, Path]]:
     """Return (name, folder of images, folder of masks) of the videos in ``folder``."""
-    if not (folder / "JPEGImages").is_dir():
-        return [(path.name, path / "img", path / "mask") for path in sorted(folder.iterdir())
-                if (path / "img").is_dir() and (path / "mask").is_dir()]
-    images, masks = folder / "JPEGImages", folder / "Annotations"
-    videos = _folders_in(images)
-    if videos and not list_images(videos[0]) and _folders_in(videos[0]):  # sorted by size first: 480p, 1080p
-        images, masks = videos[0], masks / videos[0].name
-        videos = _folders_in(images)
-    return [(path.name, path, masks / path.name) for path in videos if (masks / path.name).is_dir()]
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())
+    found = folders_in(FolderStore(folder))
+    return [(name, folder / images, folder / masks) for name, (images, masks) in found.items()]
 
 
 def read_pair(image_path: str, mask_path: str) -> tuple[np.ndarray, np.ndarray]:
@@ -119,9 +111,7 @@ def read_pair(image_path: str, mask_path: str) -> tuple[np.ndarray, np.ndarray]:
     image = read_image(image_path, reduce)
     size_wh = tuple(-(-side // reduce) for side in mask.shape[::-1])
     if size_wh != image.shape[1::-1]:
-        full = read_image(image_path)
-        raise UserError(f"{mask_path}: the mask has {mask.shape[1]} x {mask.shape[0]} px and its image "
-                        f"{full.shape[1]} x {full.shape[0]} px; give the mask the size of the image")
+        check_mask_size(mask, read_image(image_path), mask_path)
     if reduce > 1:
         mask = cv2.resize(mask, size_wh, interpolation=cv2.INTER_AREA)
     return image, mask

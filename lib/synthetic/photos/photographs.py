@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...data.readers.mask_videos import check_mask_size
 from ...utils.errors import UserError
 from .cutout import Cutout, Rng, from_box, from_mask, hull_of
 from .images import MAX_CACHED, cached_image, items_of_split, list_images, read_image
@@ -143,12 +144,9 @@ def _mask(item: PhotoObject, shape: tuple[int, int], scale: float) -> np.ndarray
 def _mask_from_file(path: str, value: int, photograph: str) -> np.ndarray:
     """Raises :class:`UserError` if the mask has another size than its photograph."""
     mask = (label_image(path) == value).astype(np.uint8) * 255
-    full = read_image(photograph).shape[:2]
-    if mask.shape != full:
-        raise UserError(f"{path}: the mask has {mask.shape[1]} x {mask.shape[0]} px and its image {full[1]} x "
-                        f"{full[0]} px; give the mask the size of the image")
+    check_mask_size(mask, read_image(photograph), path)
     shape = cached_image(photograph)[0].shape[:2]
-    return mask if shape == full else cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_AREA)
+    return mask if shape == mask.shape else cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def label_image(path: str | Path) -> np.ndarray:
