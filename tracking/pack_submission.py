@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.errors import UserError, one_line, run_command
+from mstgt.utils.errors import UserError, one_line, run_command, shortened
 
 # What takes long to import is imported inside functions, after the arguments have been checked.
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def main() -> int:
     args = parse_args()
 
     from mstgt.config import load_paths
-    from mstgt.test.analysis.scoring import shortened
     from mstgt.test.evaluation.benchmarks import ALIASES, load_benchmark
     from mstgt.test.evaluation.results import read_manifest
     from mstgt.test.evaluation.submission import absent_videos, collect, server_of, unexpected_files, write_zip

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.errors import UserError, one_line, run_command
+from mstgt.utils.errors import UserError, one_line, run_command, shortened
 from mstgt.utils.threads import available_cores, given_threads
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the dataset have been checked: a
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MAX_CPU_WORKERS = 8  # by default: each worker holds a network in memory
-_NAMES_SHOWN = 3  # of videos, in one line
 
 
 def parse_args() -> argparse.Namespace:
@@ -157,8 +156,7 @@ def missing_videos(benchmark: Benchmark) -> str:
     """One line on the videos that are not there; "" where all are."""
     if not benchmark.absent:
         return ""
-    names = benchmark.videos.missing
-    examples = f" ({', '.join(names[:_NAMES_SHOWN])}{', …' if len(names) > _NAMES_SHOWN else ''})" if names else ""
+    examples = f" ({shortened(benchmark.videos.missing)})" if benchmark.videos.missing else ""
     reason = "have no ground truth" if benchmark.root else "are not on disk"
     return f"{benchmark.absent} of the {benchmark.expected} videos of {benchmark.name} {reason}{examples}"
 
@@ -242,8 +240,7 @@ def print_summary(lengths: Mapping[str, int], failures: Sequence[Failure], secon
     for failure in failures:
         by_reason.setdefault(failure.reason, []).append(failure.video)
     for reason, names in by_reason.items():
-        others = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        print(one_line(f"FAILED {', '.join(names[:_NAMES_SHOWN])}{others}: {reason}"))
+        print(one_line(f"FAILED {shortened(names)}: {reason}"))
     if not lengths:
         print(one_line(f"nothing left to track; results in {folder}"), flush=True)
         return

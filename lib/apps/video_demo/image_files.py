@@ -21,7 +21,7 @@ from ...data.frame_names import IMAGE_SUFFIXES, find_frames
 from ...data.images import decode_full_depth, decode_image, may_be_deep, stretch, value_range
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
-from ...utils.errors import UserError
+from ...utils.errors import UserError, shortened
 from .source import Frame
 
 FPS = 25.0
@@ -42,9 +42,8 @@ class ImageFiles:
         self.fps, self.frames = FPS, len(self.paths)
         self.notes: list[str] = []
         if ignored:
-            more = ", …" if len(ignored) > 3 else ""
             self.notes.append(f"passed over, because their names do not fit the others: {len(ignored)} images "
-                              f"({', '.join(ignored[:3])}{more})")
+                              f"({shortened(ignored)})")
         self._range: tuple[float, float] | None = None  # of the first image with more than 8 bits
         self._fault = ""  # of the last image that cannot be read
         first = next((frame.image_rgb for frame in self.read() if frame.image_rgb is not None), None)

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, shortened
 from ..frame_names import IMAGE_SUFFIXES, find_frames, frame_keys, image_keys
 from ..store import ARCHIVE_SUFFIXES, FrameStore, MtimeKey, fingerprint, join, open_store
 from ..video import Video, VideoSet, make_video
@@ -83,8 +83,7 @@ def folder(root: str | Path) -> VideoSet:
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
     notes: tuple[str, ...] = ()
     if ignored:
-        others = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
-        notes = (f"passed over in {root}: {', '.join(ignored[:3])}{others} (neither frames nor ground truth)",)
+        notes = (f"passed over in {root}: {shortened(ignored)} (neither frames nor ground truth)",)
     return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
                     fingerprint=partial(_fingerprint, store, found), notes=notes)
 
@@ -222,8 +221,8 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
         notes += (f"the first line of {truth_file} is a header",)
     ignored = find_frames(store.list(frames_at)).ignored
     if ignored:
-        shown = ", ".join(ignored[:3]) + (", …" if len(ignored) > 3 else "")
-        notes += (f"{len(ignored)} images are passed over, because their names do not fit the others: {shown}",)
+        notes += (f"{len(ignored)} images are passed over, because their names do not fit the others: "
+                  f"{shortened(ignored)}",)
     cover = join(video_folder, "cover.label")
     ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None
     return make_video(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh, absent=absent,

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ...config.paths import WEIGHTS_SUFFIX
-from ...utils.errors import UserError, one_line
+from ...utils.errors import UserError, one_line, shortened
 from ...utils.files import write_bytes
 from .mstgt import MSTGT
 
@@ -353,9 +353,8 @@ def _reason(error: Exception) -> str:
     return one_line((str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200])
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(name[:100] for name in names[:most]) + (
-        f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: list[str]) -> str:
+    return shortened([name[:100] for name in names], 6)
 
 
 def unused_published_parameters(model: MSTGT) -> int:

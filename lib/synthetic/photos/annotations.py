@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from ...untrusted.xml import parse_xml
-from ...utils.errors import UserError
+from ...utils.errors import UserError, shortened
 from .images import list_images
 from .photographs import AnnotatedPhotographs, PhotoObject, label_image
 
@@ -153,12 +153,10 @@ def _objects_of_mask(path: str, mask_path: Path) -> list[PhotoObject]:
     return objects
 
 
-def _warn(message: str, items: Iterable[str]) -> None:
+def _warn(message: str, items: Sequence[str]) -> None:
     """Log one line that names the first of the items, if there are some."""
-    items = list(items)
     if items:
-        more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
-        _log_once(f"{message}: {', '.join(items[:MAX_NAMED])}{more}")
+        _log_once(f"{message}: {shortened(items, MAX_NAMED)}")
 
 
 @cache  # training and validation read the same annotation

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...data.video import Video
-from ...utils.errors import UserError, one_line
+from ...utils.errors import UserError, one_line, shortened
 from ..evaluation.benchmarks import Benchmark, missing_frames
 from .attributes import MEASURED, with_attributes
 from .score import Score, nothing_to_score, restricted, score_by_attribute, score_static_box
-from .scoring import Problem, score_folders, shortened
+from .scoring import Problem, score_folders
 from .table import format_attributes, format_table, ranked
 
 

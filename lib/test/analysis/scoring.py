@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.video import Video
-from ...utils.errors import UserError
+from ...utils.errors import UserError, shortened
 from ...utils.progress import progress
 from ...utils.threads import available_cores
 from ..evaluation.absent_frames import AbsentFramePolicy
@@ -33,7 +33,6 @@ from .score import Score, VideoScore, average, score_video
 
 PARALLEL_FROM_BYTES = 16_000_000  # less is scored faster than processes start
 MAX_WORKERS = 16
-NAMES_SHOWN = 3  # in a line that stands for many
 
 
 class _Result(NamedTuple):
@@ -112,12 +111,6 @@ def _problems(tracker: str, folder: Path, benchmark: Benchmark,
         problems.insert(place, Problem(f"{tracker}: missing {len(missing)} of {len(benchmark.videos)} results in "
                                        f"{folder}: {names}", missing=True))
     return problems
-
-
-def shortened(names: Sequence[str]) -> str:
-    """The first few of ``names``, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def _score_all(results: list[_Result], videos: Mapping[str, Video], policy: AbsentFramePolicy,

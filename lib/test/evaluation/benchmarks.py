@@ -24,7 +24,7 @@ from ...data.readers.trackingnet import trackingnet_test
 from ...data.readers.vot import vot
 from ...data.store import FrameStore, open_store
 from ...data.video import Video, VideoSet
-from ...utils.errors import unknown_name
+from ...utils.errors import shortened, unknown_name
 from . import absent_frames
 from .absent_frames import AbsentFramePolicy
 
@@ -93,9 +93,8 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
 
 def missing_frames(video: Video) -> str:
     """One line about the frames of ``video`` that are missing between others."""
-    names = video.missing_names
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{video.name}: a frame is missing between the others: {names[0]}{more} (fetch the video again)"
+    names = shortened(video.missing_names, 1)
+    return f"{video.name}: a frame is missing between the others: {names} (fetch the video again)"
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:

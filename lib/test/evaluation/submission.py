@@ -23,7 +23,7 @@ import numpy as np
 
 from ...data.readers.annotation import parse_rows
 from ...data.video import StoredFrames, Video
-from ...utils.errors import UserError, unknown_name
+from ...utils.errors import UserError, shortened, unknown_name
 from ...utils.files import atomic_path
 from ...utils.progress import progress
 from .benchmarks import ALIASES, Benchmark
@@ -90,7 +90,7 @@ def absent_videos(benchmark: Benchmark) -> str | None:
     if not benchmark.absent:
         return None
     missing = benchmark.videos.missing
-    names = f": {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''} not there" if missing else ""
+    names = f": {shortened(missing)} not there" if missing else ""
     return f"only {len(benchmark.videos)} of the {benchmark.expected} videos of {benchmark.name} are on disk{names}"
 
 
