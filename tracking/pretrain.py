@@ -31,8 +31,6 @@ from mstgt.utils.errors import UserError, run_command
 if TYPE_CHECKING:
     import torch
 
-    from mstgt.models.mstgt import MSTGT
-
 METHODS = ("convert", "distill")
 
 
@@ -80,16 +78,6 @@ class Normalize:
         return (images - self.mean) / self.std
 
 
-def load_tracker_network(cfg: Any, checkpoint: Path) -> MSTGT:
-    """The trained network of a configuration."""
-    from mstgt.models.mstgt import build_model
-    from mstgt.models.mstgt.checkpoint import load_network
-
-    network = build_model(cfg)
-    load_network(network, checkpoint)
-    return network
-
-
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
@@ -107,6 +95,7 @@ def main() -> None:
     import torch
 
     from mstgt.models.mstgt import build_model
+    from mstgt.models.mstgt.checkpoint import load_model
     from mstgt.train.pretraining import BATCH, convert, distill, list_images, random_crops, read_teacher
     from mstgt.utils.files import file_sha256, write_bytes
     from mstgt.utils.progress import progress
@@ -124,7 +113,7 @@ def main() -> None:
 
             weights = distill(network, teacher, crops, Normalize(cfg), args.lr, args.steps, tick)
     elif args.tracker:
-        tracker = load_tracker_network(tracker_cfg, checkpoint)
+        tracker = load_model(tracker_cfg, checkpoint)
         crops = random_crops(images, args.crops, args.size, args.seed)
         weights = convert(network, teacher, tracker, crops, Normalize(tracker_cfg))
     else:

@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,8 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
     if old is not None and _is_of(old, fingerprints):
         return old
     folder = next((f.parent for f in files if _can_write(f.parent)), None)
-    with _only_builder(folder):
+    # Only one process builds at a time.
+    with contextlib.nullcontext() if folder is None else locked(folder):
         if folder is not None:  # another process may have built it while this one waited
             old = read(say=False)
             if old is not None and _is_of(old, fingerprints):
@@ -131,16 +132,6 @@ def _can_write(folder: Path) -> bool:
     except OSError:
         return False
     return os.access(folder, os.W_OK | os.X_OK)
-
-
-@contextlib.contextmanager
-def _only_builder(folder: Path | None) -> Iterator[None]:
-    """Let only one process build at a time; no effect on file systems without locks."""
-    if folder is None:
-        yield
-        return
-    with locked(folder):
-        yield
 
 
 def _is_of(arrays: Arrays | None, fingerprints: np.ndarray) -> bool:

@@ -23,8 +23,8 @@ import torch
 from torch import nn
 
 from ..geometry.crop import Crop
-from ..models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
-from ..models.mstgt.checkpoint import load_network
+from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
+from ..models.mstgt.checkpoint import load_model
 from ..synthetic import synthetic_video
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
@@ -130,9 +130,7 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
 
 def export_checkpoint(cfg: Any, checkpoint: str | Path, files: OnnxFiles) -> None:
     """Write and check the files of ``checkpoint``, built as ``cfg`` says. Errors: those of :func:`export_network`."""
-    network = build_model(cfg)
-    load_network(network, checkpoint)
-    export_network(network, about(cfg, Path(checkpoint).name.split(".")[0], checkpoint), files)
+    export_network(load_model(cfg, checkpoint), about(cfg, Path(checkpoint).name.split(".")[0], checkpoint), files)
 
 
 def has_exporter(torch_version: str) -> bool:

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
-from ..models.mstgt.checkpoint import load_network
+from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
+from ..models.mstgt.checkpoint import load_model
 from ..utils.errors import UserError, one_line
 from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino, new_core
 
@@ -65,9 +65,7 @@ def convert_checkpoint(cfg: Any, checkpoint: str | Path, folder: Path) -> None:
 
     Raises :class:`UserError` where OpenVINO cannot convert the network or gives other boxes than PyTorch.
     """
-    network = build_model(cfg)
-    load_network(network, checkpoint)
-    convert_network(network, cfg, folder)
+    convert_network(load_model(cfg, checkpoint), cfg, folder)
 
 
 def openvino_engine_of(network: MSTGT, cfg: Any, precision: str = "fp32", threads: int | None = None) -> OpenVinoEngine:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from ...config.paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, one_line, shortened
 from ...utils.files import write_bytes
-from .mstgt import MSTGT
+from .mstgt import MSTGT, build_model
 
 UNUSED_PUBLISHED = ("backbone.absolute_pos_embed", "backbone.pos_embed_d")  # in published files, never trained
 
@@ -225,6 +225,13 @@ def load_network(model: MSTGT, path: str | Path, resize: bool = False) -> None:
     """
     weights = _tracker_weights(load_file(path), path)
     load_strict(model, fit_positions(model, weights) if resize else weights, str(path))
+
+
+def load_model(cfg: Any, path: str | Path) -> MSTGT:
+    """The network that a configuration describes, with the weights of a checkpoint."""
+    model = build_model(cfg)
+    load_network(model, path)
+    return model
 
 
 def _tracker_weights(content: Any, path: str | Path) -> Mapping[str, Any]:

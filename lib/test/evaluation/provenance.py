@@ -18,9 +18,8 @@ Several commands (shards) may prepare a folder at the same time; a lock lets the
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,9 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
     Raises :class:`ResultsConflictError` where results of another origin are there or are being written, and
     :class:`UserError` where the folder cannot be written.
     """
-    with _exclusive(folder):
+    with explain_os_error(f"cannot write {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / _LOCK):
         # Under the lock until the manifest is written: of two commands that both find an empty folder, one must see the
         # manifest of the other.
         manifest = _read_manifest(folder, overwrite)
@@ -228,12 +229,3 @@ def _relevant_settings(yaml_text: str) -> dict[str, Any]:
     # TEST.EPOCH only chooses the checkpoint, which its SHA-256 identifies.
     return {key: value for key, value in settings.items()
             if key.startswith(("MODEL.", "TEST.", "DATA.MEAN", "DATA.STD")) and key != "TEST.EPOCH"}
-
-
-@contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Let only one command at a time prepare ``folder``; without effect where files cannot be locked."""
-    with explain_os_error(f"cannot write {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / _LOCK):
-        yield

@@ -84,13 +84,10 @@ def _build_engine(backend: str, cfg: Any, checkpoint: str | Path, device: str, p
         return load_cached_onnx_engine(cfg, checkpoint, device, threads)
     assert backend in ("torch", "openvino"), f"{backend} is in BACKENDS, but nothing here builds its engine"
 
-    from ...models.mstgt import build_model
-    from ...models.mstgt.checkpoint import load_network
+    from ...models.mstgt.checkpoint import load_model
     from .torch_engine import TorchEngine
 
-    network = build_model(cfg)
-    load_network(network, checkpoint)
-    return TorchEngine(network, cfg, device, precision, compile, cuda_graph, threads)
+    return TorchEngine(load_model(cfg, checkpoint), cfg, device, precision, compile, cuda_graph, threads)
 
 
 def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: bool = False) -> str:
