@@ -48,6 +48,8 @@ def read_teacher(path: str | Path) -> Lite0Features:
     Raises :class:`UserError` where the file is missing, or is something else.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no teacher: {path} is not there")
     try:
         state = torch.load(io.BytesIO(_weights_in(path)), map_location="cpu", weights_only=True)
     except UserError:
