@@ -131,3 +131,9 @@ def test_null_bytes_in_local_file(local):
     local.write_bytes(b"data_dir = '/a'\0\n")
     with pytest.raises(UserError, match=r"local\.py"):
         load_paths(local_file=local)
+
+
+def test_a_missing_pretrained_file_says_what_to_do(local):
+    with pytest.raises(UserError, match=r"mae.pth.*HiViT.*--set MODEL.PRETRAIN_FILE=") as error:
+        load_paths(local_file=local).pretrained("mae.pth")
+    assert "\n" not in str(error.value)

@@ -248,12 +248,6 @@ def test_training_starts_from_a_whole_tracker_too(tmp_path, ending):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_pretrained_file_says_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"mae.pth.*HiViT.*--set MODEL.PRETRAIN_FILE=") as error:
-        load_pretrained(fresh(), tmp_path / "mae.pth")
-    assert "\n" not in str(error.value)
-
-
 def test_resizing_positions_keeps_a_constant():
     assert torch.allclose(resize_positions(torch.full((1, 196, 4), 2.5), 8), torch.full((1, 64, 4), 2.5))
 
