@@ -22,14 +22,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..geometry.boxes import MAX_PX, MIN_PX, usable_boxes
 from ..untrusted.limits import check_name, check_names
-from ..utils.errors import UserError
+from ..utils.errors import UserError, warn_once
 from .frame_names import missing_frames
 from .images import decode_full_depth, decode_image, may_be_deep, shrink, stretch, value_range
 from .store import WHAT_TO_DO, FrameStore
@@ -81,13 +80,9 @@ class StoredFrames:
         if not self._range:
             first = decode_full_depth(self.store.read(self.keys[0]), self.where(0), upright=False)
             self._range.extend(value_range(first))
-            _say_stretched()
+            warn_once(_log, "frames of more than 8 bits are stretched to 8 bits, over the range of their video's first "
+                            "frame")
         return stretch(image, *self._range)
-
-
-@cache  # once a process
-def _say_stretched() -> None:
-    _log.warning("frames of more than 8 bits are stretched to 8 bits, over the range of their video's first frame")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import logging
 import os
 import re
@@ -93,6 +94,12 @@ class _EscapingRecord(logging.LogRecord):
 
     def getMessage(self) -> str:
         return one_line(super().getMessage())
+
+
+@functools.cache
+def warn_once(logger: logging.Logger, line: str) -> None:
+    """Log a warning, unless this process has logged the same line before."""
+    logger.warning("%s", line)
 
 
 def _interrupt_once(*_: object) -> NoReturn:

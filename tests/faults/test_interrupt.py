@@ -31,3 +31,4 @@ def test_ctrl_c_leaves_no_orphan(lab, name, presses):
     assert "interrupted" in run.said()
     if name == "train":  # the workers of make_synthetic.py say that they were interrupted, too
         assert "Traceback" not in run.said(), run.said()
+        assert "the same command" in run.said()  # continues from a checkpoint, or starts anew

@@ -37,6 +37,7 @@ from mstgt.train.trainers.state import (
     newest_checkpoint,
     read_checkpoint,
     save_checkpoint,
+    truncate_records,
 )
 from mstgt.train.trainers.trainer import Trainer
 from mstgt.utils.errors import UserError
@@ -357,3 +358,11 @@ def test_wandb_without_a_login_is_a_user_error(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match="pip install wandb"):
         wandb_logger("name", {}, tmp_path)
+
+
+def test_no_records_are_missed_within_the_first_epoch(tmp_path, caplog):
+    """A checkpoint may come before the first record; after a whole epoch there must be some."""
+    truncate_records(tmp_path, 5, 0)
+    assert not caplog.records
+    truncate_records(tmp_path, 50, 1)
+    assert "has no records of the 50 steps" in caplog.text

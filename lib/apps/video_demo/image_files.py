@@ -91,14 +91,14 @@ def open_folder(folder: Path) -> ImageFiles:
     """The images in ``folder``, or in its ``img/``, ``frames/``, …. Raises :class:`UserError` if there are none."""
     for inner in ("", *FRAME_FOLDERS):
         try:
-            images = [path.name for path in (folder / inner).iterdir() if is_image(path) and path.is_file()]
+            images = sorted(path.name for path in (folder / inner).iterdir() if is_image(path) and path.is_file())
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise UserError(f"cannot read the folder {folder / inner}: {error.strerror or error}") from error
         if images:
             frames = find_frames(images)
-            names = frames.names or sorted(images)  # without numbers, all of them
+            names = frames.names or images  # without numbers, all of them
             return ImageFiles([folder / inner / name for name in names], folder, frames.ignored if frames.names else ())
     raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
 

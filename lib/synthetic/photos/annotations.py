@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +21,7 @@ import cv2
 import numpy as np
 
 from ...untrusted.xml import parse_xml
-from ...utils.errors import UserError, shortened
+from ...utils.errors import UserError, shortened, warn_once
 from .images import list_images
 from .photographs import AnnotatedPhotographs, PhotoObject, label_image
 
@@ -156,9 +155,5 @@ def _objects_of_mask(path: str, mask_path: Path) -> list[PhotoObject]:
 def _warn(message: str, items: Sequence[str]) -> None:
     """Log one line that names the first of the items, if there are some."""
     if items:
-        _log_once(f"{message}: {shortened(items, MAX_NAMED)}")
-
-
-@cache  # training and validation read the same annotation
-def _log_once(line: str) -> None:
-    _log.warning("%s", line)
+        # Once: training and validation read the same annotation.
+        warn_once(_log, f"{message}: {shortened(items, MAX_NAMED)}")

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, warn_once
 from .batch import Batch, PartnerBatch
 from .processing import Processing
 from .sampler import CausalSampler, SampledFrames
@@ -225,9 +225,9 @@ def _usable_workers(workers: int) -> int:
         return workers
     # Three semaphores for each worker's queue, and a dozen for the common queue and events.
     if workers and free < PAGE_BYTES * (4 * workers + 16):
-        _log.warning("shared memory (%s) has only %d KB free, too little for loader processes: samples are loaded in "
-                     "the training process, as with TRAIN.NUM_WORKER=0; a container gets more with --shm-size=1g",
-                     SHARED_MEMORY, free // 1024)
+        warn_once(_log, f"shared memory ({SHARED_MEMORY}) has only {free // 1024} KB free, too little for loader "
+                        "processes: samples are loaded in the training process, as with TRAIN.NUM_WORKER=0; a "
+                        "container gets more with --shm-size=1g")
         return 0
     return workers
 

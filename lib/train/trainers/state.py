@@ -205,7 +205,7 @@ def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -
             truncated += 1  # written by a process that was killed meanwhile
     if truncated:
         _log.warning("%s: %d truncated line(s) are removed", path, truncated)
-    if global_step and not kept:
+    if epoch and not kept:  # within the first epoch there may be none yet
         _log.warning("%s has no records of the %d steps so far: the curves will start here", path, global_step)
     if path.is_file():
         write_text(path, "".join(kept))
