@@ -91,7 +91,6 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Track, write the files, and report."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     args = parse()
     from mstgt.apps.video_demo.record import record
 

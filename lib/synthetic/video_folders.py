@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -84,6 +85,8 @@ def write_videos(fills: Mapping[Path, Callable[[Path], object]], workers: int, u
     """Make the folders in order with ``workers`` processes (1: this one); return the seconds that all of them took.
 
     fills  writes the files of a folder into the one that it is given; must be picklable
+
+    Ctrl-C and SIGTERM wait for the folders that are being made.
     """
     workers = min(workers, len(fills))
     busy = 0.0
@@ -93,7 +96,7 @@ def write_videos(fills: Mapping[Path, Callable[[Path], object]], workers: int, u
                 busy += _write_video(folder, fill)
                 bar.update()
             return busy
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent, (os.getpid(),))
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(),))
         try:
             for done in as_completed([pool.submit(_write_video, folder, fill) for folder, fill in fills.items()]):
                 busy += done.result()
@@ -121,8 +124,10 @@ def _write_video(folder: Path, fill: Callable[[Path], object]) -> float:
     return time.perf_counter() - start
 
 
-def _end_with_parent(parent: int) -> None:
-    """In a worker: exit when the parent process has ended, even by SIGKILL."""
+def _begin(parent: int) -> None:
+    """Begin a worker: it ends with its parent, also by SIGKILL, and leaves it to its parent to answer other signals."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -102,23 +102,30 @@ def warn_once(logger: logging.Logger, line: str) -> None:
     logger.warning("%s", line)
 
 
-def _interrupt_once(*_: object) -> NoReturn:
-    """Handle the first Ctrl-C; a second one must not interrupt the command while it ends what it has started."""
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what is cleaned up after Ctrl-C is cleaned up then, too."""
+
+
+def _interrupt_once(number: int, _: object) -> NoReturn:
+    """Handle the first Ctrl-C or SIGTERM; a second must not interrupt the command while it ends what it has started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and leave the process with its exit status.
 
-    User errors become one line on standard error and status 1, Ctrl-C status 130. What the terminal cannot show
-    (a file name that is no UTF-8) is written as ``\\udcff``, control characters in what is printed or logged as
+    User errors become one line on standard error and status 1, Ctrl-C status 130, SIGTERM 143. What the terminal cannot
+    show (a file name that is no UTF-8) is written as ``\\udcff``, control characters in what is printed or logged as
     ``\\x1b``. Colors and progress bars on standard error stay as they are.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_once)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt_once)
     logging.setLogRecordFactory(_EscapingRecord)
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, _EscapingStream(stdout, _CONTROL_IN_LINES))
@@ -129,8 +136,10 @@ def run_command(main: Callable[[], int | None]) -> None:
         print(f"error: {one_line(error)}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt as interrupt:
-        print(one_line(f"interrupted; {interrupt}" if str(interrupt) else "interrupted"), file=sys.stderr)
-        status = 130
+        done, number = ("terminated", signal.SIGTERM) if isinstance(interrupt, _Terminated) \
+            else ("interrupted", signal.SIGINT)
+        print(one_line(f"{done}; {interrupt}" if str(interrupt) else done), file=sys.stderr)
+        status = 128 + number
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141

@@ -29,6 +29,16 @@ def test_ctrl_c_leaves_no_orphan(lab, name, presses):
         time.sleep(0.2)
     assert lab.finish(run) == 130, run.said()
     assert "interrupted" in run.said()
-    if name == "train":  # the workers of make_synthetic.py say that they were interrupted, too
-        assert "Traceback" not in run.said(), run.said()
+    assert "Traceback" not in run.said(), run.said()
+    if name == "train":
         assert "the same command" in run.said()  # continues from a checkpoint, or starts anew
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(lab):
+    here = lab.fresh("synthetic")
+    run = lab.start("synthetic", *WORKERS["synthetic"])
+    until(lambda: (here / "data/synthetic/train/SYN_Train_000001").exists() or not run.alive(), 60)
+    run.send(signal.SIGTERM)
+    assert lab.finish(run) == 143, run.said()
+    assert run.said().rstrip().endswith("terminated")  # nothing of Python's own after it
+    assert not list((here / "data/synthetic").rglob(".unfinished-*"))
