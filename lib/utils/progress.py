@@ -71,7 +71,8 @@ class _ProgressLines(tqdm):
         line += f" ({self._unit}), {rate:.3g} per second"
         if self.total and rate and self.n < self.total:
             line += f", about {duration((self.total - self.n) / rate)} left"
-        return f"{line}, {self._details()}" if self._details else line
+        details = self._details() if self._details else ""
+        return f"{line}, {details}" if details else line
 
 
 def duration(seconds: float) -> str:

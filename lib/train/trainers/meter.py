@@ -55,7 +55,9 @@ class Meter:
         return means_of(self.state(group))
 
     def summary(self) -> str:
-        """The means of this process in a line, for a progress bar. Waits for the device."""
+        """The means of this process in a line, for a progress bar; "" before the first batch. Waits for the device."""
+        if not self._batches:
+            return ""
         means = means_of(self.state(Group.single()))
         loss = f"loss {means['total']:.3f}, IoU {means['iou']:.3f}, " if "total" in means else ""
         return f"{loss}{means['samples_per_s']:.1f} samples/s, wait {means['data_wait']:.0%}"

@@ -225,7 +225,7 @@ class Trainer:
         model = self.ema.module if self.ema else self.model
         model.eval()
         meter = Meter()
-        with self._progress_bar(total=len(self.val), desc=f"validate {self.epoch + 1}", leave=False) as bar:
+        with self._progress_bar(total=len(self.val), desc=f"validate {self.epoch + 1}") as bar:
             for batch in self._batches(self.val, 1, meter, stop):
                 meter.add(self.actor(model, batch), len(batch))
                 bar.update()
@@ -316,7 +316,8 @@ class Trainer:
             yield batch
 
     def _progress_bar(self, **options: Any) -> tqdm:
-        return progress(unit="step", shown=self.group.is_main_process, **options)
+        # Both bars in the same line: below one another they would need control sequences, which commands escape.
+        return progress(unit="step", shown=self.group.is_main_process, leave=False, position=0, **options)
 
     def _raise_not_finite(self, batches: Sequence[Batch], own_finite: bool, losses: Sequence[float],
                           norm: float) -> None:
