@@ -48,7 +48,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         type=existing_checkpoint, metavar="FILE",
         help="checkpoint to load (default: the one that training left, else the shipped one)")),
     "epoch": (("--epoch",), dict(
-        type=int, metavar="N", help="load the checkpoint of this epoch (default: TEST.EPOCH)")),
+        type=int, metavar="N", help="load the checkpoint of this epoch (default: TEST.EPOCH, else the newest)")),
     "data_dir": (("--data_dir",), dict(metavar="DIR", help="folder that holds the datasets (default: ./data)")),
     "save_dir": (("--save_dir",), dict(metavar="DIR", help="folder for checkpoints and results (default: ./output)")),
     "device": (("--device",), dict(
@@ -92,7 +92,7 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser, required: bool) -> 
 def add_results_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--results NAME=DIR``; ``args.results`` is a dict from names to folders."""
     parser.add_argument("--results", action=_AddResults, type=_name_and_folder, default={}, metavar="NAME=DIR",
-                        help="also take the <video>.txt files in DIR, under this name; may be repeated")
+                        help="also take the <video>.txt files in DIR or below it, under this name; may be repeated")
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
