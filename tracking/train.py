@@ -158,8 +158,10 @@ def main() -> int:
             loggers.append(tensorboard_logger(folder))
         try:
             run_training(cfg, paths, folder, resume, group, loggers, every)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(what_is_kept(list_resumable(folder)) if resume == "auto" else "") from None
+        except KeyboardInterrupt as interrupt:  # or SIGTERM before the first step, which has a status of its own
+            if resume == "auto":
+                interrupt.args = (what_is_kept(list_resumable(folder)),)
+            raise
         except TrainingInterrupted as stopped:
             if group.is_main_process:
                 print(stopped, flush=True)
