@@ -20,7 +20,7 @@ FAULTS = {  # the text of a result file of three frames, and what is said of it
     "empty": ("", "{file}: too short: 0 rows for 3 frames"),
     "short": (2 * GOOD, "{file}: too short: 2 rows for 3 frames"),
     "long": (4 * GOOD, "{file}: too long: 4 rows for 3 frames"),
-    "header": ("x,y,w,h\n" + 3 * GOOD, "{file}, line 1: 'x' is not a finite number or NaN"),
+    "words": (GOOD + "x,y,w,h\n" + GOOD, "{file}, line 2: 'x' is not a finite number or NaN"),
     "text": (GOOD + "10,ten,10,10\n" + GOOD, "{file}, line 2: 'ten' is not a finite number or NaN"),
     "nan": (2 * GOOD + "10,nan,10,10\n", "{file}, line 3: not a box: 10, nan, 10, 10"),
     "infinite": (2 * GOOD + "10,inf,10,10\n", "{file}, line 3: 'inf' is not a finite number or NaN"),
