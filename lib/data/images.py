@@ -25,7 +25,9 @@ values, and :func:`stretch` makes 8 bits of them over a range that the caller ke
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -143,18 +145,27 @@ def _decode_color_jpeg(data: bytes) -> np.ndarray | None:
         return None
 
 
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Within the block OpenCV prints no lines of its own; what it cannot do is raised or returned all the same."""
+    # OpenCV 5 has the function in another place than OpenCV 4.
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    before = set_level(0)  # LOG_LEVEL_SILENT
+    try:
+        yield
+    finally:
+        set_level(before)
+
+
 def _decode_bgr(data: bytes, where: str, flags: int) -> np.ndarray:
     """What OpenCV decodes with ``flags``. Raises :class:`UserError` naming ``where``."""
-    # OpenCV prints lines of its own about what it cannot decode; the error raised here says it.
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        with quiet_opencv():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
             raise _too_large(where) from error
         raise UserError(f"cannot decode image {where}: {error.err}") from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if image is None:
         raise UserError(f"cannot decode image {where}: not an image, or cut short")
     return image

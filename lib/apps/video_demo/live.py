@@ -28,7 +28,7 @@ import av
 import cv2
 import numpy as np
 
-from ...data.images import MAX_PIXELS
+from ...data.images import MAX_PIXELS, quiet_opencv
 from ...utils.errors import UserError
 from .source import Frame
 from .video_file import DEFAULT_FPS, frame_rate, to_rgb
@@ -233,8 +233,8 @@ class WebcamFeed(Feed):
         self.index = index
 
     def grabs(self, stopped: threading.Event) -> Iterator[Grab]:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error raised here says the same
-        camera = cv2.VideoCapture(self.index)
+        with quiet_opencv():  # the error raised here says the same
+            camera = cv2.VideoCapture(self.index)
         try:
             if not camera.isOpened():
                 raise OSError("it is not there, in use, or you may not read it")
