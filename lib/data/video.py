@@ -22,6 +22,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,7 +60,6 @@ class StoredFrames:
 
     store: FrameStore
     keys: tuple[str, ...]
-    _range: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -75,14 +75,14 @@ class StoredFrames:
         return self.store.where(self.keys[index])
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
-        if image.dtype == np.uint8:
-            return image
-        if not self._range:
-            first = decode_full_depth(self.store.read(self.keys[0]), self.where(0), upright=False)
-            self._range.extend(value_range(first))
-            warn_once(_log, "frames of more than 8 bits are stretched to 8 bits, over the range of their video's first "
-                            "frame")
-        return stretch(image, *self._range)
+        return image if image.dtype == np.uint8 else stretch(image, *self._range)
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        """The lowest and the highest value of the first frame."""
+        warn_once(_log, "frames of more than 8 bits are stretched to 8 bits, over the range of their video's first "
+                        "frame")
+        return value_range(decode_full_depth(self.store.read(self.keys[0]), self.where(0), upright=False))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +27,7 @@ from typing import Any
 
 from ..config import flatten
 from ..utils.errors import UserError
-from ..utils.files import locked
+from ..utils.files import locked, new_folder
 
 MAX_BYTES = 3 << 30  # a dozen small networks and a few of 300 MB
 STALE_S = 24 * 3600.0  # a temporary folder that old belongs to a process that was killed
@@ -99,13 +98,8 @@ def _build_entry(entry: Path, build: Callable[[Path], object]) -> None:
         with locked(entry.parent / f".{entry.name}.lock"):
             if entry.is_dir():  # another process built it while this one waited
                 return
-            temporary = Path(tempfile.mkdtemp(prefix=f".part-{entry.name}-", dir=entry.parent))
-            try:
+            with new_folder(entry, f".part-{entry.name}-") as temporary:
                 build(temporary)
-                temporary.chmod(0o755)
-                temporary.rename(entry)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
         _limit_size(entry.parent, keep=entry)
     except OSError as error:
         raise CacheError(f"cannot write the cache {entry.parent}: {error.strerror or error}; "

@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +33,7 @@ import cv2
 import numpy as np
 
 from ..utils.errors import UserError, WouldOverwriteError, explain_os_error
-from ..utils.files import locked, write_json
+from ..utils.files import locked, new_folder, write_json
 from ..utils.progress import progress
 from .annotate import Annotation
 
@@ -54,12 +53,12 @@ def prepare_root(root: Path, spec_file: str, spec: dict[str, Any], overwrite: bo
             raise UserError(f"{root} is a file: give a folder")
         write_json(path, spec)
         return False
+    with explain_os_error(f"cannot read {path}"):
+        text = path.read_bytes()
     try:
-        same = json.loads(path.read_text("utf-8")) == spec
+        same = json.loads(text.decode("utf-8")) == spec
     except ValueError:
         same = False
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if not same and not overwrite:
         raise WouldOverwriteError(f"{root} holds a set made with other arguments (see {spec_file}): give another "
                                   "folder")
@@ -113,14 +112,8 @@ def _write_video(folder: Path, fill: Callable[[Path], object]) -> float:
     """Write one video; return the seconds that it took."""
     start = time.perf_counter()
     cv2.setNumThreads(1)
-    with explain_os_error(f"cannot write {folder}"):
-        hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder.parent))
-        try:
-            fill(hidden)
-            hidden.chmod(0o755)
-            hidden.rename(folder)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+    with explain_os_error(f"cannot write {folder}"), new_folder(folder, HIDDEN) as hidden:
+        fill(hidden)
     return time.perf_counter() - start
 
 

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -117,6 +118,19 @@ def _lock(handle: int, wait_s: float) -> bool:
             return True
         else:
             return True
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, prefix: str) -> Iterator[Path]:
+    """Give an empty folder beside ``path``, whose name begins with ``prefix``; on success it is renamed to ``path``,
+    else removed. Raises OSError where the disk is full or the folder cannot be written."""
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

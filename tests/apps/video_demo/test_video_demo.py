@@ -34,7 +34,6 @@ def demo(monkeypatch, tmp_path, capsys, bright):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("MSTGT_SAVE_DIR", str(tmp_path / "save"))
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments, tracker=None):
         monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, arguments)])
@@ -44,8 +43,7 @@ def demo(monkeypatch, tmp_path, capsys, bright):
             run_command(video_demo.main)
         return ended.value.code, *capsys.readouterr()
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
+    return run
 
 
 def lines(out):
