@@ -116,6 +116,7 @@ def test(config: str, folder: Path) -> float:
 def train(config: str, folder: Path) -> float:
     def command(samples: int) -> list[str]:
         settings = {"DATA.TRAIN.DATASETS_NAME": "[SYNTHETIC]", "DATA.TRAIN.DATASETS_RATIO": "[1]", "TRAIN.EPOCH": 1,
+                    "DATA.VAL.DATASETS_NAME": "[SYNTHETIC_val]",
                     "DATA.TRAIN.SAMPLE_PER_EPOCH": samples, "TRAIN.BATCH_SIZE": BATCH, "TRAIN.NUM_WORKER": 1,
                     "TRAIN.VAL_EPOCH_INTERVAL": 1000, "MODEL.PRETRAIN_FILE": "''"}
         return ["train.py", "--config", config, "--data_dir", str(folder), "--device", "cpu", "--save_dir",
