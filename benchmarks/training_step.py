@@ -91,14 +91,14 @@ def make_step(cfg: Any, batch: int, frames: int, precision: str, compiled: bool,
     import torch
 
     from mstgt.models.mstgt import build_model
-    from mstgt.train.build import frozen_stages
+    from mstgt.train.build import freeze_stem
     from mstgt.train.losses import TrackingLoss
     from mstgt.train.optim import make_optimizer
 
     torch.manual_seed(0)
     set_up(device, cfg.TRAIN.TF32)
     network = build_model(cfg).to(device).train()
-    network.backbone.frozen_stages = frozen_stages(cfg)
+    freeze_stem(network, cfg)
     optimizer = make_optimizer(network, cfg)
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
     template = torch.randn(batch, 3, cfg.DATA.TEMPLATE.SIZE, cfg.DATA.TEMPLATE.SIZE, device=device)

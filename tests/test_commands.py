@@ -94,8 +94,12 @@ def test_training_again_has_nothing_left_to_do_and_refuses_other_settings(tour):
     assert_one_line(other, "TRAIN.LR 0.001 -> 1e-05", "--resume none")
 
 
-def test_two_processes_train_together(tour, tmp_path):
+@pytest.mark.parametrize("settings", [
+    (), ("DATA.SEARCH.NUMBER=1",), ("MODEL.BACKBONE.TYPE=lite_nano", "TRAIN.FROZEN_STAGES=3")],
+    ids=["whole", "no guidance", "frozen stages"])
+def test_two_processes_train_together(tour, tmp_path, settings):
     done = run("train.py", "--config", CONFIG, "--data_dir", str(tour / "data"), "--save_dir", str(tmp_path), *short(),
+               *(word for pair in settings for word in ("--set", pair)),
                "--mode", "multiple", "--nproc_per_node", "2", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stderr
     assert "batch 4 x 2" in done.stdout and done.stdout.count("epoch 2/2: train loss") == 1

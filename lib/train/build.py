@@ -22,6 +22,7 @@ from ..config import Paths, config_from_text, dump_config, flatten
 from ..data.readers import read_training_set
 from ..models.layers.convolution import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
+from ..models.mstgt.backbones import LiteViT
 from ..models.mstgt.checkpoint import load_pretrained
 from ..utils.device import is_fast_in, set_up, slowness
 from ..utils.errors import UserError
@@ -90,9 +91,11 @@ def make_network(cfg: Any, paths: Paths) -> MSTGT:
     return network
 
 
-def frozen_stages(cfg: Any) -> int:
-    """The number of leading stages of a convolutional stem that get no gradient."""
-    return cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES)
+def freeze_stem(network: MSTGT, cfg: Any) -> None:
+    """Let the stages of a convolutional stem that are not trained get no gradient (``TRAIN.FROZEN_STAGES``)."""
+    if isinstance(network.backbone, LiteViT):
+        # With STEM_MULTIPLIER 0 the optimizer leaves the stem out, so that no stage of it needs a gradient.
+        network.backbone.features.freeze(cfg.TRAIN.FROZEN_STAGES if cfg.TRAIN.STEM_MULTIPLIER else len(LITE0_STAGES))
 
 
 def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Sequence[MetricsLogger] = (),
@@ -101,8 +104,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     set_up(group.device, cfg.TRAIN.TF32)
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
-    # With STEM_MULTIPLIER 0 the optimizer leaves the stem out, so that no stage of it needs a gradient.
-    network.backbone.frozen_stages = frozen_stages(cfg)
+    freeze_stem(network, cfg)
     train = _make_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
     val = _make_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
     loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
@@ -112,7 +114,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     optimizer = make_optimizer(network, cfg)
     # Before the network is wrapped and compiled: the average is a copy of the plain module.
     ema = WeightAverage(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
-    model = _wrap(network, group, cfg.TRAIN.COMPILE)
+    model = _wrap(network, group, cfg)
     return Trainer(cfg, network, actor, optimizer, train, val, folder, group, model, ema, loggers, every)
 
 
@@ -136,16 +138,19 @@ def _make_loader(cfg: Any, samples: TrackingDataset, group: Group) -> DataLoader
     return make_loader(samples, batch_sampler, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
 
 
-def _wrap(network: nn.Module, group: Group, compiled: bool) -> nn.Module:
+def _wrap(network: nn.Module, group: Group, cfg: Any) -> nn.Module:
     """What is called in training: ``network``, distributed if there are several processes, compiled on request."""
     model: nn.Module = network
     if not group.is_single_process:
         devices = [group.device] if group.device.type == "cuda" else None
         # Harmless: the strides of 1 x 1 convolutions describe the same memory layout in two ways.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        model = DistributedDataParallel(network, device_ids=devices)
+        # The guidance block takes part from the second search frame of a sample on. DistributedDataParallel raises an
+        # error for parameters without a gradient unless it is told to look for them, which takes time.
+        model = DistributedDataParallel(network, device_ids=devices,
+                                        find_unused_parameters=cfg.DATA.SEARCH.NUMBER == 1)
     # Compiled after wrapping: the compiler then splits the graph where DistributedDataParallel exchanges gradients.
-    if compiled:
+    if cfg.TRAIN.COMPILE:
         model.compile()
     return model
 

@@ -69,10 +69,10 @@ def test_training_leaves_the_statistics_of_batch_norm_alone(model):
 
 @pytest.mark.parametrize("frozen", [0, 3, 5])
 def test_frozen_stages_get_no_gradient(model, frozen):
-    model.backbone.frozen_stages = frozen
+    model.backbone.features.freeze(frozen)
     model.zero_grad()
     model.train()(torch.randn(1, 3, 64, 64), torch.randn(1, 1, 3, 128, 128)).score.sum().backward()
-    model.backbone.frozen_stages = 0
+    model.backbone.features.freeze(0)
     features = model.backbone.features
     assert (features.first[1].weight.grad is None) == (frozen > 0)
     for number, stage in enumerate(features.stages, start=1):

@@ -144,7 +144,7 @@ class ConvNorm(nn.Sequential):
         weight = conv.weight * scale[:, None, None, None]
         bias = norm.bias - norm.running_mean * scale
         padding = conv.padding
-        if pad is not None and conv.groups > 1 and torch.is_grad_enabled():
+        if pad is not None and conv.groups > 1 and weight.requires_grad:
             # The gradients of depthwise convolutions are only fast with kernels of 3 x 3.
             x = pad(x)
         elif pad is not None:
@@ -214,15 +214,20 @@ class Lite0Features(nn.Module):
                 inputs = stage.outputs
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, image: torch.Tensor, frozen: int = 0) -> list[torch.Tensor]:
-        """``frozen``: so many leading stages get no gradient (with any number above 0 the first convolution too)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
-            x = self.first(image)
-        outputs = []
+    def freeze(self, stages: int) -> None:
+        """Let so many leading stages get no gradient; with any number above 0 the first convolution gets none either.
+
+        Nothing before them needs a gradient, so they cost neither the memory nor the time of a backward pass.
+        """
+        self.first.requires_grad_(stages == 0)
         for number, stage in enumerate(self.stages, start=1):
-            # Without a graph, frozen stages cost neither the memory nor the time of a backward pass.
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number > frozen):
-                x = stage(x)
+            stage.requires_grad_(number > stages)
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        x = self.first(image)
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
             outputs.append(x)
         # The first three stages end at stride 8, the others at stride 16.
         return [outputs[2], outputs[4]]  # the last stages of stride 8 and of stride 16

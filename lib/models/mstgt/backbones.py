@@ -66,7 +66,6 @@ class HiViT(nn.Module):
     """
 
     grad_checkpointing = False
-    frozen_stages = 0  # looked at by backbones with a convolutional stem (LiteViT)
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         super().__init__()
@@ -118,9 +117,6 @@ class LiteViT(HiViT):
     C channels. Made for training in hours on a CPU: the stem starts from ImageNet weights, so that only the comparison
     of template and search region is left to learn. ``tracking/pretrain.py --method convert`` writes the file with these
     weights.
-
-    ``frozen_stages`` leading stages of the convolutions get no gradient; with any number above 0 the first convolution
-    gets none either.
     """
 
     def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
@@ -145,7 +141,7 @@ class LiteViT(HiViT):
         """(B, 3, H, W) -> (B, H/16, W/16, C), before position embedding."""
         # Depthwise convolutions on a CPU are faster with channels last.
         image = image.contiguous(memory_format=torch.channels_last)
-        fine, coarse = self.features(image, self.frozen_stages)
+        fine, coarse = self.features(image)
         return self.embed(self.embed_norm(cells_of(fine, coarse)))
 
 
