@@ -20,16 +20,13 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mstgt.config import find_experiment, load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.config.paths import WEIGHTS_SUFFIX
 from mstgt.utils.errors import UserError, run_command
 
-# PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
-if TYPE_CHECKING:
-    import torch
+# PyTorch and what needs it are imported inside main, after the arguments and the paths have been checked.
 
 METHODS = ("convert", "distill")
 
@@ -65,19 +62,6 @@ def parse() -> argparse.Namespace:
     return args
 
 
-class Normalize:
-    """Images (..., 3, H, W) in [0, 1] -> the input of networks of ``cfg``."""
-
-    def __init__(self, cfg: Any):
-        import torch
-
-        self.mean = torch.tensor(cfg.DATA.MEAN).view(3, 1, 1)
-        self.std = torch.tensor(cfg.DATA.STD).view(3, 1, 1)
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        return (images - self.mean) / self.std
-
-
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse()
@@ -93,6 +77,7 @@ def main() -> None:
     # What could be refused without PyTorch has been checked by now.
     import safetensors.torch
     import torch
+    from torchvision.transforms.v2 import Normalize
 
     from mstgt.models.mstgt import build_model
     from mstgt.models.mstgt.checkpoint import load_model
@@ -111,11 +96,13 @@ def main() -> None:
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update()
 
-            weights = distill(network, teacher, crops, Normalize(cfg), args.lr, args.steps, tick)
+            normalize = Normalize(cfg.DATA.MEAN, cfg.DATA.STD)
+            weights = distill(network, teacher, crops, normalize, args.lr, args.steps, tick)
     elif args.tracker:
         tracker = load_model(tracker_cfg, checkpoint)
         crops = random_crops(images, args.crops, args.size, args.seed)
-        weights = convert(network, teacher, tracker, crops, Normalize(tracker_cfg))
+        normalize = Normalize(tracker_cfg.DATA.MEAN, tracker_cfg.DATA.STD)
+        weights = convert(network, teacher, tracker, crops, normalize)
     else:
         weights = convert(network, teacher)
     path = args.out or Path(f"{name}-start{WEIGHTS_SUFFIX}")

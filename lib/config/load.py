@@ -161,11 +161,6 @@ def _defaults() -> dict[str, Any]:
     return {name: copy.deepcopy(key.default) for name, key in SCHEMA.items()}
 
 
-def default_config() -> EasyDict:
-    """A configuration in which every key has its default."""
-    return _nested(_defaults())
-
-
 def _nested(flat: dict[str, Any]) -> EasyDict:
     tree: dict[str, Any] = {}
     for key, value in flat.items():

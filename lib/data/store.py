@@ -73,7 +73,8 @@ def open_store(root: str | Path, name: str | None = None) -> FrameStore:
     an empty folder, the archives beside it serve: ``<root>.zip`` with ``<root>.<part>.zip``, else ``<root>.lmdb``.
     """
     # Imported here: these modules build on this one.
-    from .stores import LmdbStore, ZipStore
+    from .stores.lmdb_store import LmdbStore
+    from .stores.zip_store import ZipStore
 
     root = Path(root)
     if FolderStore(root).list():

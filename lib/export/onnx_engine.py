@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..test.tracker.engine import ArrayEngine, ArrayState
-from ..utils.errors import UserError, one_line
+from ..utils.errors import UserError, first_line, one_line
 from ..utils.files import file_sha256
 from ..utils.threads import default_threads
 from .runtime_cache import cached_entry, network_code, network_settings
@@ -112,7 +112,7 @@ class OnnxPair:
         try:
             return session.run(outputs, inputs)
         except _faults() as error:
-            raise UserError(f"{self._where} cannot be run ({_first_line(error)}); export again") from error
+            raise UserError(f"{self._where} cannot be run ({first_line(error, 300)}); export again") from error
 
 
 def _session(path: Path, device: str, threads: int) -> Any:
@@ -137,7 +137,7 @@ def _session(path: Path, device: str, threads: int) -> Any:
         return runtime.InferenceSession(path, options, providers=providers)
     except _faults() as error:
         raise UserError(f"{path} is corrupt, or no ONNX file that this onnxruntime {runtime.__version__} can run "
-                        f"({_first_line(error)}); export again") from error
+                        f"({first_line(error, 300)}); export again") from error
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -146,10 +146,6 @@ def _faults() -> tuple[type[Exception], ...]:
     names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
              "NotImplemented", "RuntimeException")
     return (*(getattr(errors, name) for name in names), RuntimeError, ValueError, MemoryError)
-
-
-def _first_line(error: Exception) -> str:
-    return one_line((str(error).splitlines() or [type(error).__name__])[0][:300])
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from torch import nn
 
 from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ..models.mstgt.checkpoint import load_model
-from ..utils.errors import UserError, one_line
+from ..utils.errors import UserError, first_line
 from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino, new_core
 
 TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7
@@ -117,8 +117,7 @@ def _convert(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: Seque
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RuntimeError, TypeError,
             ValueError, openvino.frontend.GeneralFailure, openvino.frontend.OpConversionFailure) as error:
         # Which of these an exporter raises for what it cannot convert depends on the versions of both packages.
-        reason = one_line((str(error).splitlines() or [type(error).__name__])[0])[:200]
-        raise UserError(f"OpenVINO {openvino.__version__} cannot convert this network ({reason}); "
+        raise UserError(f"OpenVINO {openvino.__version__} cannot convert this network ({first_line(error)}); "
                         "take --backend torch") from error
     for port, name in zip(model.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})

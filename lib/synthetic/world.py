@@ -72,14 +72,13 @@ class World:
         return cv2.warpAffine(self.scene.canvas, matrix, self.scene.size_wh, flags=cv2.INTER_LINEAR,
                               borderMode=cv2.BORDER_REFLECT_101)
 
-    def render(self, frame: int, target: bool = True, look: bool = True) -> np.ndarray:
-        """Frame ``frame`` as (H, W, 3) uint8 RGB; ``target``, ``look``: whether to draw the target, and to apply
-        the effects of light, lens and sensor."""
+    def render(self, frame: int, look: bool = True) -> np.ndarray:
+        """Frame ``frame`` as (H, W, 3) uint8 RGB; ``look``: whether to apply the effects of light, lens and sensor."""
         if not 0 <= frame < self.scene.frames:
             raise IndexError(f"frame {frame} of {self.scene.frames}")
         scene = self.scene
         image = self._background(frame)
-        for actor in (*scene.behind, *((scene.target,) if target else ()), *scene.front):
+        for actor in (*scene.behind, scene.target, *scene.front):
             patch = actor.thing.draw(actor.poses[frame], frame, scene.size_wh)
             if patch is not None:
                 compose(image, patch)

@@ -71,6 +71,15 @@ def one_line(text: object) -> str:
     return _CONTROL.sub(_escaped, str(text))
 
 
+def first_line(error: Exception, most: int = 200) -> str:
+    """Return the first line of an error's message, without its full stop and at most ``most`` characters long.
+
+    An error without a message gives the name of its class.
+    """
+    lines = str(error).splitlines() or [type(error).__name__]
+    return one_line(lines[0].rstrip(".")[:most])
+
+
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
 from mstgt.config.document import document
-from mstgt.config.load import ALIASES, default_config
+from mstgt.config.load import ALIASES
 from mstgt.config.schema import SCHEMA, UNUSED_KEYS
 from mstgt.utils.errors import UserError
 
@@ -25,7 +25,7 @@ OWN_KEYS = {"MODEL.GUIDANCE.ATTENTION", "MODEL.HEAD.PRIOR_PROB", "TRAIN.FOCAL_WE
             "TRAIN.EMA_DECAY", "TRAIN.COMPILE", "TRAIN.CHECKPOINT_ACTIVATIONS", "TRAIN.KEEP_CHECKPOINTS",
             "TEST.WIDEN_BELOW", "TEST.WIDEN_BY", "MODEL.TEMPLATE_MASK", "DA.negative_prob", "TRAIN.STEM_MULTIPLIER",
             "TRAIN.FROZEN_STAGES", "TEST.SIZE_SMOOTHING", "TEST.CALIBRATE_SIZE"}
-DEFAULTS = default_config()
+DEFAULTS = config_from_text("")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 OWN_DEFAULTS = {"MODEL.BACKBONE.TYPE", "MODEL.PRETRAIN_FILE"}
 

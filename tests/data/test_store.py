@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from mstgt.data.packing import pack
 from mstgt.data.store import FolderStore, open_store
-from mstgt.data.stores import LmdbStore, ZipStore, zip_store
+from mstgt.data.stores import zip_store
 from mstgt.data.stores.directory import Directory
+from mstgt.data.stores.lmdb_store import LmdbStore
+from mstgt.data.stores.zip_store import ZipStore
 from mstgt.untrusted.limits import fault_in_key
 from mstgt.utils.errors import UserError
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mstgt.data import index
-from mstgt.data.stores import ZipStore
 from mstgt.data.stores.directory import Directory, DirectoryStore
 from mstgt.data.stores.lmdb_store import read_directory, write_directory
+from mstgt.data.stores.zip_store import ZipStore
 from mstgt.test.analysis import cache
 from mstgt.test.analysis.score import VideoScore
 from mstgt.untrusted.arrays import ArraysError, load_arrays

@@ -1,10 +1,1 @@
-"""Archives of a dataset as stores: ``ZipStore`` and ``LmdbStore``. ``mstgt.data.packing`` writes both.
-
-    store = ZipStore("data/got10k.zip")
-    store.read("train/list.txt")
-"""
-
-from .lmdb_store import LmdbStore
-from .zip_store import ZipStore
-
-__all__ = ["LmdbStore", "ZipStore"]
+"""Archives of a dataset as stores: zip_store, lmdb_store; directory (the names in them). ``packing`` writes both."""

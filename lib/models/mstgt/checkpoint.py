@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ...config.paths import WEIGHTS_SUFFIX
-from ...utils.errors import UserError, one_line, shortened
+from ...utils.errors import UserError, first_line, shortened
 from ...utils.files import write_bytes
 from .mstgt import MSTGT, build_model
 
@@ -86,19 +86,19 @@ def load_file(path: str | Path) -> Any:
         with torch.serialization.safe_globals(_shells(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = _reason(error)
+        reason = first_line(error)
         raise UserError(f"{path} is refused: truncated, not a checkpoint, or it holds more than tensors ({reason})"
                         ) from error
     except _FAULTS as error:
-        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a checkpoint ({_reason(error)}); create or "
-                        "download it again") from error
+        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a checkpoint ({first_line(error)}); create "
+                        "or download it again") from error
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, *_FAULTS) as error:
-        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a safetensors file ({_reason(error)}); "
+        raise UserError(f"{path} cannot be read: truncated, corrupt, or not a safetensors file ({first_line(error)}); "
                         "create or download it again") from error
 
 
@@ -354,10 +354,6 @@ def _same_shape(value: Any, own: torch.Tensor) -> bool:
 def _shape(value: Any) -> str:
     kind = f" {value.dtype}" if isinstance(value, torch.Tensor) and not value.is_floating_point() else ""
     return f"{tuple(value.shape)}{kind}" if isinstance(value, torch.Tensor) else type(value).__name__
-
-
-def _reason(error: Exception) -> str:
-    return one_line((str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200])
 
 
 def _some(names: list[str]) -> str:

@@ -10,8 +10,8 @@ in the rest it stays in its own photograph or video (``compose``). The material 
     images             read images, divide them into train and val
     cutout             an object's pixels with alpha, hard or soft edges
     source             the interface of object sources
-    photographs        photographs with objects; annotations (COCO, VOC, masks) and yolo read them
-    tiny_imagenet, cutouts, mask_videos    other sources
+    photographs        photographs with objects; annotations (COCO, VOC, YOLO, masks) reads them
+    tiny_imagenet, cutout_files, mask_videos    other sources
     material           layouts of folders, choice of sources and backgrounds
     motion, paste      cameras, paths and views; geometry and blending of a cut-out
     degrade            light, blur, noise, JPEG, grey, thermal

@@ -2,10 +2,10 @@
 
     read_coco(folder)       annotations/*.json, or *.json beside the images: boxes, polygons
     read_voc(folder)        Annotations/*.xml and JPEGImages/: boxes
+    read_yolo(folder)       images/ and labels/*.txt: class, centre x, centre y, width, height as shares, one per line
     read_masked(folder)     images/ and masks/: a mask of the same name for each photograph, each colour one object
 
-``yolo`` reads YOLO's layout. Photographs that are annotated but not on disk, and classes without boxes, are named in a
-warning.
+Photographs that are annotated but not on disk, and classes without boxes, are named in a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from ...untrusted.xml import parse_xml
 from ...utils.errors import UserError, shortened, warn_once
-from .images import list_images
+from .images import image_size, list_images
 from .photographs import AnnotatedPhotographs, PhotoObject, label_image
 
 _log = logging.getLogger(__name__)
@@ -124,6 +124,55 @@ def read_voc_boxes(file: Path) -> list[tuple[str, tuple[float, float, float, flo
         return found
     except (OSError, ElementTree.ParseError, *_FAULTS) as error:
         raise UserError(f"{file}: not an annotation in VOC's format ({str(error)[:80]}); export it again") from error
+
+
+def read_yolo(folder: Path) -> AnnotatedPhotographs:
+    """Return the photographs and objects of images/ and labels/*.txt (YOLO's layout).
+
+    Where both folders are divided into ``train`` and others, ``train`` is read."""
+    inside = "train" if (folder / "labels" / "train").is_dir() else ""
+    images, labels = folder / "images" / inside, folder / "labels" / inside
+    paths: list[str] = []
+    objects: list[PhotoObject] = []
+    for name in list_images(images):
+        path = images / name
+        paths.append(str(path))
+        file = labels / f"{path.stem}.txt"
+        boxes = read_yolo_boxes(file) if file.is_file() else []
+        if boxes:
+            size_wh = image_size(path)
+            objects += [PhotoObject(str(path), _in_pixels(box, size_wh), kind) for kind, box in boxes]
+    return AnnotatedPhotographs(paths, objects)
+
+
+def read_yolo_boxes(file: Path) -> list[tuple[str, np.ndarray]]:
+    """Return (class number as text, (4,) centre x, y, w, h as shares of the image) of each line.
+
+    A polygon (more than four numbers) is replaced by its extent. Raises :class:`UserError` naming file and line."""
+    found = []
+    for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+        parts = line.split()
+        if not parts:
+            continue
+        try:
+            values = np.array([float(value) for value in parts[1:]])
+        except ValueError:
+            values = np.empty(0)
+        if len(values) > 5 and len(values) % 2 == 0:
+            points = values.reshape(-1, 2)
+            values = np.concatenate([(points.min(0) + points.max(0)) / 2, np.ptp(points, axis=0)])
+        if len(values) != 4 or not (np.abs(values) <= 2).all():
+            raise UserError(f"{file}, line {number}: expected a class and 4 numbers between 0 and 1, not {line[:60]!r}")
+        found.append((parts[0], values))
+    return found
+
+
+def _in_pixels(box: np.ndarray, size_wh: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return x0, y0, x1, y1 in px of a box given as shares of the image."""
+    middle, side = box[:2] * size_wh, box[2:] * size_wh
+    x0, y0 = (middle - side / 2).tolist()
+    x1, y1 = (middle + side / 2).tolist()
+    return x0, y0, x1, y1
 
 
 def read_masked(folder: Path) -> AnnotatedPhotographs:

@@ -17,7 +17,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, warn_once
 from .cutout import Cutout, Rng
 from .degrade import draw_degradation
 from .material import Material
@@ -37,8 +37,6 @@ MAX_ENLARGED = 2.6  # factor by which a target is enlarged at most
 FILE_QUALITY = (85, 96)  # JPEG quality of undegraded images
 MAX_ATTEMPTS = 20  # draws of material before a sample is given up
 
-_reported: set[str] = set()
-
 
 def make_sample(seed_key: tuple[int, ...], frames: int, material: Material) -> PhotoSample:
     """Return the sample of ``seed_key``: the same in every process that has the same material.
@@ -53,9 +51,7 @@ def make_sample(seed_key: tuple[int, ...], frames: int, material: Material) -> P
                 return _scene(rng, seed_key, frames, material, source)
             return _composite(rng, seed_key, frames, material)
         except UserError as error:
-            if str(error) not in _reported:
-                _reported.add(str(error))
-                _log.warning("passed over: %s", error)
+            warn_once(_log, f"passed over: {error}")
             if attempt == MAX_ATTEMPTS - 1:
                 raise
     raise AssertionError

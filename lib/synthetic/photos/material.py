@@ -27,15 +27,14 @@ import cv2
 import numpy as np
 
 from ...utils.errors import UserError
-from .annotations import coco_files, read_coco, read_masked, read_voc
+from .annotations import coco_files, read_coco, read_masked, read_voc, read_yolo
 from .cutout import Rng
-from .cutouts import CutoutFiles
+from .cutout_files import CutoutFiles
 from .images import list_images
 from .mask_videos import MaskVideos, video_folders
 from .photographs import Backgrounds, PhotographObjects, photograph_folder
 from .source import ObjectSource
 from .tiny_imagenet import TinyImageNet
-from .yolo import read_yolo
 
 Item = TypeVar("Item")
 

@@ -2,9 +2,9 @@
 
 Every source numbers its objects and groups them by class. The layouts that are read:
 
-    photographs.PhotographObjects    photographs with boxes, polygons or masks (COCO, VOC, images/ and masks/)
+    photographs.PhotographObjects    photographs with boxes, polygons or masks (COCO, VOC, YOLO, images/ and masks/)
     tiny_imagenet.TinyImageNet       64 px photographs with one box each
-    cutouts.CutoutFiles              PNG files with alpha
+    cutout_files.CutoutFiles         PNG files with alpha
     mask_videos.MaskVideos           videos with one mask per frame
 """
 

@@ -8,11 +8,10 @@ import logging
 import numpy as np
 import pytest
 
-from mstgt.synthetic.photos.annotations import read_coco
+from mstgt.synthetic.photos.annotations import read_coco, read_yolo
 from mstgt.synthetic.photos.images import in_split, items_of_split
 from mstgt.synthetic.photos.material import layouts_in, mosaic, open_material
 from mstgt.synthetic.photos.tiny_imagenet import TinyImageNet, read_boxes
-from mstgt.synthetic.photos.yolo import read_yolo
 from mstgt.utils.errors import UserError
 from tests.synthetic.photos import folders as make
 
