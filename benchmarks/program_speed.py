@@ -50,7 +50,7 @@ for number in range(int(sys.argv[4])):
 
 
 def main() -> None:
-    args = parse()
+    args = parse_args()
     load_config("MSTGT", args.config)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -74,7 +74,7 @@ def main() -> None:
         print(f"| {name} | {alone:.1f} {unit} | {beside:.1f} | {100 * beside / alone:.0f} % |")
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "config", defaults={"config": "MSTGT-nano-128"})
     parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), help="(default: all)")

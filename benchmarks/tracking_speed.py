@@ -116,7 +116,7 @@ class Row:
 
 def main() -> int:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
     cfg = load_config("MSTGT", args.config)
     device_string = resolve_device(args.device)
 
@@ -159,7 +159,7 @@ def main() -> int:
     return int(asked_rows < len({PLAIN, *args.rows}))
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "config", "device", defaults={"config": "MSTGT-full-256", "device": "cpu"})
     parser.add_argument("--rows", nargs="+", type=row_name, default=DEFAULT_ROWS, metavar="ROW",

@@ -153,7 +153,7 @@ def measure_apart(precision: str, compiled: bool) -> Row:
     return Row(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "config", "device", defaults={"config": "MSTGT-full-256"})
     parser.add_argument("--batch", type=int, default=4, help="samples")
@@ -171,7 +171,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    args = parse()
+    args = parse_args()
     cfg = load_config("MSTGT", args.config)
     device_string = resolve_device(args.device)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mstgt.models.mstgt import MSTGT
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "checkpoint", "epoch", "set", "save_dir")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
@@ -62,7 +62,7 @@ def load_mean(network: MSTGT, checkpoints: list[str | Path]) -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
 
     from mstgt.test.tracker.load import find_checkpoint
 

@@ -23,7 +23,7 @@ from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import run_command
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with material")
     parser.add_argument("--out", type=Path, help="folder of the set (default: photos in the data folder)")
@@ -39,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    args = parse_arguments()
+    args = parse_args()
 
     # Imported here, because OpenCV takes a while to load and --help does not need it.
     from mstgt.synthetic.photos.writer import PhotoSetSpec, write_set

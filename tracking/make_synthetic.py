@@ -36,7 +36,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, help="folder of the set (default: synthetic in the data folder)")
     add_shared_arguments(parser, "data_dir")
@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    args = parse_arguments()
+    args = parse_args()
     spec = SetSpec(
         videos={split: getattr(args, split) for split in SPLITS},
         frames={split: args.frames if args.frames is not None else DEFAULT_FRAMES[split] for split in SPLITS},

@@ -15,7 +15,7 @@ from pathlib import Path
 from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, help="folder of the dataset")
     parser.add_argument("out", type=Path, help="the archive: a name that ends in .zip or .lmdb")
@@ -26,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    args = parse_arguments()
+    args = parse_args()
 
     # Imported here, because OpenCV and LMDB take a while to load and --help does not need them.
     from mstgt.data.packing import pack

@@ -31,7 +31,7 @@ from mstgt.utils.errors import UserError, run_command
 METHODS = ("convert", "distill")
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set")
     parser.add_argument("--method", choices=METHODS, required=True)
@@ -64,7 +64,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
 
     from mstgt.test.tracker.load import find_checkpoint
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
 
     from mstgt.test.tracker.load import resolve_backend
 
@@ -83,7 +83,7 @@ def other_engine(backend: str, network: MSTGT, cfg: Any, device: str, precision:
     return onnx_engine_of(network, cfg, device)
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "device", "backend", "precision")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")

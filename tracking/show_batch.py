@@ -21,7 +21,7 @@ from mstgt.utils.errors import UserError, run_command
 MIN_TILE = 192  # px; smaller crops are enlarged by a whole factor
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "data_dir")
     parser.add_argument("--epoch", type=int, help="whose samples; the first that mixes features where not given")
@@ -38,7 +38,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
 
     from mstgt.data.readers import require_training_set
 

@@ -38,7 +38,7 @@ from mstgt.utils.errors import UserError, run_command
 STOPPED = 143  # 128 + SIGTERM
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "data_dir", "save_dir")
     parser.add_argument("--resume", default="auto", metavar="auto|none|PATH",
@@ -124,7 +124,7 @@ def how_to_launch(args: argparse.Namespace) -> Launch:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
     cfg = load_config(args.script, args.config, data_overrides(args.videos, args.photos) + args.overrides)
     hold_out_videos(cfg, args.overrides)
     paths = load_paths(args.data_dir, args.save_dir, mode="train")

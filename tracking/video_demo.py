@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 FORMATS = ("csv", "mot", "json")
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """The command line, checked as far as that goes without opening the video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", help="a video file, a folder or glob of images, a stream (rtsp://, http://, https://, "
@@ -91,7 +91,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Track, write the files, and report."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
     from mstgt.apps.video_demo.record import record
 
     with open_source(args.video, args.reconnect) as source:

@@ -19,7 +19,7 @@ from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
 
-def parse() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """The command line, checked before PyTorch is loaded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device", "backend",
@@ -41,7 +41,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Serve until the process is told to end."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    args = parse()
+    args = parse_args()
     server = load_server()
     from mstgt.test.tracker import MultiTracker, load_tracker
 

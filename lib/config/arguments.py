@@ -102,7 +102,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no_cache", action="store_true",
                         help="neither use nor keep the scores of earlier runs (<save_dir>/.cache/scores)")
     parser.add_argument("--workers", "--threads", type=int, metavar="N",
-                        help="processes to score with (default: as many as pay)")
+                        help="processes to score with (default: one, or one per core where there is much to read)")
 
 
 def require_benchmark(parser: argparse.ArgumentParser, args: argparse.Namespace, *flags: str) -> None:

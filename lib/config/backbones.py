@@ -1,4 +1,4 @@
-"""The backbones by name: what MODEL.BACKBONE.TYPE may be. This list stands here only, and needs no PyTorch."""
+"""The backbones by name: the values of MODEL.BACKBONE.TYPE. Importing this list does not import PyTorch."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ of YAML files and ``--set`` (:func:`check_value`) and ``docs/configuration.md`` 
 
     python -m mstgt.config.document > docs/configuration.md
 
-To add a key: an entry in ``SCHEMA``; ``docs/configuration.md`` written anew (a test compares the two); its name in
+To add a key: an entry in ``SCHEMA``; ``docs/configuration.md`` generated again (a test compares the two); its name in
 ``OWN_KEYS`` of ``tests/config/test_load.py`` unless the published configuration has it; in ``FREE`` of
 ``train/build.py`` if it may change when a run is resumed.
 """

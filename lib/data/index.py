@@ -74,14 +74,14 @@ def cached_arrays(root: Path, name: str, fingerprints: np.ndarray, build: Callab
     """
     files = [folder / f"{root.name}-{name}.npz" for folder in _folders(root)]
     read = partial(_newest, files, fingerprints, {"states": "u1", **kinds}, fits)
-    old = read(say=True)
+    old = read(warn=True)
     if old is not None and _is_of(old, fingerprints):
         return old
     folder = next((f.parent for f in files if _can_write(f.parent)), None)
     # Only one process builds at a time.
     with contextlib.nullcontext() if folder is None else locked(folder):
         if folder is not None:  # another process may have built it while this one waited
-            old = read(say=False)
+            old = read(warn=False)
             if old is not None and _is_of(old, fingerprints):
                 return old
         arrays = build(old) | {"states": fingerprints, "format": np.array(FORMAT)}
@@ -143,18 +143,18 @@ def _same_length(facts: Arrays) -> bool:
 
 
 def _newest(files: list[Path], fingerprints: np.ndarray, kinds: Mapping[str, str], fits: Callable[[Arrays], bool],
-            say: bool) -> Arrays | None:
+            warn: bool) -> Arrays | None:
     """Return the cached arrays of ``fingerprints``, or older ones, or None."""
     old = None
     for file in files:
-        arrays = _read(file, kinds, fits, say)
+        arrays = _read(file, kinds, fits, warn)
         if _is_of(arrays, fingerprints):
             return arrays
         old = arrays if old is None else old
     return old
 
 
-def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], say: bool) -> Arrays | None:
+def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], warn: bool) -> Arrays | None:
     if not file.is_file():
         return None
     try:
@@ -166,7 +166,7 @@ def _read(file: Path, kinds: Mapping[str, str], fits: Callable[[Arrays], bool], 
         if not fits(arrays):
             raise ArraysError("its parts do not fit")
     except ArraysError as error:
-        if say:
+        if warn:
             _log.warning("the index %s is corrupt (%s) and is built again", file, error)
         return None
     return arrays

@@ -198,12 +198,12 @@ def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: 
         notes += (f"the annotation has {rows} rows for {frames} frames: the last {frames - rows} are not scored",)
     boxes = fit_rows(boxes_xywh, frames)
     visible = usable_boxes(boxes)
-    absurd = (boxes[:, 2:] > 0).all(axis=1) & ~visible & ~np.isnan(boxes).any(axis=1)
-    absurd |= (np.abs(boxes) > MAX_PX).any(axis=1)
-    if absurd.any():
-        boxes[absurd] = np.nan
-        notes += (f"{int(absurd.sum())} boxes with numbers beyond {MAX_PX:.0f} px or sides below {MIN_PX} px are "
-                  f"taken as not known (the first in row {int(np.flatnonzero(absurd)[0]) + 1})",)
+    out_of_range = (boxes[:, 2:] > 0).all(axis=1) & ~visible & ~np.isnan(boxes).any(axis=1)
+    out_of_range |= (np.abs(boxes) > MAX_PX).any(axis=1)
+    if out_of_range.any():
+        boxes[out_of_range] = np.nan
+        notes += (f"{int(out_of_range.sum())} boxes with numbers beyond {MAX_PX:.0f} px or sides below {MIN_PX} px are "
+                  f"taken as not known (the first in row {int(np.flatnonzero(out_of_range)[0]) + 1})",)
     for label, flags in (("absence flags", absent), ("visible ratios", visible_ratio)):
         if flags is not None and len(flags) != rows:
             notes += (f"{len(flags)} {label} for {rows} rows of annotation",)

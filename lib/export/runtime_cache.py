@@ -59,7 +59,7 @@ def cached_entry(made_from: Mapping[str, str], build: Callable[[Path], object]) 
     entry = cache_dir() / entry_key(made_from)
     if not entry.is_dir():
         _build_entry(entry, build)
-    with contextlib.suppress(OSError):  # a cache that is only readable serves all the same
+    with contextlib.suppress(OSError):  # a read-only cache can be used as well
         os.utime(entry)
     return entry
 
@@ -67,10 +67,10 @@ def cached_entry(made_from: Mapping[str, str], build: Callable[[Path], object]) 
 def discard_entry(entry: Path) -> None:
     """Remove an entry, such as one that turned out to be corrupt."""
     # Renamed first: nobody may read an entry while it is being taken apart.
-    doomed = entry.with_name(f".gone-{entry.name}-{os.getpid()}-{time.monotonic_ns()}")
+    renamed = entry.with_name(f".removed-{entry.name}-{os.getpid()}-{time.monotonic_ns()}")
     with contextlib.suppress(OSError):
-        entry.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        entry.rename(renamed)
+        shutil.rmtree(renamed, ignore_errors=True)
 
 
 def network_settings(cfg: Any) -> str:

@@ -1,1 +1,2 @@
-"""Networks. Nothing in here knows about files, datasets or the command line (``mstgt.checkpoint`` apart)."""
+"""Networks. They know nothing of datasets or the command line; of their modules, ``checkpoint`` and ``reference`` read
+files."""

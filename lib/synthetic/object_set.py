@@ -1,4 +1,4 @@
-"""Still sets: a few objects arranged anew in every image, without motion from one image to the next.
+"""Still sets: a few objects arranged differently in every image, without motion from one image to the next.
 
     python tracking/make_synthetic.py --style still_sets --frames 4 --size 160x160 ...
 
@@ -90,7 +90,7 @@ class ImagePlan:
 class ObjectSet:
     """A plan: things (the target first), their order from back to front, images, light.
 
-    Has all that the writer asks of a :class:`mstgt.synthetic.world.World`."""
+    Has the attributes of a :class:`mstgt.synthetic.world.World` that the writer reads."""
 
     size_wh: tuple[int, int]
     things: tuple[Thing, ...]
@@ -158,7 +158,7 @@ def _stamp(mask: np.ndarray, patch: Patch, value: int) -> None:
         mask[y0:y1, x0:x1][patch.alpha[y0 - patch.y0:y1 - patch.y0, x0 - patch.x0:x1 - patch.x0] > 127] = value
 
 
-def _coats(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
+def _in_new_colours(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
     """The things in new colours: nearly plain and clearly different in easy sets."""
     plain = 0.85 * max(0.0, 1 - 1.6 * difficulty) if rng.random() < 0.8 else 0.0
     result = []
@@ -204,7 +204,7 @@ def make_object_set(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, 
     count = int(rng.integers(4, 11))
     street = rng.random() < 0.4
     chosen = [store.things[i] for i in _choose(rng, store, count, street)]
-    things = _coats(rng, [thing for _, thing in chosen], difficulty)
+    things = _in_new_colours(rng, [thing for _, thing in chosen], difficulty)
     for k in range(1, count):
         if rng.random() < 0.3 * difficulty:
             things[k] = lookalike(rng, things[0], rng.uniform(0.25, 1.0))
@@ -291,7 +291,7 @@ def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: flo
 
 
 def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], store: Stock) -> ObjectSet:
-    """Squares of one size with blurred colours of their own, arranged anew on a blurred ground."""
+    """Squares of one size with blurred colours of their own on a blurred ground, elsewhere in every image."""
     short, count = min(size_wh), int(rng.integers(5, 12))
     things = tuple(_block(rng) for _ in range(count))
     sizes = np.full(count, float(short * np.exp(rng.uniform(np.log(0.15), np.log(0.28)))))

@@ -159,8 +159,8 @@ def run_training(cfg: Any, paths: Paths, folder: Path, resume: str, group: Group
                  every: CheckpointInterval | None = None) -> None:
     """Train to the last epoch. Raises :class:`TrainingInterrupted` after SIGTERM, when everything is saved.
 
-    resume  ``auto``: continue from the newest checkpoint in ``folder`` if there is one; ``none``: start anew and
-            rename the folder of an earlier run; anything else: the path of a checkpoint to continue from
+    resume  ``auto``: continue from the newest checkpoint in ``folder`` if there is one; ``none``: start a new run
+            and rename the folder of an earlier one; anything else: the path of a checkpoint to continue from
     """
     # Found and compared before anything is built: a wrong setting is reported at once.
     state = _find_checkpoint(folder, resume)

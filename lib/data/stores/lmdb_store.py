@@ -20,7 +20,7 @@ import lmdb
 import numpy as np
 
 from ...untrusted.arrays import ArraysError, check_arrays, load_arrays
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ..store import MtimeKey, file_mtime_key
 from .directory import Directory, DirectoryStore
 
@@ -61,16 +61,14 @@ class LmdbStore(DirectoryStore):
 
     def _get(self, key: bytes) -> bytes | None:
         try:
-            with _environment(self._file).begin() as transaction:
+            with explain_os_error(f"cannot read {self._file}"), _environment(self._file).begin() as transaction:
                 return transaction.get(key)
         except lmdb.Error as error:
             raise UserError(f"cannot read the LMDB {self.root}: {error}; make or fetch it again") from error
-        except OSError as error:
-            raise UserError(f"cannot read {self._file}: {error.strerror or error}") from error
 
 
 def write_directory(directory: Directory, crc: np.ndarray) -> bytes:
-    """What lies under ``DIRECTORY_KEY``: the names and the CRC-32 of each file, in the order of the directory."""
+    """The value of ``DIRECTORY_KEY``: the names and the CRC-32 of each file, in the order of the directory."""
     file = io.BytesIO()
     arrays: dict[str, Any] = {"crc": crc.astype(np.uint32), **directory.arrays()}
     np.savez_compressed(file, **arrays)

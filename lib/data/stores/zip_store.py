@@ -161,11 +161,9 @@ def _unpack(data: bytes, member: dict[str, int]) -> bytes | None:
 def _members(archive: Path) -> list[zipfile.ZipInfo]:
     """The files of an archive. Raises :class:`UserError` for one that is corrupt or not to be trusted."""
     try:
-        with zipfile.ZipFile(archive) as file:
+        with explain_os_error(f"cannot read {archive}"), zipfile.ZipFile(archive) as file:
             infos = [info for info in file.infolist() if not info.is_dir()]
             comment = file.comment
-    except OSError as error:
-        raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, struct.error, ValueError, IndexError, OverflowError, EOFError,
             NotImplementedError) as error:
         raise UserError(f"{archive} is not a whole zip archive (cut short?): {error}; make or fetch it "

@@ -58,7 +58,7 @@ _NEEDED = re.compile(
     r"|torch (Half|BFloat16|Float|Double|Byte|Char|Short|Int|Long|Bool)Storage")
 # Checkpoints of the published code also contain its settings and meters, as objects of its own classes, and command
 # line arguments. They are read as empty placeholders; nothing is imported or run.
-_SHELLS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
+_PLACEHOLDERS = re.compile(r"lib\.train\.[\w.]+ \w+|argparse Namespace")
 _MAX_PICKLE = 16 << 20  # bytes; the pickle of a checkpoint with 74 M parameters has 0.3 MB
 _MAX_BYTES = 16 << 30  # of a file; a training checkpoint of such a network has 1.2 GB
 _FAULTS = (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
@@ -83,7 +83,7 @@ def load_file(path: str | Path) -> Any:
     if path.suffix == WEIGHTS_SUFFIX:
         return {"net": _read_weights(path)}
     try:
-        with torch.serialization.safe_globals(_shells(path)):
+        with torch.serialization.safe_globals(_placeholders(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = first_line(error)
@@ -109,23 +109,23 @@ def save_weights(model: MSTGT, path: str | Path, about: Mapping[str, str]) -> No
     write_bytes(path, safetensors.torch.save(tensors, metadata=dict(about)))
 
 
-class _Shell:
+class _Placeholder:
     """Placeholder for an object of the published code."""
 
     def __init__(self, *_arguments: Any):
         pass
 
 
-def _shells(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+def _placeholders(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Screen the file; return placeholders for the names in it that need one.
 
     Raises :class:`pickle.UnpicklingError` for names that are not allowed.
     """
     names = sorted({name for name in _named_in(_pickle_of(path)) if not _NEEDED.fullmatch(name)})
-    disallowed = [name for name in names if not _SHELLS.fullmatch(name)]
+    disallowed = [name for name in names if not _PLACEHOLDERS.fullmatch(name)]
     if disallowed:
         raise pickle.UnpicklingError(f"it names {disallowed[0].replace(' ', '.')}")
-    return [(type("Shell", (_Shell,), {}), name.replace(" ", ".")) for name in names]
+    return [(type("Placeholder", (_Placeholder,), {}), name.replace(" ", ".")) for name in names]
 
 
 def _pickle_of(path: Path) -> bytes:

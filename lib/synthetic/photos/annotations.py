@@ -68,7 +68,7 @@ def _coco_objects(folder: Path, file: Path, data: dict[str, Any]) -> AnnotatedPh
             continue
         x, y, w, h = (float(value) for value in entry["bbox"])
         polygons = entry.get("segmentation")
-        if not isinstance(polygons, list):  # run lengths: the box serves
+        if not isinstance(polygons, list):  # run lengths: only the box is used
             polygons = []
         outlines = tuple(np.array(p, np.float32).reshape(-1, 2) for p in polygons)
         if w > 0 and h > 0:

@@ -16,7 +16,7 @@ from ...utils.errors import UserError, one_line, shortened
 from ..evaluation.benchmarks import Benchmark, missing_frames
 from .attributes import MEASURED, with_attributes
 from .score import Score, nothing_to_score, restricted, score_by_attribute, score_static_box
-from .scoring import Problem, score_folders
+from .score_files import Problem, score_folders
 from .table import format_attributes, format_table, ranked
 
 
@@ -119,7 +119,7 @@ def make_report(benchmark: Benchmark, folders: Mapping[str, Path], with_static_b
     """Score the result folders ``folders`` (tracker -> folder) on ``benchmark``.
 
     cache_folder  keeps scores between runs
-    workers       the number of processes, by default as many as pay
+    workers       the number of processes; default: one, or one per core where there is much to read
     attributes    those of every video, instead of the dataset's own or measured ones
     """
     videos, problems = _load_videos(benchmark)

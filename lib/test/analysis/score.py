@@ -4,7 +4,7 @@ Curves are computed per video and then averaged over videos. AO, SR0.5 and SR0.7
 overlap, and the shares of overlaps above 0.5 and 0.75, over all counted frames of all videos except each video's first.
 What a frame without ground truth counts as is the benchmark's policy (``mstgt.test.evaluation.absent_frames``).
 
-A result that cannot be scored is not part of any mean (``mstgt.test.analysis.scoring``). The score's ``label`` then
+A result that cannot be scored is not part of any mean (``mstgt.test.analysis.score_files``). The score's ``label`` then
 says how many videos it is computed from.
 """
 

@@ -126,7 +126,7 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
             raise ResultsConflictError(f"{folder} holds {len(done)} results of another origin "
                                        f"({'; '.join(differences)})")
         if overwrite:
-            # One manifest speaks for the whole folder. With another origin, all of its results have to go.
+            # One manifest describes all results of the folder. If their origin is another, all of them are removed.
             to_remove = done if differences else done & set(names)
             remove_results(folder, to_remove)
             done -= to_remove
@@ -150,8 +150,8 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
 
 
 def backend_of_results(folder: Path, benchmark: Benchmark) -> str | None:
-    """The runtime that made the results in ``folder``, or makes them now; None where there are none, or none that can
-    be gone on with."""
+    """The runtime that made the results in ``folder``, or makes them now; None where there are none, or where their
+    manifest is corrupt."""
     try:
         manifest = read_manifest(folder)
     except ManifestError:  # said by prepare_results_dir

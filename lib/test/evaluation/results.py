@@ -51,7 +51,7 @@ class ManifestError(UserError):
 class ResultSet:
     """The results of one tracker under one config on one benchmark.
 
-    root  the folder of a folder benchmark; None for a benchmark that goes by its name
+    root  the folder of a folder benchmark; None for a benchmark with a name
     """
 
     tracker: str

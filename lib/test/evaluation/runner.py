@@ -136,7 +136,7 @@ class WorkerPool:
         self.devices = devices
         self.queue = queue
         self.tracker = tracker
-        # A worker that crashes on every video would otherwise be replaced for ever.
+        # A worker that crashes on every video would otherwise be replaced endlessly.
         self.replacements = len(devices)
         self.workers: dict[Connection, _Worker] = {}
         # Workers are forked from a server process that has imported what all of them need. A fork of this process

@@ -137,7 +137,7 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
     if len(rows) != len(video):
         problems.append(f"{path}, line {min(len(rows), len(video)) + 1}: {len(rows)} rows for the {len(video)} frames "
                         f"of {video.name}")
-    # The text of the numbers is kept: printing them anew could change the last digit of what was evaluated here.
+    # The text of the numbers is kept: formatting them again could change the last digit of what was evaluated here.
     packed = [",".join(line.replace(",", " ").split()) for line in lines]
     return "".join(f"{line}\n" for line in packed).encode(), problems
 

@@ -48,7 +48,7 @@ class Shard:
         """The videos of this shard, from the frames of every video.
 
         Greedy balancing: the longest video first, each to the shard that has the fewest frames so far. Every shard
-        computes the whole split, so they need not talk to each other.
+        computes the whole split, so shards do not communicate.
         """
         frames = [0] * self.count
         own = set()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,15 +24,10 @@ from ...data.images import decode_image
 from ...data.store import FolderStore
 from ...utils.errors import UserError
 
+if TYPE_CHECKING:
+    from ..tracker import Tracker
+
 CHANNEL = "color"
-
-
-class SingleTracker(Protocol):
-    """What can be served; ``mstgt.test.tracker.Tracker`` is one."""
-
-    def init(self, image: np.ndarray, box_xywh: np.ndarray) -> None: ...
-
-    def update(self, image: np.ndarray) -> tuple[np.ndarray, float]: ...
 
 
 class Connection:
@@ -60,13 +55,13 @@ class Connection:
             raise UserError("TraX connection lost; this command is started by the VOT toolkit, as "
                             f"docs/vot.md says ({reason})") from error
 
-    def serve(self, tracker: SingleTracker) -> int:
+    def serve(self, tracker: Tracker) -> int:
         """Answer the toolkit's requests until it quits; the number of frames tracked."""
         status = self.trax.TraxStatus
         frames = 0
         while (request := self.server.wait()).type != status.QUIT:
             image = _read(request.image[CHANNEL].path())
-            # This may come after any frame: the toolkit starts the tracker anew after a failure.
+            # This may come after any frame: the toolkit initializes the tracker again after a failure.
             if request.type == status.INITIALIZE:
                 box_xywh = _one_box(request.objects)
                 score = 1.0

@@ -261,14 +261,14 @@ def worker_process(setup: WorkerSetup, device: str, connection: Connection) -> N
     except UserError as error:
         connection.send(("unfit", str(error)))
     except (BrokenPipeError, ConnectionResetError, EOFError):
-        # The parent is gone, and nobody is left to report to.
+        # The parent has ended: there is no process to report to.
         sys.exit(1)
 
 
 def _requested(connection: Connection) -> Iterator[Video]:
     """The videos from the parent, each requested only when there is a free place for it.
 
-    Requests balance the load: a fast worker asks more often.
+    This balances the load: a fast worker requests more often.
     """
     while True:
         connection.send(("next", None))

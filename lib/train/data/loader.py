@@ -1,6 +1,6 @@
 """Batches of samples. Sample ``index`` of ``epoch`` depends on (seed, epoch, index) and on nothing else.
 
-If a frame cannot be read, its sample is drawn anew and the message goes into the batch (``Batch.unreadable``).
+If a frame cannot be read, its sample is drawn again and the message goes into the batch (``Batch.unreadable``).
 
 In the epochs of feature mixing (:func:`mixing_active`) every sample comes with a partner. Partners have their own
 random numbers, so that the sample itself is the same with and without mixing. In other epochs no partner is read.
@@ -207,7 +207,7 @@ def make_loader(samples: TrackingDataset, batch_sampler: DistributedBatchSampler
         # OpenCV's thread pool does not survive a fork: a worker that used it would wait for threads that only exist
         # in the parent.
         cv2.setNumThreads(1)
-    # Workers are started anew for every epoch, because they receive a copy of the batch sampler with its epoch. The
+    # Workers are started again for every epoch, because they receive a copy of the batch sampler with its epoch. The
     # start costs little.
     return DataLoader(samples, batch_sampler=batch_sampler, num_workers=workers, collate_fn=collate,
                       pin_memory=pin_memory, worker_init_fn=_init_worker, prefetch_factor=4 if workers else None)

@@ -142,7 +142,7 @@ class Trainer:
         # The only point of a step where the host waits for the device: one transfer for all scalars.
         *loss_values, norm_value = torch.stack([*losses, norm]).tolist()
 
-        # All processes must decide alike, or the next collective call would wait for ever. With fp16, an infinite
+        # All processes must decide alike, or the next collective call would never return. With fp16, an infinite
         # norm is expected now and then: the scaler skips that step and lowers its scale.
         finite = all(map(math.isfinite, loss_values)) and (self.scaler.is_enabled() or math.isfinite(norm_value))
         save_due = self.group.is_main_process and self.every.due(self.global_step + 1)

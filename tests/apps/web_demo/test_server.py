@@ -154,7 +154,7 @@ def test_limits_must_be_limits(flag, monkeypatch):
     for value in ("0", "-1", "99999999999"):
         monkeypatch.setattr(sys, "argv", ["web_demo.py", flag, value])
         with pytest.raises(UserError, match=flag):
-            web_demo.parse()
+            web_demo.parse_args()
 
 
 def test_what_killed_servers_left_is_removed_at_the_next_start(tmp_path, monkeypatch):

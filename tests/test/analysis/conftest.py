@@ -6,7 +6,7 @@ import pytest
 from mstgt.data.video import Video
 from mstgt.test.analysis.report import BenchmarkReport
 from mstgt.test.analysis.score import STATIC_BOX, average, score_video
-from mstgt.test.analysis.scoring import Problem
+from mstgt.test.analysis.score_files import Problem
 from mstgt.test.evaluation.absent_frames import DROP
 from mstgt.test.evaluation.results import write_result
 from mstgt.utils.errors import UserError

@@ -138,7 +138,7 @@ def _score_all(results: list[_Result], videos: Mapping[str, Video], policy: Abse
 
 
 def _worker_count(results: list[_Result]) -> int:
-    """How many processes pay."""
+    """How many processes to score with: one where starting others takes longer than scoring."""
     size = sum(result.path.stat().st_size for result in results)
     if size < PARALLEL_FROM_BYTES or sys.platform != "linux":
         return 1

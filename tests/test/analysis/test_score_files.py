@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from mstgt.test.analysis import scoring as module
+from mstgt.test.analysis import score_files as module
 from mstgt.test.analysis.cache import ScoreCache
-from mstgt.test.analysis.scoring import score_folders
+from mstgt.test.analysis.score_files import score_folders
 from mstgt.test.evaluation import absent_frames
 from mstgt.test.evaluation.results import write_result
 from mstgt.utils.errors import UserError
