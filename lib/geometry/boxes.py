@@ -21,17 +21,22 @@ MIN_PX = 1e-3
 
 
 def check_box(box_xywh: object, where: str) -> np.ndarray:
-    """Return a box as (4,) float64. Raises :class:`UserError` unless it is four finite numbers with w > 0 and h > 0.
+    """Return a copy of a box as (4,) float64.
 
     where  how the message begins: what the box was given for
+
+    Raises :class:`UserError` unless it is four finite numbers with w > 0 and h > 0, in pixels.
     """
     try:
-        box = np.asarray(box_xywh, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
+        # A copy: callers convert their boxes in place, and that must not move the target.
+        box = np.asarray(box_xywh, dtype=np.float64).reshape(-1).copy()
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: a tensor that requires grad
         raise UserError(f"{where}: a box is four numbers x y w h, not {reprlib.repr(box_xywh)}") from error
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
         raise UserError(f"{where}: a box is four finite numbers x y w h with w > 0 and h > 0, not "
                         f"{reprlib.repr(box.tolist())}")
+    if np.abs(box).max() <= 1 and (box % 1).any():
+        raise UserError(f"{where}: {box.tolist()} seems to be given in fractions of the image; boxes are in pixels")
     if not usable_boxes(box[None])[0]:
         raise UserError(f"{where}: {box.tolist()} is no box of an image: numbers are at most {MAX_PX:.0f} px, sides "
                         f"at least {MIN_PX} px")

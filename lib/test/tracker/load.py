@@ -7,6 +7,7 @@ ready in a fraction of the time that ``import torch`` takes.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,11 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     if not isinstance(config, str):
         raise TrackerInputError("load_tracker takes an experiment's name, such as 'MSTGT-nano-128', "
                                 f"not {config!r:.100}")
+    if isinstance(overrides, str):
+        raise TrackerInputError(f"overrides is a list of settings, such as ['TEST.SEARCH_FACTOR=4.5'], "
+                                f"not {overrides!r:.100}")
+    if not isinstance(checkpoint, str | os.PathLike | None):
+        raise TrackerInputError(f"checkpoint is the path of a file, not {checkpoint!r:.100}")
     cfg = load_config(script, config, overrides)
     if checkpoint is None:
         checkpoint = find_checkpoint(script, config, cfg, load_paths(mode="test").save_dir)
@@ -55,6 +61,8 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, bac
 
     Raises :class:`UserError` where the device is not there or the runtime cannot do what is asked for.
     """
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise TrackerInputError(f"threads is a whole number of at least 1, not {threads!r:.100}")
     device = resolve_device(device)
     chosen = resolve_backend(backend, device, precision, compile or cuda_graph)
     engine = _build_engine(chosen, cfg, checkpoint, device, precision, threads, compile, cuda_graph,

@@ -25,9 +25,14 @@ class MultiTracker:
 
     source   the name of an experiment, such as "MSTGT-nano-128"; or an engine, or a tracker whose engine to share
     options  those of :func:`load_tracker`, where ``source`` is a name
+
+    A copy goes on from the same frame, independently.
     """
 
     def __init__(self, source: str | TrackerEngine | Tracker, **options: Any):
+        if options and not isinstance(source, str):
+            raise TrackerInputError(f"{', '.join(options)}: options go with an experiment's name; this "
+                                    f"{type(source).__name__} has its own already")
         if isinstance(source, TrackerEngine):
             self.engine = source
         elif isinstance(source, Tracker):
@@ -52,14 +57,15 @@ class MultiTracker:
         target = self.engine.start(image, box_xywh)
         target_id = self._next_id
         self._next_id += 1
-        self.targets[target_id] = target
+        # Never changed in place: a copy of this tracker has the same dictionary, and its own targets from here on.
+        self.targets = {**self.targets, target_id: target}
         self._image_size = image.shape[:2]
         return target_id
 
     def remove(self, target_id: int) -> None:
         """Stop tracking a target. Raises :class:`TrackerInputError` where there is none of this id."""
         self._require(target_id)
-        del self.targets[target_id]
+        self.targets = {other: target for other, target in self.targets.items() if other != target_id}
 
     def update(self, image: np.ndarray) -> dict[int, tuple[np.ndarray, float]]:
         """All targets in the next image: id -> (box (4,) float64 x, y, w, h in pixels, score in (0, 1)).
@@ -75,11 +81,9 @@ class MultiTracker:
         # Dictionaries keep their order, so targets and results belong together by position.
         targets = list(self.targets.values())
         found = self.engine.step([image] * len(targets), targets)
-        results = {}
-        for target_id, (target, score) in zip(self.targets, found, strict=True):
-            self.targets[target_id] = target
-            results[target_id] = (target.box_xywh, score)
-        return results
+        results = dict(zip(self.targets, found, strict=True))
+        self.targets = {target_id: target for target_id, (target, _) in results.items()}
+        return {target_id: (target.box_xywh.copy(), score) for target_id, (target, score) in results.items()}
 
     def search_xywh(self, target_id: int) -> np.ndarray:
         """The square that the next update looks at for a target, (4,) x, y, w, h in pixels."""

@@ -45,7 +45,7 @@ class Tracker:
             check_image_size(image, self._image_size)
         # Assigned after the step: where it fails the target is that of the last frame, and update can be called again.
         [(self.target, score)] = self.engine.step([image], [target])
-        return self.target.box_xywh, score
+        return self.target.box_xywh.copy(), score  # the caller's to change
 
     @property
     def search_xywh(self) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,20 @@ def test_targets_come_and_go(engine):
     assert tracker.add(IMAGES[3], BOXES[0]) == 3  # an id is never given twice
 
 
+@pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(engine, make_copy):
+    tracker = MultiTracker(engine)
+    for box in BOXES[:2]:
+        tracker.add(IMAGES[0], box)
+    twin = make_copy(tracker)
+    twin.remove(1)
+    assert twin.add(IMAGES[0], BOXES[2]) == 3 and set(twin.update(IMAGES[1])) == {2, 3}
+    boxes = tracker.update(IMAGES[1])
+    assert set(boxes) == {1, 2}
+    boxes[1][0][:] = 0  # the caller's to change
+    assert np.abs(tracker.update(IMAGES[2])[1][0] - alone(engine, BOXES[0], IMAGES[:3])[-1]).max() < 1e-3
+
+
 def test_bad_calls_are_refused_and_change_nothing(engine):
     tracker = MultiTracker(engine)
     target_id = tracker.add(IMAGES[0], BOXES[0])
@@ -62,6 +78,8 @@ def test_bad_calls_are_refused_and_change_nothing(engine):
         tracker.update(IMAGES[0][::2, ::2].copy())
     with pytest.raises(ValueError, match="box"):
         tracker.add(IMAGES[0], (1, 2, 3))
+    with pytest.raises(ValueError, match="device: options go with an experiment's name"):
+        MultiTracker(engine, device="cpu")
     with pytest.raises(ValueError, match="no target 7; there are: 1"):
         tracker.remove(7)
     assert set(tracker.update(IMAGES[1])) == {target_id}

@@ -93,7 +93,8 @@ def test_two_trackers_on_one_engine_do_not_meet(engine):
     assert np.array_equal(alone, together)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, -3, 5), (float("nan"), 0, 5, 5), (500, 0, 5, 5), (1, 2, 3)])
+@pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, -3, 5), (float("nan"), 0, 5, 5), (500, 0, 5, 5), (1, 2, 3),
+                                 (0.1, 0.2, 0.5, 0.5), (0, 0, 10**400, 5)])
 def test_bad_boxes_are_refused_in_one_line(engine, box):
     with pytest.raises(UserError, match="box") as error:
         Tracker(engine).init(IMAGE, box)
@@ -162,6 +163,34 @@ def test_an_image_of_another_size_is_refused(engine):
     with pytest.raises(ValueError, match="80 x 60 px.*160 x 120 px"):
         tracker.update(IMAGE[::2, ::2].copy())
     tracker.update(IMAGE)  # the target is still there
+
+
+def test_what_a_caller_does_with_a_box_does_not_move_the_target(engine):
+    given = np.array([100.0, 60, 30, 24])
+    tracker, other = Tracker(engine), Tracker(engine)
+    tracker.init(IMAGE, given)
+    other.init(IMAGE, given.copy())
+    given[:] = 0
+    for _ in range(3):
+        box, _ = tracker.update(IMAGE)
+        assert np.array_equal(box, other.update(IMAGE)[0])
+        box[2:] += box[:2]  # to corners, in place
+
+
+def test_a_box_may_be_a_tensor(engine):
+    tracker = Tracker(engine)
+    tracker.init(IMAGE, torch.tensor([100, 60, 30, 24]))
+    assert tracker.target.box_xywh.tolist() == [100, 60, 30, 24]
+    with pytest.raises(TrackerInputError, match="four numbers"):
+        tracker.init(IMAGE, torch.tensor([100.0, 60, 30, 24], requires_grad=True))
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"threads": -1}, "threads is a whole number of at least 1"), ({"threads": "2"}, "not '2'"),
+    ({"overrides": "TEST.SEARCH_FACTOR=4.5"}, "overrides is a list"), ({"checkpoint": 3}, "path of a file, not 3")])
+def test_options_of_a_wrong_kind_are_one_line(options, words):
+    with pytest.raises(TrackerInputError, match=words):
+        load_tracker("MSTGT-nano-128", device="cpu", **options)
 
 
 @pytest.mark.parametrize("name", [3, None, b"MSTGT-nano-128"])
