@@ -32,13 +32,14 @@ from mstgt.apps.video_demo.source import Source, check_source, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.errors import UserError, one_line, run_command
 
 if TYPE_CHECKING:
     from mstgt.apps.video_demo.record import Recording
 
 _log = logging.getLogger(__name__)
 FORMATS = ("csv", "mot", "json")
+MAX_FRAMES = 10**9
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,8 +75,9 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "backend", "precision",
                          defaults={"config": "MSTGT-nano"})
     args = parser.parse_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
-    if (args.start or 0) < 0 or (args.frames is not None and args.frames < 1) or not 0 <= args.lost_score <= 1:
-        raise UserError("--start must be at least 0, --frames at least 1, --lost_score from 0 to 1")
+    frames = 1 if args.frames is None else args.frames
+    if (args.start or 0) < 0 or not 1 <= frames <= MAX_FRAMES or not 0 <= args.lost_score <= 1:
+        raise UserError(f"--start must be at least 0, --frames from 1 to {MAX_FRAMES}, --lost_score from 0 to 1")
     if args.reconnect is not None and not 0 <= args.reconnect < 1e6:
         raise UserError("--reconnect must be at least 0 seconds")
     args.init_box = [parse_box(text, args.box_format) for text in args.init_box]
@@ -96,7 +98,7 @@ def main() -> int:
 
     with open_source(args.video, args.reconnect) as source:
         for note in source.notes:
-            print(note)
+            print(one_line(note))
         out = args.out or load_paths(save_dir=args.save_dir, mode="test").save_dir / "video_demo" / source.name
         frames = tracked_frames(args, source, out)
         report(record(frames, out, source, total(args, source), args.format), source, args)
@@ -191,7 +193,7 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
     """Print what came of the track."""
     from mstgt.apps.video_demo.record import spans
 
-    print(f"{source.name}: frames {recording.first} to {recording.last}, "
+    print(f"{one_line(source.name)}: frames {recording.first} to {recording.last}, "
           f"{recording.count / recording.seconds:.0f} a second with reading, drawing and writing")
     if source.live:
         dropped, reconnects = getattr(source, "dropped", 0), getattr(source, "reconnects", 0)
@@ -211,7 +213,7 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
         where = "TARGET:FRAME" if several else "FRAME"
         print(f"put it right from one of them on with --correct {where} x y w h")
     for path in recording.files:
-        print(path)
+        print(one_line(path))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ on it tells it from what is being written just now.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import functools
@@ -162,3 +163,9 @@ def file_sha256(path: str | Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
         return digest.hexdigest()
+
+
+def decode_text(data: bytes, errors: str = "strict") -> str:
+    """UTF-8, with or without a byte order mark, or UTF-16 with one, which PowerShell writes. Raises UnicodeError."""
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf_16 else "utf-8-sig", errors)

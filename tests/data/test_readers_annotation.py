@@ -121,6 +121,13 @@ def test_semicolons_and_a_header_line():
     np.testing.assert_array_equal(rows, [[1, 2, 3, 4]])
     with pytest.raises(UserError, match="f, line 3: "):
         parse_rows(b"x,y,w,h\n1,2,3,4\n1,2,3\n", "f", header=True)
+    rows = parse_rows(b"# by hand\n# twice\nx y w h\n1 2 3 4\n", "f", header=True)
+    np.testing.assert_array_equal(rows, [[1, 2, 3, 4]])
+    with pytest.raises(UserError, match="f, line 4: "):
+        parse_rows(b"# by hand\n# twice\n1,2,3,4\n1,2,3\n", "f", header=True)
+    np.testing.assert_array_equal(parse_rows("x,y,w,h\r\n1,2,3,4".encode("utf-16"), "f", header=True), [[1, 2, 3, 4]])
+    with pytest.raises(UserError, match="found '1,2,3,4,0.9'; remove the score or the frame number"):
+        parse_rows(b"1,2,3,4,0.9\n", "f")
     with pytest.raises(UserError, match="f, line 1: 'x' is not"):
         parse_rows(b"x,y,w,h\n1,2,3,4\n", "f")
 

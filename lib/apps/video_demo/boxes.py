@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...utils.errors import UserError
+from ...utils.files import decode_text
 
 BOX_FORMATS = ("xywh", "xyxy", "cxcywh")
 _EXAMPLES = {"xywh": "210 95 60 80", "xyxy": "210 95 270 175", "cxcywh": "240 135 60 80"}
@@ -57,11 +58,11 @@ def join_numbers(arguments: Sequence[str], flags: dict[str, int]) -> list[str]:
 
 
 def _looks_numeric(word: str) -> bool:
-    return re.fullmatch(r"[\s\d.,;:eE()\[\]{}+-]+", word) is not None and any(c.isdigit() for c in word)
+    return re.fullmatch(r"[\s\d.,;:eE()\[\]{}\"'+-]+", word) is not None and any(c.isdigit() for c in word)
 
 
 def _numbers(text: str) -> list[str]:
-    return [word for word in _SEPARATORS.split(re.sub(r"[()\[\]{}]", " ", text)) if word]
+    return [word for word in _SEPARATORS.split(re.sub(r"[()\[\]{}\"']", " ", text)) if word]
 
 
 def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> tuple[float, float, float, float]:
@@ -89,6 +90,9 @@ def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> 
         raise _refused(f"{text!r}{source} is two boxes; repeat {flag} for several targets", box_format, flag)
     if len(values) == 8 and all(map(math.isfinite, values)):
         xs, ys = values[::2], values[1::2]
+        if not _is_convex(xs, ys):  # 20,5 40,5 32,0 32,0 or 20 40 32 32 90 60 30 30
+            raise _refused(f"{text!r}{source} has eight numbers, which are not the corners of a polygon; repeat {flag} "
+                           "for several targets, and write decimals with a point", box_format, flag)
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
     if len(values) != 4:
         raise _refused(f"{text!r}{source} has {len(values)} numbers, a box has four", box_format, flag)
@@ -130,13 +134,14 @@ def _first_row(path: Path, flag: str) -> str:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise UserError(f"{flag} {path}: not a text file with a box (larger than 1 MiB)")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(path.read_bytes())
+    except (OSError, UnicodeError) as error:
         raise UserError(f"{flag}: cannot read a box from {path}: {error}") from error
     if path.suffix.lower() == ".json":
         return _json_box(text, path, flag)
-    filled = [row for row in text.splitlines() if row.strip()]
-    # A header line such as x1,y1,x2,y2 is passed over, and so are comments. Not so a row of NaN: the target is absent.
+    rows_without_comments = (re.sub(r"(#|//).*", "", row) for row in text.splitlines())
+    filled = [row for row in rows_without_comments if row.strip()]
+    # A header line such as x1,y1,x2,y2 is passed over. Not so a row of NaN: the target is absent.
     rows = (row for row in filled if _looks_numeric(row) or re.search(r"\bnan\b", row, re.IGNORECASE))
     return next(rows, filled[0] if filled else "")
 
@@ -161,6 +166,13 @@ def _json_box(text: str, path: Path, flag: str) -> str:
         raise UserError(f'{flag} {path}: no box in this JSON file; write [210, 95, 60, 80] or '
                         '{"bbox": [210, 95, 60, 80]}')
     return " ".join(map(str, value))
+
+
+def _is_convex(xs: Sequence[float], ys: Sequence[float]) -> bool:
+    """Whether four corners, in this order, turn to the same side at each of them."""
+    turns = [(xs[i - 1] - xs[i - 2]) * (ys[i] - ys[i - 1]) - (ys[i - 1] - ys[i - 2]) * (xs[i] - xs[i - 1])
+             for i in range(4)]
+    return min(turns) > 0 or max(turns) < 0
 
 
 def _is_two_boxes(text: str) -> bool:

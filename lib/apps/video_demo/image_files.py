@@ -15,13 +15,14 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from ...data.frame_names import IMAGE_SUFFIXES, find_frames
+from ...data.frame_names import IMAGE_SUFFIXES, find_frames, missing_frames
 from ...data.images import decode_full_depth, decode_image, may_be_deep, stretch, value_range
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
-from ...utils.errors import UserError, shortened
+from ...utils.errors import UserError, explain_os_error, shortened
 from .source import Frame
 
 FPS = 25.0
@@ -44,6 +45,10 @@ class ImageFiles:
         if ignored:
             self.notes.append(f"passed over, because their names do not fit the others: {len(ignored)} images "
                               f"({shortened(ignored)})")
+        missing = missing_frames(tuple(path.name for path in self.paths), rows=0, first_only=True)[1]
+        if missing:
+            self.notes.append(f"missing between the others: {len(missing)} images ({shortened(missing)}); frames are "
+                              "counted without them")
         self._range: tuple[float, float] | None = None  # of the first image with more than 8 bits
         self._fault = ""  # of the last image that cannot be read
         first = next((frame.image_rgb for frame in self.read() if frame.image_rgb is not None), None)
@@ -101,6 +106,17 @@ def open_folder(folder: Path) -> ImageFiles:
             names = frames.names or images  # without numbers, all of them
             return ImageFiles([folder / inner / name for name in names], folder, frames.ignored if frames.names else ())
     raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
+
+
+def open_image(path: Path) -> ImageFiles:
+    """The image at ``path`` as a video of one frame. Raises :class:`UserError` for one that holds several."""
+    with explain_os_error(f"cannot read {path}"), open(path, "rb") as file:
+        head = file.read(_EXIF_WITHIN)
+    is_animation = head[8:16] == b"WEBPVP8X" and b"ANIM" in head or head[12:16] == b"IHDR" and b"acTL" in head
+    if is_animation or path.suffix.lower() in (".tif", ".tiff") and cv2.imcount(str(path)) > 1:
+        raise UserError(f"{path} holds several images, of which only the first would be read; save them as a video or "
+                        "as single images in a folder")
+    return ImageFiles([path], path)
 
 
 def is_image(path: Path) -> bool:

@@ -86,7 +86,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
     Raises :class:`UserError` for anything that cannot be opened or has no readable frame.
     """
     # Imported here: PyAV and OpenCV take a moment, and arguments are checked before.
-    from .image_files import ImageFiles, is_image, open_folder
+    from .image_files import is_image, open_folder, open_image
     from .live import open_stream, open_webcam
     from .video_file import VideoFile
 
@@ -101,7 +101,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
     if text and os.path.isdir(path):
         return open_folder(path)
     if os.path.isfile(path):
-        return ImageFiles([path], path) if is_image(path) else VideoFile(path)
+        return open_image(path) if is_image(path) else VideoFile(path)
     if glob.has_magic(text):
         return _open_glob(str(path))
     raise _no_such(text)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
+from ...utils.files import decode_text
 from ..store import FrameStore
 
 MAX_BYTES = 32 << 20  # some 800 000 frames
@@ -35,11 +36,11 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header:
     """Return the rows of a file as (rows, columns) float64; the first row's width must be one of ``columns``.
 
     Blank lines are allowed at the end only. An empty file gives no rows. With ``header`` the first line may hold
-    names instead of numbers, and is skipped.
+    names instead of numbers, after lines of comments (# or %); they are skipped.
     """
     refuse_size(len(data), where, MAX_BYTES)
     lines = _decode(data, where).rstrip().splitlines()
-    skipped = 1 if header and has_header(data) else 0
+    skipped = _header_lines(data) if header else 0
     lines = lines[skipped:]
     if not lines:
         return np.empty((0, columns[0]))
@@ -50,13 +51,25 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header:
 
 
 def has_header(data: bytes) -> bool:
-    """Return whether the first line names columns: it begins with a letter, a quote, # or %, and no field of it is a
-    number, or a word for an absent box such as None."""
-    lines = data[:1000].decode("utf-8-sig", errors="replace").splitlines()
-    first = lines[0].strip() if lines else ""
-    fields = first.translate(_TO_SPACES).split()
-    return (first[:1].isalpha() or first[:1] in tuple("#%\"'")) and not any(
-        _NUMBER.fullmatch(field) or field.lower() in _NO_BOX for field in fields)
+    """Return whether a file begins with a line that is no row: a comment (# or %), or one that names columns."""
+    return _header_lines(data) > 0
+
+
+def _header_lines(data: bytes) -> int:
+    """Return how many lines come before the rows: comments, and at most one line that begins with a letter or a quote
+    and has no field that is a number, or a word for an absent box such as None."""
+    count = 0
+    for line in decode_text(data[:1000], errors="replace").splitlines():
+        fields = line.translate(_TO_SPACES).split()
+        if any(_NUMBER.fullmatch(field) or field.lower() in _NO_BOX for field in fields):
+            break
+        first = line.strip()[:1]
+        if not (first.isalpha() or first in tuple("#%\"'")):
+            break
+        count += 1
+        if first not in ("#", "%"):
+            break
+    return count
 
 
 def parse_flags(data: bytes, where: str) -> np.ndarray:
@@ -102,7 +115,7 @@ def boxes_from_rows(rows: np.ndarray) -> np.ndarray:
 
 def _decode(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return decode_text(data)
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: not a text file of numbers ({error.reason} at byte {error.start})") from error
 
@@ -130,7 +143,8 @@ def _first_fault(lines: list[str], where: str, columns: tuple[int, ...], skipped
                 return UserError(f"{place}: {token[:40]!r} is not a finite number or NaN")
         if len(tokens) not in expected:
             counts = " or ".join(map(str, expected))
-            return UserError(f"{place}: expected {counts} numbers, found {_shown(line)}")
+            advice = "; remove the score or the frame number" if len(tokens) == 5 and 4 in expected else ""
+            return UserError(f"{place}: expected {counts} numbers, found {_shown(line)}{advice}")
         if _has_empty_field(line):
             return UserError(f"{place}: an empty field in {_shown(line)}")
         expected = (len(tokens),)  # every row has as many numbers as the first

@@ -15,15 +15,18 @@ def test_forms_of_a_box(text):
 
 
 @pytest.mark.parametrize("content", ["20,40,32,32\n", "20 40 32 32", "x,y,w,h\n20;40;32;32\n1;2;3;4\n",
-                                     "20,40,52,40,52,72,20,72\n"])
+                                     "20,40,52,40,52,72,20,72\n",
+                                     '"20","40","32","32"\n', "20 40 32 32  # the car\n"])
 def test_a_text_file(content, tmp_path):
     (tmp_path / "box.txt").write_text(content)
     assert parse_box(str(tmp_path / "box.txt")) == (20, 40, 32, 32)
 
 
 @pytest.mark.parametrize("content", ["\ufeff20,40,32,32\r\n9,9,9,9\r\n", "# finance\n20,40,32,32\n9,9,9,9\n"])
-def test_a_mark_or_comment_at_the_beginning_does_not_hide_the_first_row(content, tmp_path):
-    (tmp_path / "box.txt").write_bytes(content.encode())
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])  # PowerShell writes the second
+def test_a_mark_or_comment_at_the_beginning_does_not_hide_the_first_row(content, encoding, tmp_path):
+    (tmp_path / "box.txt").write_bytes(content.removeprefix("\ufeff").encode(encoding) if encoding == "utf-16"
+                                       else content.encode())
     assert parse_box(str(tmp_path / "box.txt")) == (20, 40, 32, 32)
 
 
@@ -52,6 +55,12 @@ def test_two_boxes_are_not_a_polygon():
     assert parse_box("[[20,40],[52,40],[52,72],[20,72]]") == (20, 40, 32, 32)
     with pytest.raises(UserError, match="is two boxes; repeat --init_box"):
         parse_box("[20,40,32,32],[60,40,32,32]")
+
+
+@pytest.mark.parametrize("text", ["20 40 32 32, 90 60 30 30", "20,5 40,5 32,0 32,0", "20,0 40,0 32,0 32,0"])
+def test_eight_numbers_that_are_no_corners_are_no_box(text):
+    with pytest.raises(UserError, match="not the corners of a polygon; repeat --init_box.*decimals with a point"):
+        parse_box(text)
 
 
 def test_formats():

@@ -225,6 +225,24 @@ def test_images_that_are_no_frames_of_a_folder_are_passed_over(others, passed_ov
         assert source.notes == [f"passed over, because their names do not fit the others: {passed_over}"]
 
 
+def test_images_that_are_missing_between_others_are_named(tmp_path, video_images):
+    write_images(tmp_path, video_images[:6], [f"{number:04d}.png" for number in (0, 1, 2, 5, 6, 7)])
+    with open_source(tmp_path) as source:
+        assert source.frames == 6
+        assert source.notes == ["missing between the others: 2 images (0003.png, 0004.png); frames are counted without "
+                                "them"]
+
+
+@pytest.mark.parametrize("ending", [".webp", ".png", ".tif"])
+def test_an_image_file_that_holds_several_is_refused(ending, tmp_path, video_images):
+    first, *others = map(Image.fromarray, video_images[:3])
+    first.save(tmp_path / f"a{ending}", save_all=True, append_images=others)
+    with pytest.raises(UserError, match=rf"a{ending} holds several images.*as a video"):
+        open_source(tmp_path / f"a{ending}")
+    first.save(tmp_path / f"b{ending}")
+    assert open_source(tmp_path / f"b{ending}").frames == 1
+
+
 def test_images_without_numbers_are_all_taken(tmp_path, video_images):
     write_images(tmp_path, video_images[:2], ["before.png", "after.png"])
     assert [path.name for path in open_source(tmp_path).paths] == ["after.png", "before.png"]
