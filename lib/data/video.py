@@ -30,11 +30,13 @@ import numpy as np
 from ..geometry.boxes import MAX_PX, MIN_PX, usable_boxes
 from ..untrusted.limits import check_name, check_names
 from ..utils.errors import UserError, warn_once
-from .frame_names import missing_frames
+from .frame_names import image_keys, missing_frames
 from .images import decode_full_depth, decode_image, may_be_deep, shrink, stretch, value_range
 from .store import WHAT_TO_DO, FrameStore
 
 _log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
 class Frames(Protocol):
@@ -65,7 +67,10 @@ class StoredFrames:
         return len(self.keys)
 
     def read(self, index: int, reduce: int = 1, rows: int | None = None) -> np.ndarray:
-        data = self.store.read(self.keys[index])
+        try:
+            data = self.store.read(self.keys[index])
+        except UserError as error:
+            raise self._no_images() or error from error
         if not may_be_deep(data):
             return decode_image(data, self.where(index), reduce, rows)
         image = shrink(self._to_8_bits(decode_full_depth(data, self.where(index), upright=False)), reduce)
@@ -73,6 +78,17 @@ class StoredFrames:
 
     def where(self, index: int) -> str:
         return self.store.where(self.keys[index])
+
+    def _no_images(self) -> UserError | None:
+        """An error if the folder of the frames has no image at all; None if only some are missing."""
+        folder = self.keys[0].rpartition("/")[0]
+        if image_keys(self.store, folder):
+            return None
+        files = [name for place in {folder, folder.rpartition("/")[0]} for name in self.store.list(place)]
+        films = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
+        advice = f"the frames of {films[0]} must be single images there, as of ffmpeg -i {films[0]} %08d.jpg" \
+            if films else "fetch them, or put them there"
+        return UserError(f"there are no images in {self.store.where(folder)}: {advice}")
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         return image if image.dtype == np.uint8 else stretch(image, *self._range)

@@ -187,7 +187,8 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
     def build(folder: Path) -> None:
         from .openvino_convert import convert_checkpoint  # imported here: it needs torch, a cached network does not
 
-        _log.warning("preparing %s for OpenVINO, once; with --backend torch this is not needed", Path(checkpoint).name)
+        _log.warning("preparing %s for OpenVINO, once, which may take a minute; with --backend torch this is not "
+                     "needed", Path(checkpoint).name)
         convert_checkpoint(cfg, checkpoint, folder)
 
     made_from = {"format": FORMAT, "weights": file_sha256(checkpoint), "network": network_settings(cfg),

@@ -94,7 +94,7 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
 def missing_frames(video: Video) -> str:
     """One line about the frames of ``video`` that are missing between others."""
     names = shortened(video.missing_names, 1)
-    return f"{video.name}: a frame is missing between the others: {names} (fetch the video again)"
+    return f"{video.name}: a frame is missing: {names} (fetch the video again)"
 
 
 def folder_benchmark(path: str | Path) -> Benchmark:

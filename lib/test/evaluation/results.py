@@ -11,7 +11,7 @@
 Every file is written atomically, and the manifest holds a checksum of itself. A file that differs from its checksum is
 an error that names the file; files without a checksum (of other projects) are accepted as they are. Numbers may be
 separated by commas, semicolons, tabs or spaces, and a file may be <video>/<video>_001.txt as the GOT-10k toolkit names
-it, so raw results of other projects can be read. A bad number or row is an error with file and line.
+it, or <video>.csv, so raw results of other projects can be read. A bad number or row is an error with file and line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ...utils.files import write_json, write_text
 from .benchmarks import Benchmark
 
 MANIFEST = "benchmark.json"
-BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt")
+BOX_SOURCES = ("{0}.txt", "{0}/{0}_001.txt", "{0}.csv")
 _COMPANIONS = ("_time.txt", "_score.txt")
 _CHECKSUMS = ".sha256"
 _MAX_MANIFEST_BYTES = 16 << 20

@@ -23,6 +23,7 @@ left to the parent.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing as mp
 import os
 import signal
@@ -47,6 +48,8 @@ from ...geometry.boxes import usable_boxes
 from ...utils.errors import UserError
 from ..tracker import Target, TrackerEngine
 from .results import write_result
+
+_log = logging.getLogger(__name__)
 
 AHEAD = 2  # decoded frames that wait, per video
 REPORT_INTERVAL_S = 0.5  # between two messages about frames: one per frame would cost more than the progress bar shows
@@ -110,17 +113,29 @@ class _Slot:
     images  the frames that come next
     target  the tracker's state after the last frame
     track   filled up to ``frames`` frames
+    size    height, width of the first image; None after a frame of another size was reported
     """
 
     video: Video
     images: Iterator[np.ndarray]
     target: Target
     track: Track
+    size: tuple[int, int] | None
     frames: int = 1
 
     @property
     def done(self) -> bool:
         return self.frames == len(self.video)
+
+    def next_image(self) -> np.ndarray:
+        """The next frame. The first one of another size gives a warning."""
+        image = next(self.images)
+        if self.size is not None and image.shape[:2] != self.size:
+            height, width = image.shape[:2]
+            _log.warning("%s: image %d has %d x %d px, the first one %d x %d px; it is tracked as it is, with boxes in "
+                         "its own pixels", self.video.name, self.frames + 1, width, height, *self.size[::-1])
+            self.size = None
+        return image
 
     def add(self, target: Target, score: float, seconds: float) -> None:
         self.track.boxes_xywh[self.frames] = target.box_xywh
@@ -164,7 +179,7 @@ def track_videos(engine: TrackerEngine, videos: Iterable[Video], batch: int = 1,
             readable = []
             for slot in slots:
                 try:
-                    images.append(next(slot.images))
+                    images.append(slot.next_image())
                     readable.append(slot)
                 except UserError as error:
                     yield slot.video.name, error
@@ -200,7 +215,7 @@ def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     track = Track(np.empty((len(video), 4)), np.empty(len(video)), np.ones(len(video)))
     track.boxes_xywh[0] = video.boxes_xywh[0]
     track.seconds[0] = seconds
-    return _Slot(video, images, target, track)
+    return _Slot(video, images, target, track, image.shape[:2])
 
 
 class ReadAhead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import cv2
 import pytest
 
 from mstgt.config import dump_config, load_config
@@ -74,6 +75,7 @@ BROKEN = {  # video: what is wrong, and the words of its line
     "flat": ("40,30,0,20", "no box in the first frame (40, 30, 0, 20)"),
     "outside": ("400,30,20,20", "outside the image"),
     "words": ("40,thirty,24,20", "line 1"),
+    "fractions": ("0.4,0.4,0.25,0.3", "in fractions of the image; boxes are in pixels"),
 }
 
 
@@ -92,11 +94,28 @@ def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, vid
     assert "00000001.jpg" in lines["gone"]
     assert all(words in lines[name] for name, (_, words) in BROKEN.items())
     assert command.boxes().keys() == {f"{n}{e}" for n in ("single", "whole") for e in (".txt", "_score.txt")}
-    assert "2 of 8 videos done" in command.said
+    assert "2 of 9 videos done" in command.said
     assert read_boxes(command.folder(), "single").tolist() == [[40, 30, 24, 20]]
     for name in lines:
         shutil.rmtree(root / name)
     assert command("--dataset_dir", root) == 0  # nothing is left to do
+
+
+def test_a_film_in_place_of_images_is_named(command, put, tmp_path):
+    for name in ("film", "nothing"):
+        put(tmp_path / "mine", {f"{name}/groundtruth.txt": ROWS})
+    (tmp_path / "mine/film/a.mp4").write_bytes(b"film")
+    assert command("--dataset_dir", tmp_path / "mine") == 1
+    assert f"FAILED film: there are no images in {tmp_path / 'mine/film/img'}: the frames of a.mp4" in command.said
+    assert f"FAILED nothing: there are no images in {tmp_path / 'mine/nothing/img'}: fetch them" in command.said
+
+
+def test_a_frame_of_another_size_is_said_once(command, videos):
+    odd = videos(a=6) / "a/img/00000003.jpg"
+    cv2.imwrite(str(odd), cv2.resize(cv2.imread(str(odd)), (192, 144)))
+    assert command("--dataset_dir", odd.parents[2]) == 0
+    assert command.said.count("a: image 3 has 192 x 144 px, the first one 96 x 72 px") == 1
+    assert command.said.count("192 x 144") == 1 and len(read_boxes(command.folder(), "a")) == 6
 
 
 def test_failures_of_one_reason_are_one_line(command, capsys):
