@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MAX_CPU_WORKERS = 8  # by default: each worker holds a network in memory
+_MAX_COUNT = 4096  # of workers, GPUs and videos in a batch: far more than any machine has
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,8 +64,8 @@ def parse_args() -> argparse.Namespace:
         parser.error("give either --dataset NAME or --dataset_dir DIR")
     for flag, value, least in (("--batch", args.batch, 1), ("--workers", args.workers, 1),
                                ("--num_gpus", args.num_gpus, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{flag} {value}: give {least} or more")
+        if value is not None and not least <= value <= _MAX_COUNT:
+            raise UserError(f"{flag} {value}: give a number from {least} to {_MAX_COUNT}")
     return args
 
 

@@ -31,8 +31,6 @@ from .paths import PROJECT_ROOT
 from .schema import RENAMED_KEYS, SCHEMA, UNUSED_KEYS, check_together, check_value
 
 EXPERIMENTS_DIR = PROJECT_ROOT / "experiments"
-# Other names of experiments, in lower case. Runs, weights and results carry the name of the experiment, not the alias.
-ALIASES = {"mstgt-mini": "MSTGT-mini-128"}
 _log = logging.getLogger(__name__)
 MAX_KEYS = 500  # keys and sections; there are about 90
 MAX_TEXT = 1 << 18  # characters of YAML; a full configuration has 4000
@@ -75,10 +73,7 @@ def dump_config(cfg: dict[str, Any]) -> str:
 
 
 def find_experiment(script: str, config: str, experiments_dir: Path = EXPERIMENTS_DIR) -> Path:
-    """The YAML file of an experiment, given by its name or an alias (``ALIASES``).
-
-    Raises :class:`UserError` that lists the known names."""
-    config = ALIASES.get(config.casefold(), config)
+    """The YAML file of an experiment. Raises :class:`UserError` that lists the known names."""
     folder = _find_script(script, experiments_dir)
     known = {path.stem: path for path in _entries(folder) if path.suffix == ".yaml"}
     return _find(f"{folder.name} config", config, known, folder)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mstgt.config import config_from_text, dump_config, find_experiment, load, load_config, script_name
 from mstgt.config.document import document
-from mstgt.config.load import ALIASES
 from mstgt.config.schema import SCHEMA, UNUSED_KEYS
 from mstgt.utils.errors import UserError
 
@@ -243,7 +242,7 @@ def test_empty_file_is_the_defaults(write_experiment):
     assert flat(load_config("mstgt", "EXP", experiments_dir=write_experiment("TRAIN:\n"))) == flat(DEFAULTS)
 
 
-@pytest.mark.parametrize("config", [*PUBLISHED, "MSTGT-demo-128", "MSTGT-nano-128", "MSTGT-mini-128"])
+@pytest.mark.parametrize("config", [*PUBLISHED, "MSTGT-demo-128", "MSTGT-nano", "MSTGT-mini"])
 def test_dump_reads_back(config):
     cfg = load_config("mstgt", config, ["TRAIN.LR=1.23456789e-7"])
     text = dump_config(cfg)
@@ -295,9 +294,3 @@ def test_unknown_names_list_the_known(script, config, parts):
         find_experiment(script, config)
     for part in parts:
         assert part in str(caught.value)
-
-
-def test_aliases_name_experiments():
-    for alias, name in ALIASES.items():
-        assert find_experiment("MSTGT", alias.upper()) == find_experiment("MSTGT", name)
-        assert find_experiment("MSTGT", alias).stem == name

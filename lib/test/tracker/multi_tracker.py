@@ -92,6 +92,6 @@ class MultiTracker:
         return np.array([*(crop.center - crop.side / 2), crop.side, crop.side])
 
     def _require(self, target_id: int) -> None:
-        if target_id not in self.targets:
+        if target_id not in tuple(self.targets):  # compared, not looked up: it may be unhashable
             known = ", ".join(map(str, self.targets)) or "none"
             raise TrackerInputError(f"no target {target_id!r}; there are: {known}")

@@ -14,8 +14,8 @@ from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.device import is_fast_in
 from mstgt.utils.errors import UserError
 
-NAMES = "MSTGT-nano", "MSTGT-nano-128", "MSTGT-mini-128"
-OF_THE_SYNTHETIC_WORLD = NAMES[1:]
+OF_THE_SYNTHETIC_WORLD = "MSTGT-nano-128", "MSTGT-mini-128"
+NAMES = "MSTGT-nano", "MSTGT-mini", *OF_THE_SYNTHETIC_WORLD
 THRESHOLDS = np.linspace(0, 1, 21)
 
 
