@@ -69,7 +69,7 @@ def _some_arrays() -> tuple[bytes, ...]:
 
 def _facts(data: bytes, at: Path) -> None:
     (at / "i.npz").write_bytes(data)
-    kept = index._read(at / "i.npz", {"states": "u1", **index._FACTS}, index._same_length, say=False)
+    kept = index._read(at / "i.npz", {"states": "u1", **index._FACTS}, index._same_length, warn=False)
     assert kept is None or len(kept["classes"]) == len(kept["states"])
 
 

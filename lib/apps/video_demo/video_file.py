@@ -123,7 +123,7 @@ def _packets(container: InputContainer) -> Iterator[av.Packet]:
 
 
 def frame_rate(stream: VideoStream) -> float:
-    """Frames per second as the container states it; ``DEFAULT_FPS`` if that is missing or absurd."""
+    """Frames per second as the container states it; ``DEFAULT_FPS`` if that is missing or impossible."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and math.isfinite(rate) and 1 <= rate <= 1000:
             return float(rate)
