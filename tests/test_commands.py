@@ -137,6 +137,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
     (("test.py", "--tracker_param", "MSTGT-full-256", "--dataset", "lasot", "--threads", "8", "--num_gpus", "2"),
      ("lasot",)),
     (("test.py", "--tracker_param", CONFIG, "--dataset", "lassot"), ("lasot",)),
+    (("test.py", "--tracker_param", CONFIG, "--dataset", "lasot", "--workers", "1" + 30 * "0"), ("from 1 to 4096",)),
     (("test.py", "--tracker_param", CONFIG, "--dataset_dir", "tests/config"), ("tests/config",)),
     (("analysis_results.py",), ("tracking/test.py",)),
     (("profile_model.py", "--script", "MSTGT", "--config", "MSTGT-full-255"), ("MSTGT-full-256",)),

@@ -70,7 +70,10 @@ class StoredFrames:
         try:
             data = self.store.read(self.keys[index])
         except UserError as error:
-            raise self._no_images() or error from error
+            without_images = self._no_images()
+            if without_images is None:
+                raise
+            raise without_images from error
         if not may_be_deep(data):
             return decode_image(data, self.where(index), reduce, rows)
         image = shrink(self._to_8_bits(decode_full_depth(data, self.where(index), upright=False)), reduce)
@@ -84,7 +87,7 @@ class StoredFrames:
         folder = self.keys[0].rpartition("/")[0]
         if image_keys(self.store, folder):
             return None
-        files = [name for place in {folder, folder.rpartition("/")[0]} for name in self.store.list(place)]
+        files = [name for place in (folder, folder.rpartition("/")[0]) for name in self.store.list(place)]
         films = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
         advice = f"the frames of {films[0]} must be single images there, as of ffmpeg -i {films[0]} %08d.jpg" \
             if films else "fetch them, or put them there"

@@ -92,7 +92,7 @@ def load_benchmark(name: str, dataset_dir: Callable[[str], Path]) -> Benchmark:
 
 
 def missing_frames(video: Video) -> str:
-    """One line about the frames of ``video`` that are missing between others."""
+    """One line about the frames of ``video`` that are missing."""
     names = shortened(video.missing_names, 1)
     return f"{video.name}: a frame is missing: {names} (fetch the video again)"
 

@@ -249,7 +249,7 @@ def test_a_missing_frame_is_a_problem_and_does_not_shift_the_truth(tmp_path):
     args = ["--dataset_dir", tmp_path / "mine", "--results", f"Nine={tmp_path / 'nine'}", "--results",
             f"Ten={tmp_path / 'ten'}", "--save_dir", tmp_path / "out"]
     done = run(*args)
-    assert done.returncode == 1 and "problem: mine a: a frame is missing" in done.stdout
+    assert done.returncode == 1 and "problem: mine a: a frame is missing: " in done.stdout
     assert "0005.jpg" in done.stdout and run(*args, "--allow_missing").returncode == 0
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [row[1] for row in rows if row[:1] in (["Nine"], ["Ten"])] == ["95.24", "95.24"]
