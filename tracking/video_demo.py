@@ -12,9 +12,9 @@ target is probably lost: its mean score has been below --lost_score for a while.
 
 A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks
 for the box. --correct without --init_box continues the boxes.csv that is there: rows before the correction stay, and so
-do other targets. Ctrl-C leaves everything as it was, except for a webcam or stream, whose recording it ends and saves;
-q in the window of --show does so with any video. Of streams and webcams the newest frame is tracked; frames that arrive
-meanwhile are dropped and counted.
+do other targets. Ctrl-C or SIGTERM leaves everything as it was, except for a webcam or stream, whose recording it ends
+and saves; q in the window of --show does so with any video. Of streams and webcams the newest frame is tracked;
+frames that arrive meanwhile are dropped and counted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.apps.video_demo.boxes import BOX_FORMATS, join_numbers, parse_box, parse_correction
-from mstgt.apps.video_demo.source import Source, check_source, open_source
+from mstgt.apps.video_demo.source import Source, check_source, is_live, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, one_line, run_command
 
 if TYPE_CHECKING:
+    from mstgt.apps.video_demo.live import LiveSource
     from mstgt.apps.video_demo.record import Recording
 
 _log = logging.getLogger(__name__)
@@ -96,17 +97,21 @@ def main() -> int:
     args = parse_args()
     from mstgt.apps.video_demo.record import record
 
+    # Before a stream is connected to: it would go on for the seconds that loading takes, between its first frame, which
+    # has the box, and its second.
+    tracker = make_tracker(args) if args.init_box and is_live(args.video) else None
     with open_source(args.video, args.reconnect) as source:
         for note in source.notes:
             print(one_line(note))
         out = args.out or load_paths(save_dir=args.save_dir, mode="test").save_dir / "video_demo" / source.name
-        frames = tracked_frames(args, source, out)
+        frames = tracked_frames(args, source, out, tracker)
         report(record(frames, out, source, total(args, source), args.format), source, args)
     return 0
 
 
-def tracked_frames(args: argparse.Namespace, source: Source, out: Path) -> Iterable[TrackedFrame]:
-    """The track that the arguments ask for."""
+def tracked_frames(args: argparse.Namespace, source: Source, out: Path, tracker: Any) -> Iterable[TrackedFrame]:
+    """The track that the arguments ask for; ``tracker`` is made where it is None."""
+    from mstgt.apps.video_demo.live import LiveSource
     from mstgt.apps.video_demo.results import FILES, rows_to_keep
     from mstgt.apps.video_demo.window import has_display, watched
 
@@ -135,12 +140,14 @@ def tracked_frames(args: argparse.Namespace, source: Source, out: Path) -> Itera
             raise UserError(f"a box is given at frame {frame}, which is not among the frames from --start {start} on; "
                             "--both_ways tracks those before as well")
         boxes[target][frame] = box
-    frames = track(source, make_tracker(args), boxes, args.frames, args.lost_score, kept, args.both_ways)
+    if tracker is None:
+        tracker = make_tracker(args)
+    frames = track(source, tracker, boxes, args.frames, args.lost_score, kept, args.both_ways)
     if args.show and has_display():
         frames = watched(frames)
     elif args.show:
         _log.warning("--show: there is no display here (DISPLAY is not set); the video is written all the same")
-    return until_interrupted(frames) if source.live else frames
+    return until_interrupted(frames, source) if isinstance(source, LiveSource) else frames
 
 
 def make_tracker(args: argparse.Namespace) -> Any:
@@ -163,22 +170,24 @@ def ask(source: Source, start: int) -> tuple[float, float, float, float]:
     return draw_box(frame.image_rgb)
 
 
-def until_interrupted(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
-    """``frames``, which Ctrl-C ends after a frame; a second Ctrl-C acts as usual."""
-    pressed = []
+def until_interrupted(frames: Iterable[TrackedFrame], source: LiveSource) -> Iterator[TrackedFrame]:
+    """``frames``, which Ctrl-C or SIGTERM ends after a frame, also while none arrives; a second one acts as usual."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def press(*_: object) -> None:
-        pressed.append(True)
-        signal.signal(signal.SIGINT, before)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    before = signal.signal(signal.SIGINT, press)
+    def end(*_: object) -> None:
+        source.stop()
+        restore()
+
+    for number in before:
+        signal.signal(number, end)
     try:
-        for frame in frames:
-            yield frame
-            if pressed:
-                break
+        yield from frames
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def total(args: argparse.Namespace, source: Source) -> int | None:

@@ -16,6 +16,7 @@ Times count from when it is read, or from the beginning of a recording.
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import threading
@@ -108,11 +109,15 @@ class LiveSource:
             if index >= start:
                 yield Frame(index, grab(), arrived - begun)
 
+    def stop(self) -> None:
+        """End as the feed would end: no further frame is given. May be called in a signal handler."""
+        self._stopped.set()
+
     def __enter__(self) -> LiveSource:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
+        self.stop()
         self._thread.join(2 * SILENCE_S)
 
     def _first_image(self) -> np.ndarray:
@@ -126,14 +131,14 @@ class LiveSource:
         raise self._failure or OSError("no image was received")
 
     def _wait(self, deadline: float | None) -> tuple[Grab, float] | None:
-        """The newest frame that was not given yet; None at the end, or at the deadline."""
+        """The newest frame that was not given yet; None at the end, when stopped, or at the deadline."""
         with self._changed:
-            while self._newest is None and not self._ended:
+            while self._newest is None and not self._ended and not self._stopped.is_set():
                 # in short steps, so that Ctrl-C is noticed
                 self._changed.wait(0.2)
                 if deadline is not None and time.monotonic() > deadline:
                     return None
-            received, self._newest = self._newest, None
+            received, self._newest = None if self._stopped.is_set() else self._newest, None
             self._changed.notify_all()
             return received
 
@@ -213,6 +218,9 @@ class StreamFeed(Feed):
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, av.ExitError):  # FFmpeg's answer to its own time limit
                 raise OSError(f"nothing was received for {time.monotonic() - begun:.0f} s") from error
+            if isinstance(error, av.InvalidDataError) or getattr(error, "errno", None) == errno.EIO:
+                # EIO: the connection was closed while FFmpeg still looked for a video.
+                raise OSError("what it sends is no video, or ends before its first frame") from error
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
 
     def _decoded(self, packet: av.Packet) -> Iterator[Grab]:

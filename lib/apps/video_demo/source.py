@@ -91,7 +91,7 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
     from .video_file import VideoFile
 
     text = str(what)
-    if isinstance(what, int) or text.isdecimal() and not os.path.exists(text):
+    if isinstance(what, int) or _is_number(text):
         return open_webcam(int(text))
     if device := _device(text):
         return open_webcam(int(device[1]))
@@ -119,6 +119,16 @@ def check_source(what: str) -> None:
     path = os.path.expanduser(what)
     if not what or not (os.path.isfile(path) or os.path.isdir(path)):
         raise _no_such(what)
+
+
+def is_live(what: str) -> bool:
+    """Whether this names a stream or a webcam, without opening anything."""
+    return bool(_is_number(what) or _device(what) or _URL.match(what))
+
+
+def _is_number(text: str) -> bool:
+    """Whether this is a webcam's number, and no file of such a name."""
+    return text.isdecimal() and not os.path.exists(text)
 
 
 def _device(text: str) -> re.Match[str] | None:

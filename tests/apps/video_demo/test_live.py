@@ -329,6 +329,19 @@ def test_a_recording_over_http_is_read_whole_and_has_an_end(video_file):
     assert time.monotonic() - begun < 200
 
 
+@pytest.mark.parametrize("body", [b"", b"<!doctype html><html><body>Please log in</body></html>" * 50])
+def test_a_server_that_sends_no_video_is_told(body):
+    def answer(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    server = serve(answer)
+    with pytest.raises(UserError, match="what it sends is no video, or ends before its first frame; check the address"):
+        open_stream(f"http://127.0.0.1:{server.server_port}/", 0)
+    server.shutdown()
+
+
 def test_a_server_that_never_answers_is_told(monkeypatch):
     monkeypatch.setattr(live, "OPEN_S", 0.5)
     server = serve(lambda handler: time.sleep(3))

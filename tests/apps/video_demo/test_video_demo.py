@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 import av
@@ -21,7 +22,7 @@ from mstgt.apps.video_demo.results import FILES as RESULT_FILES
 from mstgt.apps.video_demo.results import read_rows
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
-from mstgt.utils.errors import run_command
+from mstgt.utils.errors import UserError, run_command
 from mstgt.visualize.video_writer import VideoWriter
 from tracking import video_demo
 
@@ -191,21 +192,54 @@ class Camera:
         pass
 
 
-def test_ctrl_c_ends_and_saves_a_webcams(demo, monkeypatch, tmp_path, video_images, box_of, bright):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_and_save_a_webcams(demo, monkeypatch, tmp_path, video_images, box_of, bright, number):
     class Interrupted(bright):
         def update(self, image):
             self.count += 1
             if self.count == 5:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             return super().update(image)
 
     monkeypatch.setattr(live.cv2, "VideoCapture", lambda _index: Camera(video_images[0]))
     status, said, _ = demo("0", "--init_box", *box_of(0), "--out", tmp_path / "o", tracker=Interrupted())
     assert status == 0 and "webcam_0: frames 0 to 4" in said and frames_of_video(tmp_path / "o") == 5
     assert "frames arrived while another was tracked and were dropped" in said
-    assert signal.getsignal(signal.SIGINT).__module__ == "mstgt.utils.errors", "Ctrl-C is the command's again"
+    assert signal.getsignal(number).__module__ == "mstgt.utils.errors", "the signal is the command's again"
     assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
     assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
+
+
+def test_ctrl_c_ends_and_saves_a_stream_that_stalls(demo, monkeypatch, tmp_path, video_images, box_of):
+    class Stalled(live.Feed):
+        def __init__(self, _url):
+            pass
+
+        def grabs(self, stopped):
+            yield lambda: video_images[0]
+            threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+            stopped.wait(60)
+
+    monkeypatch.setattr(live, "StreamFeed", Stalled)
+    begun = time.monotonic()
+    status, said, _ = demo("http://camera/live", "--init_box", *box_of(0), "--out", tmp_path / "o")
+    assert status == 0 and "frames 0 to 0" in said and frames_of_video(tmp_path / "o") == 1
+    assert time.monotonic() - begun < 50, "at once, not when the stream goes on"
+
+
+def test_the_tracker_is_there_before_a_stream_begins(demo, monkeypatch, tmp_path):
+    def connect(*_):
+        raise UserError("connected first")
+
+    def make(_args):
+        raise UserError("tracker first")
+
+    monkeypatch.setattr(video_demo, "open_source", connect)
+    monkeypatch.setattr(video_demo, "make_tracker", make)
+    for video in ("http://camera/live", "0"):
+        assert "tracker first" in demo(video, "--init_box", 1, 2, 3, 4, tracker="real")[2]
+    assert "connected first" in demo("http://camera/live", tracker="real")[2], "the box is drawn on what is connected"
+    assert "connected first" in demo(tmp_path, "--init_box", 1, 2, 3, 4, tracker="real")[2]
 
 
 def test_a_box_drawn_with_the_mouse(demo, monkeypatch, video_file, tmp_path, box_of, bright):
