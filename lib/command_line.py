@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import sys
+from collections.abc import Callable
 
-from .utils.errors import run_command
+from .utils.errors import UserError, run_command
 
 # subcommand: the module in tracking/ and one line of help
 PROGRAMS: dict[str, tuple[str, str]] = {
@@ -62,4 +64,19 @@ def main() -> None:
     # argparse takes the program's name from here
     sys.argv = [f"mstgt {name}", *sys.argv[2:]]
     # imported now and not before: each program loads only what it needs
-    run_command(importlib.import_module(f"mstgt.tracking.{PROGRAMS[name][0]}").main)
+    module = importlib.import_module(f"mstgt.tracking.{PROGRAMS[name][0]}")
+    module.__doc__ = as_subcommands(module.__doc__ or "")  # the text of --help
+    run_command(lambda: _run(module.main))
+
+
+def _run(main: Callable[[], int | None]) -> int | None:
+    try:
+        return main()
+    except UserError as error:
+        raise UserError(as_subcommands(str(error))) from error
+
+
+def as_subcommands(text: str) -> str:
+    """``text`` with ``mstgt test`` in place of ``python tracking/test.py``: an installed package has no such file."""
+    names = {module: name for name, (module, _) in PROGRAMS.items()}
+    return re.sub(rf"\bpython tracking/({'|'.join(names)})\.py", lambda found: f"mstgt {names[found[1]]}", text)

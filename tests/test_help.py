@@ -45,7 +45,7 @@ BENCHMARKS = ROOT / "benchmarks"
 REFUSED = [
     (["train", "--config", "MSTGT-nanno-128"], "did you mean 'MSTGT-nano-128'"),
     (["train", *NANO, "--set", "TRAIN.LRR=1"], "did you mean TRAIN.LR"),
-    (["train", *NANO, "--data_dir", "{absent}"], "make it with tracking/make_synthetic.py"),
+    (["train", *NANO, "--data_dir", "{absent}"], "make it with mstgt make_synthetic, or name"),
     (["train", *NANO, "--set", 'DATA.TRAIN.DATASETS_NAME=["LASSOT"]'], "did you mean 'LASOT'"),
     (["train", *NANO, "--videos", "{absent}"], "no folder {absent} (nor absent.zip or absent.lmdb); give a folder"),
     (["train", *NANO, "--photos", "{absent}"], "no folder {absent}"),
@@ -118,6 +118,7 @@ def test_help_is_answered_without_pytorch(flag, tmp_path):
     answers = run_all(commands, tmp_path)
     for command, (status, output, loaded) in zip(commands, answers, strict=False):
         assert (status, output[:6], loaded) == (0, "usage:", []), (command, output)
+        assert "python tracking/" not in output or command[0] in scripts, "an installed package has no such file"
     assert len(answers) == len(commands)
 
 

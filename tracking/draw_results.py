@@ -88,7 +88,7 @@ def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
              if args.dataset in (None, results.benchmark) and args.config in (None, results.config)
              and root in (None, results.root)]
     if not found:
-        raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with `python tracking/test.py`")
+        raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with python tracking/test.py")
     out = args.out or paths.save_dir / "test" / "videos"
     for results in found:
         benchmark = folder_benchmark(results.root) if results.root else load_benchmark(results.benchmark, paths.dataset)

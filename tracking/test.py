@@ -55,8 +55,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--allow_missing", action="store_true", help="exit with status 0 although videos are missing")
     parser.add_argument("--compile", action="store_true", help="compile the network; this takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="replay each frame as one CUDA graph")
-    parser.add_argument("--onnx_dir", type=Path, metavar="DIR", help="with --backend onnx: the files of "
-                        "tracking/export.py (default: <save_dir>/export/<config>, else they are made and cached)")
+    parser.add_argument("--onnx_dir", type=Path, metavar="DIR", help="with --backend onnx: the exported files "
+                        "(default: <save_dir>/export/<config>, else they are made and cached)")
     parser.add_argument("--run", default="", metavar="NAME", help="keep the results apart, as <config>_<NAME>")
     parser.add_argument("--overwrite", action="store_true", help="track videos again that have a result")
     args = parser.parse_args()

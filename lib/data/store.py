@@ -25,8 +25,8 @@ from ..utils.errors import UserError, explain_os_error
 MtimeKey = tuple[int, int]  # size in bytes and time of the last change in ns
 ARCHIVE_SUFFIXES = (".zip", ".lmdb")
 WHAT_TO_DO = ("name the folder that holds the datasets with --data_dir, or write it down once with "
-              "tracking/create_default_local_file.py")
-_MADE_BY = {"synthetic": "make it with tracking/make_synthetic.py"}  # datasets that a command makes
+              "python tracking/create_default_local_file.py")
+_MADE_BY = {"synthetic": "make it with python tracking/make_synthetic.py"}  # datasets that a command makes
 
 
 class FrameStore(Protocol):
@@ -105,7 +105,7 @@ def require_photos(root: Path) -> None:
     """Raise :class:`UserError` where the folder of a set of photographs is not there."""
     if not root.exists():
         raise UserError(f"no folder {root}: give a folder with photographs, or write a set with "
-                        "tracking/make_photos.py")
+                        "python tracking/make_photos.py")
 
 
 class FolderStore:

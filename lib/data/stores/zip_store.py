@@ -185,7 +185,7 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
             fault = "a compression other than deflate"
         if fault:
             raise UserError(f"{archive}: refused for its entry {info.orig_filename!r}: {fault}; pack the dataset with "
-                            "tracking/pack_dataset.py")
+                            "python tracking/pack_dataset.py")
     return infos
 
 
@@ -201,5 +201,5 @@ def _refuse_doubles(keys: list[str], archives: tuple[Path, ...]) -> None:
     for key in keys:
         if key in seen:
             raise UserError(f"{', '.join(map(str, archives))}: {key!r} is there twice; pack the dataset with "
-                            "tracking/pack_dataset.py")
+                            "python tracking/pack_dataset.py")
         seen.add(key)

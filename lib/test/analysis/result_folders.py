@@ -16,7 +16,7 @@ from ..evaluation.benchmarks import ALIASES, Benchmark, folder_benchmark, load_b
 from ..evaluation.results import ResultSet, find_results, has_result, results_root
 
 MAX_DEPTH = 4  # levels of folders in which raw results are looked for: <tracker>/<config>/<run>/<benchmark>
-HOW_TO_MAKE_RESULTS = "make some with tracking/test.py"
+HOW_TO_MAKE_RESULTS = "make some with python tracking/test.py"
 
 
 def chosen_benchmark(dataset: str | None, dataset_dir: Path | None,
