@@ -48,8 +48,9 @@ def read_coco(folder: Path) -> AnnotatedPhotographs:
             data = json.loads(file.read_bytes())
             found = _coco_objects(folder, file, data)
         except (OSError, *_FAULTS) as error:
-            raise UserError(f"{file}: not COCO's annotation of objects ({type(error).__name__}: {str(error)[:80]}); "
-                            "export it again") from error
+            fault = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {str(error)[:80]}"
+            raise UserError(f"{file}: not COCO's annotation of objects ({fault}); export it as COCO, or take it out of "
+                            "the folder") from error
         paths += found.paths
         objects += found.objects
     return AnnotatedPhotographs(paths, objects)
@@ -79,7 +80,8 @@ def _coco_objects(folder: Path, file: Path, data: dict[str, Any]) -> AnnotatedPh
 
 
 def _inside(name: str) -> str:
-    """Return a file name that stays inside its folder."""
+    """Return a file name that stays inside its folder. One that was written on Windows has backslashes."""
+    name = name.replace("\\", "/")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError(f"the file name {name[:60]!r} leads out of the folder")
     return name
@@ -93,7 +95,8 @@ def _image_folder(folder: Path, file: Path, names: list[str]) -> Path:
         if any((candidate / name).is_file() for name in names[:50]):
             return candidate
     looked_in = ", ".join(str(candidate) for candidate in candidates[:4])
-    raise UserError(f"{file}: none of its photographs is on disk; looked in {looked_in}")
+    example = f", such as {names[0][:60]!r}," if names else ""
+    raise UserError(f"{file}: none of its photographs{example} is on disk; looked in {looked_in}")
 
 
 def read_voc(folder: Path) -> AnnotatedPhotographs:

@@ -98,7 +98,28 @@ def test_photographs_that_are_not_on_disk_are_named(tmp_path, caplog):
     assert (len(found.paths), len(found.objects)) == (3, 3)
     for image in (folder / "train2017").iterdir():
         image.unlink()
-    with pytest.raises(UserError, match="none of its photographs is on disk; looked in"):
+    with pytest.raises(UserError, match="none of its photographs, such as '000000.png', is on disk; looked in"):
+        read_coco(folder)
+
+
+def test_coco_file_names_of_windows(tmp_path):
+    folder = make.coco_folder(tmp_path / "set")
+    path = folder / "annotations" / "instances_train2017.json"
+    data = json.loads(path.read_text())
+    for image in data["images"]:
+        image["file_name"] = "train2017\\" + image["file_name"]
+    path.write_text(json.dumps(data))
+    assert len(read_coco(folder).objects) == 4
+    data["images"][0]["file_name"] = "..\\secret.png"
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="leads out of the folder"):
+        read_coco(folder)
+
+
+def test_json_of_another_kind_is_named_with_what_to_do(tmp_path):
+    folder = make.coco_folder(tmp_path / "set")
+    (folder / "annotations" / "instances_train2017.json").write_text('{"shapes": []}')  # labelme's, for instance
+    with pytest.raises(UserError, match="it lacks 'categories'.; export it as COCO, or take it out of the folder"):
         read_coco(folder)
 
 
