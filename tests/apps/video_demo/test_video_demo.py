@@ -20,7 +20,8 @@ from mstgt.apps.video_demo import live, window
 from mstgt.apps.video_demo.record import Spread, spans
 from mstgt.apps.video_demo.results import FILES as RESULT_FILES
 from mstgt.apps.video_demo.results import read_rows
-from mstgt.config import load_config
+from mstgt.config import SHIPPED, load_config
+from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError, run_command
 from mstgt.visualize.video_writer import VideoWriter
@@ -240,6 +241,20 @@ def test_the_tracker_is_there_before_a_stream_begins(demo, monkeypatch, tmp_path
         assert "tracker first" in demo(video, "--init_box", 1, 2, 3, 4, tracker="real")[2]
     assert "connected first" in demo("http://camera/live", tracker="real")[2], "the box is drawn on what is connected"
     assert "connected first" in demo(tmp_path, "--init_box", 1, 2, 3, 4, tracker="real")[2]
+
+
+def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path):
+    trained = checkpoint_path(run_folder(tmp_path / "mine", "mstgt", "MSTGT-nano-128"), 24)
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    monkeypatch.setattr("mstgt.test.tracker.MultiTracker", lambda _config, **given: given["checkpoint"])
+    for arguments, expected in ((["--save_dir", tmp_path / "mine"], trained),
+                                (["--save_dir", tmp_path / "other"], SHIPPED / "MSTGT-nano-128.safetensors"),
+                                (["--save_dir", tmp_path / "mine", "--checkpoint", __file__], __file__),
+                                ([], None)):  # MultiTracker looks for it
+        monkeypatch.setattr("sys.argv", ["video_demo.py", "0", "--config", "MSTGT-nano-128", *map(str, arguments)])
+        found = video_demo.make_tracker(video_demo.parse_args())
+        assert found == expected or str(found) == expected, arguments
 
 
 def test_a_box_drawn_with_the_mouse(demo, monkeypatch, video_file, tmp_path, box_of, bright):
