@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MAX_CPU_WORKERS = 8  # by default: each worker holds a network in memory
+_MAX_NOTES = 5  # on the annotations of videos
 _MAX_COUNT = 4096  # of workers, GPUs and videos in a batch: far more than any machine has
 
 
@@ -195,6 +196,11 @@ def main() -> int:
     go_on_with_backend(args, folder, benchmark, devices[0])
     build_engine, origin = choose_backend(args, cfg, config, paths.save_dir, devices[0])
     videos, failures = load_videos(benchmark.videos, names)
+    notes = [f"{video.name}: {note}" for video in videos.values() for note in video.notes]
+    for note in notes[:_MAX_NOTES]:
+        _log.warning("%s", one_line(note))
+    if len(notes) > _MAX_NOTES:
+        _log.warning("%d more notes on videos; tracking/analysis_results.py lists them", len(notes) - _MAX_NOTES)
     gaps = [missing_frames(video) for video in videos.values() if video.missing_names]
     for gap in gaps:
         _log.warning("%s; tracking the others", one_line(gap))

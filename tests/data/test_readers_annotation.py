@@ -151,3 +151,12 @@ def test_a_row_without_a_box_is_no_header(first, header):
     elif not header:
         with pytest.raises(UserError, match="f, line 1: '(None|null|N/A)' is not"):
             parse_rows(data, "f", header=True)
+
+
+@pytest.mark.parametrize(("row", "advice"), [
+    ("10,20,30,40,0.9", "remove the score or the frame number"),
+    ("1,1,9,1,9,9,1,9", "give the upright box around each polygon"),
+    ("1,-1,10,20,30,40,0.9,-1,-1,-1", "of rows of MOTChallenge keep one target, and its box")])
+def test_rows_of_other_formats_say_what_to_keep(row, advice):
+    with pytest.raises(UserError, match=f"a.txt, line 1: expected 4 numbers, found .*; {advice}"):
+        parse_rows(f"{row}\n".encode(), "a.txt", columns=(4,), header=True)

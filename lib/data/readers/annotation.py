@@ -143,12 +143,25 @@ def _first_fault(lines: list[str], where: str, columns: tuple[int, ...], skipped
                 return UserError(f"{place}: {token[:40]!r} is not a finite number or NaN")
         if len(tokens) not in expected:
             counts = " or ".join(map(str, expected))
-            advice = "; remove the score or the frame number" if len(tokens) == 5 and 4 in expected else ""
+            advice = _advice(len(tokens), expected)
             return UserError(f"{place}: expected {counts} numbers, found {_shown(line)}{advice}")
         if _has_empty_field(line):
             return UserError(f"{place}: an empty field in {_shown(line)}")
         expected = (len(tokens),)  # every row has as many numbers as the first
     return UserError(f"{where}: the lines are not separated alike; use one separator in all of them")
+
+
+def _advice(count: int, expected: tuple[int, ...]) -> str:
+    """Return what to do with rows of ``count`` numbers where boxes are expected; "" where that is not known."""
+    if 4 not in expected:
+        return ""
+    if count == 5:
+        return "; remove the score or the frame number"
+    if count == 8:
+        return "; give the upright box around each polygon: x, y, w, h"
+    if count in (9, 10):
+        return "; of rows of MOTChallenge keep one target, and its box: x, y, w, h (numbers 3 to 6)"
+    return ""
 
 
 def _shown(line: str) -> str:
@@ -184,7 +197,7 @@ def read_meta(store: FrameStore, folder: str) -> dict:
         data = store.read(key)
         refuse_size(len(data), store.where(key), MAX_META_BYTES)
         try:
-            parser.read_string(data.decode("utf-8-sig"))
+            parser.read_string(decode_text(data))
         except (configparser.Error, UnicodeDecodeError) as error:
             first_line = str(error).splitlines()[0]
             raise UserError(f"{store.where(key)}: not a file of sections and keys ({first_line})") from error

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from ...data.frame_names import IMAGE_SUFFIXES
 from ...data.images import decode_image
 from ...utils.errors import UserError, explain_os_error
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SPLITS = ("train", "val", "all")
 VAL_EVERY = 20  # one item of so many belongs to the validation part
 MAX_SIDE = 480  # px; larger photographs are shrunk when they are read
@@ -64,7 +64,7 @@ def cached_image(path: str, max_side: int = MAX_SIDE) -> tuple[np.ndarray, float
 def list_images(folder: Path) -> list[str]:
     """Return the sorted names of the image files directly in ``folder``."""
     with explain_os_error(f"cannot list {folder}"), os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith("."))
+        return sorted(e.name for e in entries if e.name.lower().endswith(IMAGE_SUFFIXES) and not e.name.startswith("."))
 
 
 def in_split(index: int, split: str) -> bool:

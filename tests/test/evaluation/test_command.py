@@ -110,6 +110,17 @@ def test_a_film_in_place_of_images_is_named(command, put, tmp_path):
     assert f"FAILED nothing: there are no images in {tmp_path / 'mine/nothing/img'}: fetch them" in command.said
 
 
+def test_an_annotation_that_is_longer_than_its_video_is_said(command, videos):
+    root = videos(**dict.fromkeys("abcdefg", 2))
+    for name in "abcdefg":
+        with (root / name / "groundtruth.txt").open("a") as truth:
+            truth.write(f"{BOX}\n{BOX}\n")
+    assert command("--dataset_dir", root, "--sequence", "a") == 0
+    assert "a: the annotation has 4 rows for 2 frames: the last 2 are ignored" in command.said
+    assert command("--dataset_dir", root) == 0
+    assert command.said.count("rows for 2 frames") == 5 and "2 more notes on videos" in command.said
+
+
 def test_a_frame_of_another_size_is_said_once(command, videos):
     odd = videos(a=6) / "a/img/00000003.jpg"
     cv2.imwrite(str(odd), cv2.resize(cv2.imread(str(odd)), (192, 144)))
