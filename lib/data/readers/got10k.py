@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ...utils.errors import UserError
+from ...utils.files import decode_text
 from ..frame_names import frame_keys
 from ..store import FrameStore, MtimeKey, fingerprint, join
 from ..video import Video, VideoSet, make_video, require_videos, split_present
@@ -58,7 +59,7 @@ def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
 def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
     """The names in a file such as ``list.txt``, one per line."""
     try:
-        return tuple(store.read(key).decode("utf-8-sig").split())
+        return tuple(decode_text(store.read(key)).split())
     except UnicodeDecodeError as error:
         raise UserError(f"{store.where(key)}: not a list of names ({error.reason})") from error
 

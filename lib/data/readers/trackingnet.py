@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ...utils.errors import UserError
+from ...utils.files import decode_text
 from ..frame_names import frame_keys
 from ..store import FrameStore, MtimeKey, fingerprint, join
 from ..video import Video, VideoSet, make_video, require_videos, split_present
@@ -49,7 +50,7 @@ def trackingnet_train(name: str, store: FrameStore) -> VideoSet:
 def _read_classes(store: FrameStore) -> dict[str, str]:
     where = store.where(CLASS_MAP)
     try:
-        lines = store.read(CLASS_MAP).decode("utf-8-sig").splitlines()
+        lines = decode_text(store.read(CLASS_MAP)).splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: not a text file ({error.reason})") from error
     classes = {}

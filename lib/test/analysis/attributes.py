@@ -28,6 +28,7 @@ import numpy as np
 from ...data.video import Video
 from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
+from ...utils.files import decode_text
 
 SMALL_AREA = 1000  # px²
 MAX_BYTES = 16 << 20  # of a table
@@ -38,7 +39,7 @@ def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
     """The attributes of every video of a table. Raises :class:`UserError` naming the line that is no part of one."""
     try:
         refuse_size(path.stat().st_size, str(path), MAX_BYTES)
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        rows = list(csv.reader(decode_text(path.read_bytes()).splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read the attributes {path}: {error}") from error
     names = [cell.strip() for cell in rows[0]] if rows else []

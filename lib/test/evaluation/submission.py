@@ -24,7 +24,7 @@ import numpy as np
 from ...data.readers.annotation import parse_rows
 from ...data.video import StoredFrames, Video
 from ...utils.errors import UserError, shortened, unknown_name
-from ...utils.files import atomic_path
+from ...utils.files import atomic_path, decode_text
 from ...utils.progress import progress
 from .benchmarks import ALIASES, Benchmark
 from .results import BOX_SOURCES, find_file, read_result_file
@@ -121,8 +121,7 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
         data = read_result_file(path, video.name)
     except UserError as error:
         return b"", [str(error)]
-    # utf-8-sig: some editors put a byte order mark before the first number.
-    lines = data.decode("utf-8-sig", errors="replace").rstrip().splitlines()
+    lines = decode_text(data, errors="replace").rstrip().splitlines()
     try:
         rows = parse_rows(data, str(path), columns=(columns,))
         faults: dict[int, str] = {}
