@@ -32,7 +32,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..utils.errors import UserError, WouldOverwriteError, explain_os_error
+from ..utils.errors import UserError, WouldOverwriteError, explain_os_error, explain_worker_start
 from ..utils.files import locked, new_folder, write_json
 from ..utils.progress import progress
 from .annotate import Annotation
@@ -95,7 +95,8 @@ def write_videos(fills: Mapping[Path, Callable[[Path], object]], workers: int, u
                 busy += _write_video(folder, fill)
                 bar.update()
             return busy
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(),))
+        with explain_worker_start():
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(),))
         try:
             for done in as_completed([pool.submit(_write_video, folder, fill) for folder, fill in fills.items()]):
                 busy += done.result()

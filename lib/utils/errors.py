@@ -60,6 +60,12 @@ def explain_os_error(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {error.strerror or error}") from error
 
 
+def explain_worker_start() -> contextlib.AbstractContextManager[None]:
+    """Within the block, which makes a pool of processes, a full /dev/shm is a :class:`UserError`: Python keeps the
+    semaphores of a pool there."""
+    return explain_os_error("worker processes cannot be started: they need room in /dev/shm, --workers 1 needs none")
+
+
 def shortened(names: Sequence[str], most: int = 3) -> str:
     """The first ``most`` of ``names``, and how many more there are: ``a, b, c and 7 more``."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -149,6 +151,15 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
         write_set(tmp_path, small_spec(), overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_full_dev_shm_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("mstgt.synthetic.video_folders.ProcessPoolExecutor", full)
+    with pytest.raises(UserError, match="they need room in /dev/shm, --workers 1 needs none: No space left on device"):
+        write_set(tmp_path / "set", small_spec(), workers=2)
 
 
 @pytest.mark.parametrize("arguments", [["--size", "320"], ["--train", "-1"], ["--difficulty", "0.9", "0.1"],

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.video import Video
-from ...utils.errors import UserError, shortened
+from ...utils.errors import UserError, explain_worker_start, shortened
 from ...utils.progress import progress
 from ...utils.threads import available_cores
 from ..evaluation.absent_frames import AbsentFramePolicy
@@ -125,7 +125,8 @@ def _score_all(results: list[_Result], videos: Mapping[str, Video], policy: Abse
             return
         # The videos reach the workers by fork, without being pickled. Only Linux can fork safely here.
         context = get_context("fork" if sys.platform == "linux" else "spawn")
-        pool = ProcessPoolExecutor(workers, context, _init_worker, (videos, policy))
+        with explain_worker_start():
+            pool = ProcessPoolExecutor(workers, context, _init_worker, (videos, policy))
         try:
             for result, outcome in zip(results, pool.map(_score_in_worker, results, chunksize=16), strict=True):
                 yield result, outcome

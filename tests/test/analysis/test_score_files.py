@@ -1,5 +1,6 @@
 """Scoring folders of result files: what is wrong with them, processes, and what is kept between runs."""
 
+import errno
 import logging
 import os
 
@@ -162,6 +163,16 @@ def test_other_code_makes_other_scores(world, monkeypatch):
     assert len(ScoreCache(tmp_path / "cache", bench.absent_policy, videos).load("a", folders["a"])) == 6
     monkeypatch.setattr("mstgt.test.analysis.cache._maker", lambda: "changed")
     assert ScoreCache(tmp_path / "cache", bench.absent_policy, videos).load("a", folders["a"]) == {}
+
+
+def test_a_full_dev_shm_is_a_user_error(world, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _, folders, bench, videos = world
+    monkeypatch.setattr(module, "ProcessPoolExecutor", full)
+    with pytest.raises(UserError, match="they need room in /dev/shm, --workers 1 needs none: No space left on device"):
+        score_folders(folders, bench, videos, workers=2)
 
 
 def test_a_killed_worker_is_a_user_error(world, monkeypatch):
