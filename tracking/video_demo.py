@@ -212,7 +212,7 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
     if source.live:
         dropped, reconnects = getattr(source, "dropped", 0), getattr(source, "reconnects", 0)
         print(f"{dropped} frames arrived while another was tracked and were dropped"
-              + (f"; connected again {reconnects} times" if reconnects else ""))
+              + (f"; connected again {'once' if reconnects == 1 else f'{reconnects} times'}" if reconnects else ""))
     if recording.unreadable:
         print(f"cannot be read, the last box was kept: frames {spans(recording.unreadable)}")
     if args.frames is None and source.frames is not None and recording.last + 1 < source.frames:

@@ -219,8 +219,8 @@ class StreamFeed(Feed):
             if isinstance(error, av.ExitError):  # FFmpeg's answer to its own time limit
                 raise OSError(f"nothing was received for {time.monotonic() - begun:.0f} s") from error
             if isinstance(error, av.InvalidDataError) or getattr(error, "errno", None) == errno.EIO:
-                # EIO: the connection was closed while FFmpeg still looked for a video.
-                raise OSError("what it sends is no video, or ends before its first frame") from error
+                # EIO is FFmpeg's word for an unknown host, and for a connection that ends while it looks for a video.
+                raise OSError("there is no such host, or what it sends is no video") from error
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
 
     def _decoded(self, packet: av.Packet) -> Iterator[Grab]:

@@ -337,7 +337,7 @@ def test_a_server_that_sends_no_video_is_told(body):
         handler.wfile.write(body)
 
     server = serve(answer)
-    with pytest.raises(UserError, match="what it sends is no video, or ends before its first frame; check the address"):
+    with pytest.raises(UserError, match="no such host, or what it sends is no video; check the address"):
         open_stream(f"http://127.0.0.1:{server.server_port}/", 0)
     server.shutdown()
 
