@@ -53,3 +53,12 @@ def test_the_next_writer_removes_what_a_killed_one_left_but_nothing_that_is_bein
     assert (tmp_path / "a.txt").read_text() == "one"
     assert sorted(p.name for p in tmp_path.iterdir()) == [".a.mine.txt", ".a.part-x1y2z3w4.png", ".b.part-x1y2z3w4.txt",
                                                           "a.txt"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(UserError, match=r"cannot write \S+/taken/a.txt: \S+/taken is not a folder"):
+        write_text(tmp_path / "taken" / "a.txt", "text")
+    with pytest.raises(UserError, match=r"cannot write \S+/taken/b/a.txt: Not a directory"):
+        write_text(tmp_path / "taken" / "b" / "a.txt", "text")
+    assert (tmp_path / "taken").read_text() == "mine"
