@@ -87,14 +87,20 @@ class Video:
             raise UserError(str(error).replace(f"{self.folder}/", "the ").replace(str(self.folder), "")) from error
 
     def keep_frame(self, frame: int, image_rgb: np.ndarray) -> None:
-        """Keep a frame for the page, no larger than it is shown."""
+        """Keep a frame for the page, no larger than it is shown. Raises :class:`UserError` where the disk is full."""
         path = self.frame_path(frame)
         if path.exists():
             return
-        path.parent.mkdir(exist_ok=True)
         zoom = min(1.0, VIEW_SIDE / max(image_rgb.shape[:2]))
         small = cv2.resize(image_rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else image_rgb
-        path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=VIEW_QUALITY))
+        data = simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=VIEW_QUALITY)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()  # a part of an image would be shown from now on
+            raise UserError(f"frame {frame} could not be kept: {error.strerror or error}") from error
 
     async def decode_frame(self, frame: int) -> None:
         """Decode a frame and keep it for the page; without effect for one that does not exist or cannot be read."""

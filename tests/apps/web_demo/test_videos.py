@@ -1,7 +1,10 @@
 """What is taken in, what is refused and with what words, and that nothing stays of it."""
 
+import errno
 import http.client
 import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -165,3 +168,20 @@ def test_an_upload_that_falls_silent_is_given_up(strict, monkeypatch):
     assert answer.status == 400 and "the upload stopped for 0.2 s" in json.loads(answer.read())["error"]
     connection.close()
     assert list(strict.folder.iterdir()) == []
+
+
+def test_a_frame_that_the_disk_has_no_room_for_is_told_and_can_be_had_later(served, video_bytes, monkeypatch):
+    address = f"/videos/{served.upload(video_bytes)['id']}/frames/7.jpg"
+    whole = Path.write_bytes
+
+    def full(path, data):
+        whole(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    status, said, _ = served.ask("GET", address)
+    assert status == 400 and json.loads(said)["error"] == "frame 7 could not be kept: No space left on device"
+    monkeypatch.undo()
+    status, jpeg, _ = served.ask("GET", address)
+    assert status == 200
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[HEIGHT // 2 :].std() > 3, "not half an image"
