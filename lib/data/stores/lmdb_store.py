@@ -40,7 +40,8 @@ class LmdbStore(DirectoryStore):
         self._mtime_key = file_mtime_key(self._file)
         data = self._get(DIRECTORY_KEY)
         if data is None:
-            raise UserError(f"{self.root} holds no list of its files; make it with python tracking/pack_dataset.py")
+            raise UserError(f"{self.root} holds no directory of its files; make it with "
+                            "python tracking/pack_dataset.py")
         self._directory, self._crc = read_directory(data, self.root)
 
     def read(self, key: str) -> bytes:
