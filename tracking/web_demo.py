@@ -14,7 +14,7 @@ import argparse
 import logging
 
 from mstgt.apps.web_demo import load_server
-from mstgt.config import load_config
+from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
@@ -22,7 +22,7 @@ from mstgt.utils.errors import UserError, run_command
 def parse_args() -> argparse.Namespace:
     """The command line, checked before PyTorch is loaded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device", "backend",
+    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "save_dir", "device", "backend",
                          defaults={"config": "MSTGT-nano"})
     parser.add_argument("--port", type=int, default=8765, help="port; 0: any free one (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1,
@@ -43,9 +43,14 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse_args()
     server = load_server()
-    from mstgt.test.tracker import MultiTracker, load_tracker
+    from mstgt.test.tracker import MultiTracker, find_checkpoint, load_tracker
 
-    engine = load_tracker(args.config, args.script, args.checkpoint, args.overrides, args.device,
+    checkpoint = args.checkpoint
+    if checkpoint is None and args.save_dir is not None:  # a network may have been trained there
+        save_dir = load_paths(save_dir=args.save_dir, mode="test").save_dir
+        cfg = load_config(args.script, args.config, args.overrides)
+        checkpoint = find_checkpoint(args.script, args.config, cfg, save_dir)
+    engine = load_tracker(args.config, args.script, checkpoint, args.overrides, args.device,
                           backend=args.backend).engine
     limits = server.Limits(int(args.max_mb * server.MIB), args.max_frames, args.max_videos)
     settings = server.Settings(args.config, engine.device_name, args.port, args.jobs, limits)

@@ -19,6 +19,7 @@ import torch
 from mstgt.apps.web_demo import load_server
 from mstgt.apps.web_demo.server import Settings, serve, temporary_folder
 from mstgt.config import load_config
+from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError
 from tests.apps.web_demo.helpers import RedTracker, Served, true_box
@@ -199,3 +200,19 @@ def test_malformed_requests_print_no_traceback(served, video_bytes, caplog, capf
     assert served.ask("GET", "/")[0] == 200 and served.upload(video_bytes)["frames"] == 10
     written = "".join(capfd.readouterr())
     assert "Traceback" not in caplog.text + written and not [r for r in caplog.records if r.exc_info], caplog.text
+
+
+def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path):
+    trained = checkpoint_path(run_folder(tmp_path, "mstgt", "MSTGT-nano-128"), 24)
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+
+    def load(_config, _script, checkpoint, *_args, **_options):
+        raise UserError(f"asked for {checkpoint}")
+
+    monkeypatch.setattr("mstgt.test.tracker.load_tracker", load)
+    for arguments, expected in (([], trained), (["--checkpoint", __file__], __file__)):
+        monkeypatch.setattr("sys.argv", ["web_demo.py", "--config", "MSTGT-nano-128", "--save_dir", str(tmp_path),
+                                         *arguments])
+        with pytest.raises(UserError, match=f"asked for {re.escape(str(expected))}"):
+            web_demo.main()
