@@ -60,7 +60,7 @@ class PlainTracker:
         self.network, self.cfg = network.eval(), cfg
         line = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, network.grid + 1) / (network.grid + 1)))
         device = network.norm.weight.device
-        self.window = torch.from_numpy(np.outer(line, line)).float().flatten().to(device)
+        self.window = torch.from_numpy(np.outer(line, line)).float().to(device)
         self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (cfg.DATA.MEAN, cfg.DATA.STD))
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class PlainTracker:
         marked = mask_background(torch.from_numpy(crop), torch.from_numpy(inside), self.cfg.MODEL.TEMPLATE_MASK)
         self.template = self.input(marked.round().numpy())
         self.guidance: torch.Tensor | None = None
-        self.mean_score = 1.0
+        self.mean_score, self.motion = 1.0, math.inf
         self.size_factors = np.ones(2)
         if self.cfg.TEST.CALIBRATE_SIZE:
             self.size_factors = self.calibrate(image)
@@ -96,7 +96,14 @@ class PlainTracker:
 
     @torch.no_grad()
     def update(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        center, sides, score, self.guidance = self.locate(image)
+        test = self.cfg.TEST
+        found = None
+        if test.NARROW_SIZE and self.mean_score >= test.NARROW_ABOVE and self.motion <= test.NARROW_MOTION:
+            found = self.locate(image, test.NARROW_SIZE)
+            if found[2] < test.NARROW_ABOVE or self.moved(found[0]) > test.NARROW_MOTION:
+                found = None
+        center, sides, score, self.guidance = found or self.locate(image)
+        self.motion = self.moved(center)
         sides = sides * self.size_factors
         smoothing = self.cfg.TEST.SIZE_SMOOTHING
         if smoothing:
@@ -105,20 +112,32 @@ class PlainTracker:
         self.mean_score = (self.mean_score + score) / 2
         return self.box, score
 
-    def locate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor]:
-        """Center and sides of the network's box in ``image``, in its pixels; the score; the guidance after it."""
+    def moved(self, center: np.ndarray) -> float:
+        """How far ``center`` lies from that of the last box on either axis, as a share of its mean side."""
+        return float(np.abs(center - self.box[:2] - self.box[2:] / 2).max() / np.sqrt(self.box[2] * self.box[3]))
+
+    def locate(self, image: np.ndarray, size: int | None = None
+               ) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor]:
+        """Center and sides of the network's box in ``image``, in its pixels; the score; the guidance after it.
+
+        size  of the search crop in px, at the scale of the ordinary one; by default that one
+        """
         test = self.cfg.TEST
-        size = test.SEARCH_SIZE
-        wider = test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW else 1.0
-        crop, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider, size)
+        wider = test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW and size is None else 1.0
+        full = test.SEARCH_SIZE
+        size = size or full
+        crop, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider * size / full, size)
         score, offset, wh, guidance = self.step(self.template, self.input(crop), self.guidance)
-        grid = self.network.grid
-        best = int((score.flatten() * self.window).argmax())
+        grid = score.shape[-1]
+        border = (self.network.grid - grid) // 2
+        window = self.window[border : border + grid, border : border + grid]
+        best = int((score[0, 0] * window).argmax())
         row, column = divmod(best, grid)
         offset, wh = (maps[0, :, row, column].double().cpu().numpy() for maps in (offset, wh))
         center = (np.array([column, row]) + offset) / grid * size
         center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
-        return center, wh * size / scale, float(score.flatten()[best]), guidance
+        # Sides are shares of the ordinary crop, whatever the size of this one.
+        return center, wh * full / scale, float(score.flatten()[best]), guidance
 
     def input(self, crop: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(crop).to(self.mean.device).float().permute(2, 0, 1)[None] / 255
@@ -129,12 +148,17 @@ class PlainTracker:
         """Score, offset and size maps, and the guidance for the next frame; None stands for the first one's."""
         net = self.network
         z = net.backbone.forward_stem(template).flatten(1, 2) + net.backbone.pos_embed_z
-        x = net.backbone.forward_stem(search).flatten(1, 2) + net.backbone.pos_embed_x
+        cells = net.backbone.forward_stem(search)
+        grid = cells.shape[1]
+        border = (net.grid - grid) // 2
+        positions = net.backbone.pos_embed_x.reshape(1, net.grid, net.grid, -1)
+        x = cells + positions[:, border : border + grid, border : border + grid]
+        x = x.reshape(1, grid * grid, -1)
         guidance = z if guidance is None else guidance
         tokens = torch.cat([net.cue(template), net.guidance.prompt(guidance), z, x], dim=1)
         for layer in net.backbone.blocks[net.backbone.stem_length :]:
             tokens = block(layer, tokens)
-        features = net.norm(tokens)[:, -x.shape[1] :].transpose(1, 2).reshape(1, -1, net.grid, net.grid)
+        features = net.norm(tokens)[:, -x.shape[1] :].transpose(1, 2).reshape(1, -1, grid, grid)
         prediction = net.head(features)
         if net.guidance.recurrent:
             guided = block(net.guidance.block, net.guidance.norm(torch.cat([z, x, guidance], dim=1)))

@@ -7,9 +7,10 @@
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --device cuda --rows plain fp32 bf16 bf16_graph_batch8
 
 A row is a precision and, each behind an underscore, any of ``openvino``, ``compile``, ``graph`` (a CUDA graph),
-``threadsN`` (a fixed number of threads; without it the engine chooses) and ``batchN``, which is also N targets in one
-video. ``--nano_dir`` adds NanoTrack v2 in OpenCV, ``--contrib_python`` CSRT and KCF (``benchmarks/rivals.py``).
-``--busy`` measures a second time beside a process that never rests, and prints what is left of the quiet speed.
+``threadsN`` (a fixed number of threads; without it the engine chooses), ``narrow`` (frames whose narrow search crop is
+enough, TEST.NARROW_SIZE) and ``batchN``, which is also N targets in one video. ``--nano_dir`` adds NanoTrack v2 in
+OpenCV, ``--contrib_python`` CSRT and KCF (``benchmarks/rivals.py``). ``--busy`` measures a second time beside a process
+that never rests, and prints what is left of the quiet speed.
 
 Random weights, a 1280 x 720 image in memory. Every round runs all rows one after the other, so that what else the
 machine does meets all of them; figures are medians over the rounds, and a ratio is the median of the rounds' ratios.
@@ -27,7 +28,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ from rivals import CONTRIB, ContribTracker, nano_update
 
 from mstgt.config import load_config
 from mstgt.config.arguments import PRECISIONS, add_shared_arguments
-from mstgt.test.tracker import Target, Tracker, TrackerEngine
+from mstgt.test.tracker import Tracker, TrackerEngine
 from mstgt.utils.device import resolve_device, set_up
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.files import write_json
@@ -59,6 +60,7 @@ class Kind:
     engine: dict[str, Any]
     batch: int = 1
     backend: str = "torch"
+    narrow: bool = False
 
     @classmethod
     def named(cls, name: str) -> Kind:
@@ -70,23 +72,26 @@ class Kind:
         engine: dict[str, Any] = {"precision": precision}
         backend = "torch"
         batch = 1
+        narrow = False
         for word in others:
             if word in OPTIONS:
                 engine[OPTIONS[word]] = True
             elif word == "openvino":
                 backend = word
+            elif word == "narrow":
+                narrow = True
             elif word.startswith("threads") and word[7:].isdecimal() and int(word[7:]):
                 engine["threads"] = int(word[7:])
             elif word.startswith("batch") and word[5:].isdecimal() and int(word[5:]):
                 batch = int(word[5:])
             else:
                 raise argparse.ArgumentTypeError(f"{name!r}: {word!r} is none of {', '.join(OPTIONS)}, batchN, "
-                                                 "threadsN, openvino")
+                                                 "threadsN, openvino, narrow")
         if precision not in PRECISIONS:
             raise argparse.ArgumentTypeError(f"{name!r} begins with none of {', '.join((PLAIN, *PRECISIONS))}")
         if backend == "openvino" and ("compile" in engine or "cuda_graph" in engine):
             raise argparse.ArgumentTypeError(f"{name!r}: compile and graph are for PyTorch")
-        return cls(engine, batch, backend)
+        return cls(engine, batch, backend, narrow)
 
     def build(self, network: Any, cfg: Any, device: torch.device) -> TrackerEngine:
         """The engine of the row."""
@@ -119,6 +124,8 @@ def main() -> int:
     args = parse_args()
     cfg = load_config("MSTGT", args.config)
     device_string = resolve_device(args.device)
+    if not cfg.TEST.NARROW_SIZE and any(Kind.named(name).narrow for name in args.rows if name != PLAIN):
+        raise UserError(f"{args.config} has no narrow search crops (TEST.NARROW_SIZE): leave out the rows with narrow")
 
     import torch
 
@@ -203,7 +210,7 @@ def build_rows(names: list[str], network: Any, cfg: Any, device: torch.device) -
         if engine.precision == "fp32" and not difference <= SAME_PX:
             print(f"{name} does not compute what the plain tracker does: not measured", file=sys.stderr)
         else:
-            rows[name] = engine_row(engine, images[0], kind.batch)
+            rows[name] = engine_row(engine, images[0], kind)
     return rows
 
 
@@ -268,16 +275,20 @@ def busy_process() -> Iterator[None]:
         process.wait()
 
 
-def engine_row(engine: TrackerEngine, image: np.ndarray, batch: int) -> Row:
+def engine_row(engine: TrackerEngine, image: np.ndarray, kind: Kind) -> Row:
     import torch
 
     target = engine.start(image, BOX)
-    targets: list[Target] = [target] * batch
-    size = engine.settings.SEARCH_SIZE
-    crops = np.zeros((batch, size, size, 3), np.uint8)
+    if kind.narrow:
+        target = replace(target, motion=0.0)
+    batch, crop = kind.batch, engine.search_crop(target)
+    images, targets = [image] * batch, [target] * batch
+    searches = np.zeros((batch, crop.size, crop.size, 3), np.uint8)
     state = engine.cat_states([target.state] * batch)
-    return Row(lambda: engine.step([image] * batch, targets),
-               torch.inference_mode()(lambda: engine.forward_frame(crops, state)), batch)
+    # With random weights a narrow crop's answer would be doubted, and the ordinary crop be looked at as well.
+    tracker = (lambda: engine.locate(images, targets, [engine.search_crop(t) for t in targets])) if kind.narrow \
+        else (lambda: engine.step(images, targets))
+    return Row(tracker, torch.inference_mode()(lambda: engine.forward_frame(searches, state)), batch)
 
 
 def table(rows: dict[str, Row], seconds: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -100,7 +100,7 @@ def main() -> None:
 
 def say(difference: float, files: OnnxFiles) -> None:
     """Print the files with their sizes, and how their boxes compare with PyTorch's."""
-    for path in (files.start, files.step):
+    for path in files.present:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     print(f"onnxruntime against PyTorch: boxes differ by at most {difference:.1e} of the search region")
 

@@ -210,6 +210,14 @@ SCHEMA: dict[str, Key] = {
                             "0: never", FRACTION),
     "TEST.WIDEN_BY": Key(1.5, "the widened region uses `TEST.SEARCH_FACTOR` times this",
                          Rule("from 1 to 10", lambda v: 1 <= v <= 10)),
+    "TEST.NARROW_SIZE": Key(0, "side of the narrow search crop in pixels, at the scale of the ordinary one: a frame "
+                            "begins with it while the target moves little; 0: never",
+                            Rule("0 or a positive multiple of 16, at most 4096",
+                                 lambda v: 0 <= v <= 4096 and v % 16 == 0)),
+    "TEST.NARROW_ABOVE": Key(0.5, "the narrow crop is taken while the mean of the last scores is at least this, and "
+                             "its answer where its score is", FRACTION),
+    "TEST.NARROW_MOTION": Key(0.3, "the narrow crop is taken where the last frame's motion / sqrt(w*h) was at most "
+                              "this, and its answer likewise", NOT_NEGATIVE),
     "TEST.EPOCH": Key(500, "epoch whose checkpoint is tested", COUNT),
 }
 
@@ -263,6 +271,19 @@ def check_together(flat: dict[str, Any], where: str) -> None:
         if len(names) != len(ratios):
             raise UserError(f"{where}: DATA.{mode}.DATASETS_RATIO has {len(ratios)} numbers and "
                             f"DATA.{mode}.DATASETS_NAME has {len(names)} names; give one ratio a name")
+
+
+    test = {key.split(".")[1]: value for key, value in flat.items() if key.startswith("TEST.")}
+    if test["NARROW_SIZE"]:
+        # The narrow grid of tokens is the middle of the ordinary one, and grouped attention cuts tokens into thirds.
+        tokens = 2 * (test["TEMPLATE_SIZE"] // 16) ** 2 + (test["NARROW_SIZE"] // 16) ** 2
+        grouped = flat["MODEL.GUIDANCE.ATTENTION"] == "grouped"
+        if not test["NARROW_SIZE"] < test["SEARCH_SIZE"] or (test["SEARCH_SIZE"] - test["NARROW_SIZE"]) % 32 \
+                or (grouped and tokens % 3):
+            raise UserError(f"{where}: TEST.NARROW_SIZE {test['NARROW_SIZE']} does not fit TEST.SEARCH_SIZE "
+                            f"{test['SEARCH_SIZE']}: take a smaller size that differs by a multiple of 32, 0 for none"
+                            + (", and with grouped attention twice the template's tokens and its own must be a "
+                               "multiple of 3" if grouped else ""))
 
 
 def _typed_list(key: str, value: Any, default: list[Any], length: int | None, where: str) -> list[Any]:

@@ -16,6 +16,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,16 @@ class OnnxFiles:
     def step(self) -> Path:
         return self.folder / f"{self.name}_step.onnx"
 
+    @property
+    def narrow_step(self) -> Path:
+        """The step for narrow search crops; networks of settings without them (TEST.NARROW_SIZE) have no such file."""
+        return self.folder / f"{self.name}_step_narrow.onnx"
+
+    @property
+    def present(self) -> list[Path]:
+        """The files that are there."""
+        return [path for path in (self.start, self.step, self.narrow_step) if path.is_file()]
+
 
 def export_folder(save_dir: Path, config: str) -> Path:
     """The default folder of the files of a configuration."""
@@ -77,19 +88,33 @@ class OnnxPair:
     """
 
     def __init__(self, start: Path, step: Path, device: str = "cpu", threads: int | None = None):
-        self._start, self._step = (_session(path, device, threads or default_threads()) for path in (start, step))
+        self._load = partial(_session, device=device, threads=threads or default_threads())
+        self._start, self._step = self._load(start), self._load(step)
         _check_signature(self._start, start, START_INPUTS, STATE)
         _check_signature(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
+        self._narrow_size, self._narrow_step = 0, None
         self._where = f"{start} and {step}"
-        self.metadata, other = _metadata(self._step, step), _metadata(self._start, start)
-        for key in other:
-            if key != "precision" and other[key] != self.metadata.get(key):
-                raise UserError(f"{start} and {step} come from different exports ({key[:60]!r}: {other[key][:60]!r}, "
-                                f"{self.metadata.get(key, '')[:60]!r}); export again")
+        self._step_path = step
+        self.metadata = _metadata(self._step, step)
+        self._check_same_export(_metadata(self._start, start), start)
         self.any_batch = self.metadata["batch"] == "any"
         if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
             raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
         self.batch = 1 if self.any_batch else int(self.metadata["batch"])
+
+    def add_narrow_step(self, path: Path, size: int) -> None:
+        """Use the file ``path`` for search crops of ``size`` px."""
+        session = self._load(path)
+        _check_signature(session, path, STEP_INPUTS, STEP_OUTPUTS)
+        self._check_same_export(_metadata(session, path), path)
+        self._narrow_size, self._narrow_step = size, session
+        self._where += f" and {path}"
+
+    def _check_same_export(self, other: Mapping[str, str], path: Path) -> None:
+        for key in other:
+            if key != "precision" and other[key] != self.metadata.get(key):
+                raise UserError(f"{path} and {self._step_path} come from different exports ({key[:60]!r}: "
+                                f"{other[key][:60]!r}, {self.metadata.get(key, '')[:60]!r}); export again")
 
     def start(self, templates: np.ndarray) -> tuple[np.ndarray, ...]:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
@@ -102,7 +127,8 @@ class OnnxPair:
         Boxes are cx, cy, w, h as shares of the search region.
         """
         inputs = dict(zip(STEP_INPUTS, (searches, *state), strict=True))
-        boxes, scores, guidance = self._run(self._step, STEP_OUTPUTS, inputs)
+        session = self._narrow_step if searches.shape[1] == self._narrow_size else self._step
+        boxes, scores, guidance = self._run(session, STEP_OUTPUTS, inputs)
         if boxes.shape != (len(searches), 4) or scores.shape != (len(searches),):
             raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(searches)} "
                             "crops; export again")
@@ -189,11 +215,12 @@ class OnnxEngine(ArrayEngine):
 
     def __init__(self, pair: OnnxPair, cfg: Any):
         expected = {"template_size": cfg.TEST.TEMPLATE_SIZE, "search_size": cfg.TEST.SEARCH_SIZE,
-                    "mean": list(cfg.DATA.MEAN), "std": list(cfg.DATA.STD)}
+                    "narrow_size": cfg.TEST.NARROW_SIZE, "mean": list(cfg.DATA.MEAN), "std": list(cfg.DATA.STD)}
         for key, value in expected.items():
-            if _parsed(pair.metadata[key]) != value:
-                raise UserError(f"the exported network was made for {key} {pair.metadata[key][:60]}, the configuration "
-                                f"says {value}; export it again with these settings")
+            said = pair.metadata.get(key, "0")  # files from before narrow crops do not say narrow_size
+            if _parsed(said) != value:
+                raise UserError(f"the exported network was made for {key} {said[:60]}, the configuration says {value}; "
+                                "export it again with these settings")
         super().__init__(cfg, "cpu", pair.metadata["precision"])
         self.pair = pair
         self.runtime = {"onnxruntime": optional_package("onnxruntime").__version__}
@@ -237,13 +264,16 @@ def exported_origin(cfg: Any, files: OnnxFiles, checkpoint: str | Path | None) -
                         f"{metadata['checkpoint_sha256'][:12]}…); export it again, or do not name a checkpoint")
     return {"checkpoint": Path(checkpoint or metadata["checkpoint"]),
             "checkpoint_sha256": metadata["checkpoint_sha256"], "precision": metadata["precision"],
-            "exported": {path.name: file_sha256(path) for path in (files.start, files.step)},
+            "exported": {path.name: file_sha256(path) for path in files.present},
             "onnxruntime": optional_package("onnxruntime").__version__}
 
 
 def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
     """The engine of exported files. Raises :class:`UserError` where they are missing or of other settings."""
-    return OnnxEngine(OnnxPair(files.start, files.step, device, threads), cfg)
+    engine = OnnxEngine(OnnxPair(files.start, files.step, device, threads), cfg)
+    if cfg.TEST.NARROW_SIZE:
+        engine.pair.add_narrow_step(files.narrow_step, cfg.TEST.NARROW_SIZE)
+    return engine
 
 
 def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None

@@ -2,9 +2,10 @@
 
     difference = export_network(network, about(cfg, "MSTGT-nano-128", checkpoint), OnnxFiles(folder, "MSTGT-nano-128"))
 
-Writes ``<name>_start.onnx`` (template crop -> state) and ``<name>_step.onnx`` (search crop and state -> box, score,
-next guidance). Crops are uint8: normalization and window are part of the graph. Before the files get their names, both
-are run with onnxruntime beside PyTorch on short synthetic videos; where the boxes differ, nothing is written.
+Writes ``<name>_start.onnx`` (template crop -> state), ``<name>_step.onnx`` (search crop and state -> box, score, next
+guidance), and with TEST.NARROW_SIZE ``<name>_step_narrow.onnx``, the step for narrow search crops. Crops are uint8:
+normalization and window are part of the graph. Before the files get their names, they are run with onnxruntime beside
+PyTorch on short synthetic videos; where the boxes differ, nothing is written.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def about(cfg: Any, config: str, checkpoint: str | Path) -> dict[str, str]:
         "search_size": str(cfg.TEST.SEARCH_SIZE),
         "template_factor": str(cfg.TEST.TEMPLATE_FACTOR),
         "search_factor": str(cfg.TEST.SEARCH_FACTOR),
+        "narrow_size": str(cfg.TEST.NARROW_SIZE),
         "template_mark": str(cfg.MODEL.TEMPLATE_MASK),
         "mean": json.dumps(list(cfg.DATA.MEAN)),
         "std": json.dumps(list(cfg.DATA.STD)),
@@ -111,14 +113,21 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
         optional_package(package)
     network = copy.deepcopy(network).cpu().float().eval()
     metadata = {**metadata, "precision": "fp32", "batch": str(batch or "any")}
+    narrow = int(metadata["narrow_size"])
     with contextlib.ExitStack() as stack:
         start, step = (stack.enter_context(atomic_path(path)) for path in (files.start, files.step))
         on_stage("template step")
-        _write(_Start(network, metadata), _example(network, batch)[:1], START_INPUTS, STATE, metadata, batch, start)
+        template, search, *state = _example(network, network.search_size, batch)
+        _write(_Start(network, metadata), (template,), START_INPUTS, STATE, metadata, batch, start)
         on_stage("frame step")
-        _write(_Step(network, metadata), _example(network, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
-        on_stage("check")
+        _write(_Step(network, metadata), (search, *state), STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
         pair, batches = OnnxPair(start, step), [batch] if batch else [1, 2]
+        if narrow:
+            path = stack.enter_context(atomic_path(files.narrow_step))
+            _write(_Step(network, metadata), _example(network, narrow, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata,
+                   batch, path)
+            pair.add_narrow_step(path, narrow)
+        on_stage("check")
         frame = frame_step(network, metadata)
         # np.max: NaN where any is, unlike the built-in max.
         difference = float(np.max([_largest_difference(frame, pair, count) for count in batches]))
@@ -148,11 +157,11 @@ def onnx_engine_of(network: MSTGT, cfg: Any, device: str = "cpu", threads: int |
         return load_onnx_engine(cfg, files, device, threads)
 
 
-def _example(network: MSTGT, batch: int | None) -> tuple[torch.Tensor, ...]:
+def _example(network: MSTGT, search_size: int, batch: int | None) -> tuple[torch.Tensor, ...]:
     """A template, a search crop and a state to trace the graphs with."""
     count = batch or 2  # tracing takes a size of 1 for a constant
     template, search = (torch.zeros(count, size, size, 3, dtype=torch.uint8)
-                        for size in (network.template_size, network.search_size))
+                        for size in (network.template_size, search_size))
     with torch.no_grad():
         state = network.init_state(torch.zeros(count, 3, network.template_size, network.template_size))
     return template, search, *(tensor.clone() for tensor in state)
@@ -163,15 +172,18 @@ def _largest_difference(frame: FrameStep, pair: OnnxPair, batch: int) -> float:
     """The largest difference of any box between PyTorch and the files, as a fraction of the search region.
 
     Both track ``batch`` synthetic videos, each from its own state. The crops lie around the true boxes, so that both
-    see the same pixels in every frame.
+    see the same pixels in every frame; every second one is narrow, where there are narrow ones.
     """
+    sizes = {"template": (float(pair.metadata["template_factor"]), int(pair.metadata["template_size"])),
+             "search": (float(pair.metadata["search_factor"]), int(pair.metadata["search_size"]))}
+    factor, size = sizes["search"]
+    narrow = int(pair.metadata["narrow_size"]) or size
+    sizes["narrow"] = (factor * narrow / size, narrow)
     videos = [synthetic_video(0, CHECK_FRAMES + 1, difficulty=CHECK_DIFFICULTY, index=i) for i in range(batch)]
 
     def crops(number: int, kind: str) -> np.ndarray:
-        factor = float(pair.metadata[f"{kind}_factor"])
-        size = int(pair.metadata[f"{kind}_size"])
         last = max(0, number - 1)
-        return np.stack([Crop.around(video.boxes_xywh[last], factor, size).cut(video.frames.read(number))
+        return np.stack([Crop.around(video.boxes_xywh[last], *sizes[kind]).cut(video.frames.read(number))
                          for video in videos])
 
     templates = crops(0, "template")
@@ -179,7 +191,7 @@ def _largest_difference(frame: FrameStep, pair: OnnxPair, batch: int) -> float:
     exported_state = pair.start(templates)
     differences = []
     for number in range(1, CHECK_FRAMES + 1):
-        searches = crops(number, "search")
+        searches = crops(number, ("search", "narrow")[number % 2])
         rows, state = frame(torch.from_numpy(searches), state)
         boxes, _, exported_state = pair.step(searches, exported_state)
         differences.append(np.abs(rows[:, :4].numpy() - boxes).max())

@@ -2,10 +2,11 @@
 
     convert_checkpoint(cfg, checkpoint, folder)
 
-writes ``init.xml`` (template crops -> template and cue tokens) and ``frame.xml`` (search crops and the state -> boxes,
-scores and the next guidance), each with its weights in fp32 in a ``.bin`` file. Crops are uint8 as they are cut:
-normalisation, the Hann window and the choice of the best cell are part of the graphs. The graphs take batches of any
-size. They come from ``torch.export``; before they are kept, their answers are compared with PyTorch's.
+writes ``init.xml`` (template crops -> template and cue tokens) and, for every size of search crops, ``frame_SIZE.xml``
+(search crops and the state -> boxes, scores and the next guidance), each with its weights in fp32 in a ``.bin`` file.
+Crops are uint8 as they are cut: normalisation, the Hann window and the choice of the best cell are part of the graphs.
+The graphs take batches of any size. They come from ``torch.export``; before they are kept, their answers are compared
+with PyTorch's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ from torch import nn
 from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ..models.mstgt.checkpoint import load_model
 from ..utils.errors import UserError, first_line
-from .openvino_engine import FRAME_FILE, FRAME_INPUTS, INIT_FILE, OpenVinoEngine, import_openvino, new_core
+from .openvino_engine import (
+    FRAME_INPUTS,
+    INIT_FILE,
+    OpenVinoEngine,
+    frame_file,
+    import_openvino,
+    new_core,
+    search_sizes,
+)
 
 TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7
 MAX_BATCH = 1 << 16  # a bound for torch.export, which wants one
@@ -81,13 +90,17 @@ def convert_network(network: MSTGT, cfg: Any, folder: Path) -> None:
     network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
     frame = FrameStep(network, hann_window(network.grid), cfg.DATA.MEAN, cfg.DATA.STD, torch.float32).eval()
     rng = np.random.default_rng(0)
-    # Two videos: tracing takes a size of 1 for a constant.
-    template, search = (torch.from_numpy(rng.integers(0, 256, (2, size, size, 3), np.uint8))
-                        for size in (network.template_size, network.search_size))
+
+    def crops(size: int) -> torch.Tensor:
+        # Of two videos: tracing takes a size of 1 for a constant.
+        return torch.from_numpy(rng.integers(0, 256, (2, size, size, 3), np.uint8))
+
+    template = crops(network.template_size)
     state = TrackState(*(tensor.clone() for tensor in network.init_state(frame.input(template))))
     with _inductor_cache_removed():
         _convert(_InitState(frame), (template,), ("template",), folder / INIT_FILE)
-        _convert(_ForwardFrame(frame), (search, *state), FRAME_INPUTS, folder / FRAME_FILE)
+        for size in search_sizes(cfg):
+            _convert(_ForwardFrame(frame), (crops(size), *state), FRAME_INPUTS, folder / frame_file(size))
 
 
 @contextlib.contextmanager

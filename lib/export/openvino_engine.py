@@ -32,11 +32,21 @@ from ..utils.files import file_sha256
 from ..utils.threads import ThreadChoice, given_threads, quiet_threads
 from .runtime_cache import CacheError, cached_entry, discard_entry, network_code, network_settings
 
-FORMAT = "1"  # increase it when the graphs' inputs or outputs change
+FORMAT = "2"  # increase it when the graphs' inputs or outputs change
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
-INIT_FILE, FRAME_FILE = "init.xml", "frame.xml"
+INIT_FILE = "init.xml"
 FRAME_INPUTS = ("search", "template", "cue", "guidance")
 _log = logging.getLogger(__name__)
+
+
+def frame_file(size: int) -> str:
+    """The file of the graph for search crops of ``size`` px."""
+    return f"frame_{size}.xml"
+
+
+def search_sizes(cfg: Any) -> list[int]:
+    """The sizes of the tracker's search crops, px; the ordinary one first."""
+    return [size for size in (cfg.TEST.SEARCH_SIZE, cfg.TEST.NARROW_SIZE) if size]
 
 
 def is_openvino_available() -> bool:
@@ -127,45 +137,55 @@ class OpenVinoEngine(ArrayEngine):
             raise unknown_name("precision of OpenVINO", precision, PRECISION_HINTS)
         openvino = import_openvino()
         self.runtime = {"openvino": openvino.__version__}
-        network_bytes = (folder / FRAME_FILE).with_suffix(".bin").stat().st_size
+        sizes = search_sizes(cfg)
+        network_bytes = (folder / frame_file(sizes[0])).with_suffix(".bin").stat().st_size
         fixed = threads or given_threads()
-        self._choice = ThreadChoice(fixed) if fixed else ThreadChoice(quiet_threads(network_bytes), 1)
+        options = (fixed,) if fixed else (quiet_threads(network_bytes), 1)
+        self._choices = {size: ThreadChoice(*options) for size in sizes}
         core = new_core(openvino)
         # Weights are mapped from the file unless it is about to be removed.
         core.set_property({"ENABLE_MMAP": keep_files})
-        init, frame = (core.read_model(folder / name) for name in (INIT_FILE, FRAME_FILE))
-        # A graph for exactly one target is a tenth faster than one for any number of them.
-        single = frame.clone()
-        single.reshape({port: [1, *_static_shape(port)[1:]] for port in single.inputs})
-        self._core, self._any_batch = core, frame
+        self._core = core
+        self._any_batch = {size: core.read_model(folder / frame_file(size)) for size in sizes}
         self._compile_config = {
             "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],  # left alone, it takes bf16 where the CPU has it
             "NUM_STREAMS": 1,
             # A pinned thread waits for its core while another process has it, although the other core is free.
             "ENABLE_CPU_PINNING": False,
         }
-        self._init = CompiledNetwork(core, init, self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
-        self._single = {threads: self._compile(single, threads) for threads in self._choice.options}
+        self._init = CompiledNetwork(core, core.read_model(folder / INIT_FILE),
+                                     self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
+        self._single = {size: self._compile(_for_one_target(graph), size) for size, graph in self._any_batch.items()}
 
-    def _compile(self, graph: Any, threads: int) -> CompiledNetwork:
-        return CompiledNetwork(self._core, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
+    def _compile(self, graph: Any, size: int) -> dict[int, CompiledNetwork]:
+        return {threads: CompiledNetwork(self._core, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
+                for threads in self._choices[size].options}
 
     @functools.cached_property
-    def _batched(self) -> dict[int, CompiledNetwork]:
+    def _batched(self) -> dict[int, dict[int, CompiledNetwork]]:
         # Compiled when first needed: most programs track one target.
-        return {threads: self._compile(self._any_batch, threads) for threads in self._choice.options}
+        return {size: self._compile(graph, size) for size, graph in self._any_batch.items()}
 
     def init_state(self, templates: np.ndarray) -> ArrayState:
         template, cue = self._init([templates])
         return template, cue, template.copy()
 
     def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
-        networks = self._single if len(searches) == 1 else self._batched
-        threads = self._choice.current()
+        count, size = searches.shape[:2]
+        networks = (self._single if count == 1 else self._batched)[size]
+        choice = self._choices[size]
+        threads = choice.current()
         started = time.perf_counter()
         rows, guidance = networks[threads]([searches, *state])
-        self._choice.record(threads, (time.perf_counter() - started) / len(searches))
+        choice.record(threads, (time.perf_counter() - started) / count)
         return rows.tolist(), (state[0], state[1], guidance)
+
+
+def _for_one_target(graph: Any) -> Any:
+    """``graph`` with a batch of one, which is a tenth faster than one of any size."""
+    single = graph.clone()
+    single.reshape({port: [1, *_static_shape(port)[1:]] for port in single.inputs})
+    return single
 
 
 def _static_shape(port: Any) -> list[int]:

@@ -76,7 +76,7 @@ def discard_entry(entry: Path) -> None:
 def network_settings(cfg: Any) -> str:
     """The settings that a converted network depends on, as text."""
     relevant = ("MODEL.", "DATA.MEAN", "DATA.STD", "DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "TEST.TEMPLATE_SIZE",
-                "TEST.SEARCH_SIZE")
+                "TEST.SEARCH_SIZE", "TEST.NARROW_SIZE")
     return repr(sorted((key, value) for key, value in flatten(cfg).items() if key.startswith(relevant)))
 
 

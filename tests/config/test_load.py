@@ -23,7 +23,8 @@ OWN_KEYS = {"MODEL.GUIDANCE.ATTENTION", "MODEL.HEAD.PRIOR_PROB", "TRAIN.FOCAL_WE
             "TRAIN.SEED", "DATA.CURRICULUM", "MODEL.INIT", "TRAIN.PRECISION", "TRAIN.TF32", "TRAIN.ACCUMULATE",
             "TRAIN.EMA_DECAY", "TRAIN.COMPILE", "TRAIN.CHECKPOINT_ACTIVATIONS", "TRAIN.KEEP_CHECKPOINTS",
             "TEST.WIDEN_BELOW", "TEST.WIDEN_BY", "MODEL.TEMPLATE_MASK", "DA.negative_prob", "TRAIN.STEM_MULTIPLIER",
-            "TRAIN.FROZEN_STAGES", "TEST.SIZE_SMOOTHING", "TEST.CALIBRATE_SIZE"}
+            "TRAIN.FROZEN_STAGES", "TEST.SIZE_SMOOTHING", "TEST.CALIBRATE_SIZE", "TEST.NARROW_SIZE",
+            "TEST.NARROW_ABOVE", "TEST.NARROW_MOTION"}
 DEFAULTS = config_from_text("")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 OWN_DEFAULTS = {"MODEL.BACKBONE.TYPE", "MODEL.PRETRAIN_FILE"}
@@ -206,6 +207,10 @@ def test_overrides(override, key, value):
     ("TRAIN.OPTIMIZER=SGD", ["ADAMW"]),
     ("DATA.SEARCH.SIZE=200", ["multiple of 16"]),
     ("DATA.SEARCH.SIZE=0", ["multiple of 16"]),
+    ("TEST.NARROW_SIZE=112", ["TEST.NARROW_SIZE 112 does not fit TEST.SEARCH_SIZE 128", "multiple of 32"]),
+    ("TEST.NARROW_SIZE=128", ["TEST.NARROW_SIZE 128 does not fit", "smaller"]),
+    ("TEST.NARROW_SIZE=96", ["TEST.NARROW_SIZE 96 does not fit", "multiple of 3"]),
+    ("TEST.NARROW_SIZE=60", ["multiple of 16"]),
     ("TRAIN.EPOCH=0", ["at least 1"]),
     ("TRAIN.LR=-1", ["at least 0"]),
     ("TRAIN.LR={a: 1", ["not valid YAML"]),

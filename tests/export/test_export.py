@@ -136,6 +136,23 @@ class Mean(torch.nn.Module):
         return picture.float().mean(dim=(1, 2))
 
 
+def test_narrow_crops_have_a_step_of_their_own(exported, tmp_path):
+    # Every frame but the first is narrow.
+    cfg = load_config("MSTGT", CONFIG, [*SETTINGS, "TEST.NARROW_SIZE=64", "TEST.NARROW_ABOVE=0",
+                                        "TEST.NARROW_MOTION=100"])
+    files = OnnxFiles(tmp_path, CONFIG)
+    export.export_checkpoint(cfg, exported.checkpoint, files)
+    expected = track(load_engine(cfg, exported.checkpoint, "cpu", "torch"))
+    assert np.abs(track(load_onnx_engine(cfg, files)) - expected).max() < 0.1
+    with pytest.raises(UserError, match="narrow_size 64, the configuration says 0"):
+        load_onnx_engine(exported.cfg, files)
+    with pytest.raises(UserError, match="narrow_size 0, the configuration says 64"):
+        load_onnx_engine(cfg, exported.files)
+    files.narrow_step.unlink()
+    with pytest.raises(UserError, match="no exported network .*_step_narrow.onnx"):
+        load_onnx_engine(cfg, files)
+
+
 def test_a_fixed_batch_is_written(exported, tmp_path):
     metadata = {**about(exported.cfg, CONFIG, exported.checkpoint), "batch": "2", "precision": "fp32"}
     export._write(Mean(), (torch.zeros(2, 64, 64, 3, dtype=torch.uint8),), ("picture",), ("mean",), metadata, 2,

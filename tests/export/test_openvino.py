@@ -25,6 +25,8 @@ pytest.importorskip("openvino")
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "MSTGT-demo-128"
+# Every frame but the first is narrow, so that both kinds of crops are tracked with.
+SETTINGS = ["TEST.NARROW_SIZE=64", "TEST.NARROW_ABOVE=0", "TEST.NARROW_MOTION=100"]
 VIDEO = synthetic_video(seed=3, frames=10, difficulty=0.3)
 IMAGES = [VIDEO.frames.read(t) for t in range(len(VIDEO))]
 BOX = VIDEO.boxes_xywh[0]
@@ -40,7 +42,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def cfg():
-    return load_config("MSTGT", CONFIG)
+    return load_config("MSTGT", CONFIG, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_a_cached_network_is_not_converted_again(engine, checkpoint, cfg, cache,
 
 def test_a_corrupt_entry_is_made_again(engine, checkpoint, cfg, cache):
     [entry] = [path for path in cache.iterdir() if not path.name.startswith(".")]
-    (entry / "frame.xml").write_bytes(b"<net")
+    (entry / "frame_64.xml").write_bytes(b"<net")
     assert np.array_equal(track(load_openvino_engine(cfg, checkpoint)), track(engine))
 
 
@@ -187,14 +189,14 @@ def test_ctrl_c_does_not_crash(engine, checkpoint, cache):
 import signal, sys
 from mstgt.config import load_config
 from mstgt.test.tracker import load_engine
-load_engine(load_config("MSTGT", sys.argv[1]), sys.argv[2]).warm_up()
+load_engine(load_config("MSTGT", sys.argv[1], sys.argv[3:]), sys.argv[2]).warm_up()
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:
     print("interrupted")
 """
-    done = subprocess.run([sys.executable, "-c", code, CONFIG, str(checkpoint)], capture_output=True, text=True,
-                          cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", code, CONFIG, str(checkpoint), *SETTINGS], capture_output=True,
+                          text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
@@ -205,13 +207,13 @@ import sys
 import numpy as np
 from mstgt.config import load_config
 from mstgt.test.tracker import Tracker, load_engine
-engine = load_engine(load_config("MSTGT", sys.argv[1]), sys.argv[2])
+engine = load_engine(load_config("MSTGT", sys.argv[1], sys.argv[3:]), sys.argv[2])
 tracker = Tracker(engine)
 image = np.zeros((90, 120, 3), np.uint8)
 tracker.init(image, (30, 30, 20, 20))
 tracker.update(image)
 print(engine.backend, [name for name in ("torch", "timm", "wandb", "openvino_telemetry") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code, CONFIG, str(checkpoint)], capture_output=True, text=True,
-                          cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", code, CONFIG, str(checkpoint), *SETTINGS], capture_output=True,
+                          text=True, cwd=ROOT, check=False)
     assert done.stdout == "openvino []\n", done.stdout + done.stderr

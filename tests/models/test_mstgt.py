@@ -159,6 +159,22 @@ def test_box_of_the_best_cell():
     assert prediction.decode_boxes(window)[1].item() == pytest.approx(0.1)
 
 
+def test_a_narrow_search_region_is_the_middle_of_the_ordinary_one():
+    torch.manual_seed(0)
+    model = MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=16, attention="global").eval()
+    search = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        cells = model.backbone.forward_stem(search)
+        whole, part = model.embed_search(cells), model.embed_search(cells[:, 2:6, 2:6])
+        assert torch.equal(whole.unflatten(1, (8, 8))[:, 2:6, 2:6].flatten(1, 2), part)
+        # A head that answers the same everywhere gives boxes of the same size in px.
+        model.head.box[-1].weight.zero_()
+        state = model.init_state(torch.randn(1, 3, 64, 64))
+        sizes = [model.forward_frame(image, state)[0].size[0, :, 0, 0] * image.shape[-1]
+                 for image in (search, search[..., 32:96, 32:96])]
+    assert torch.allclose(*sizes)
+
+
 def test_the_head_starts_at_its_prior():
     model = tiny(prior_prob=0.08).eval()
     with torch.no_grad():

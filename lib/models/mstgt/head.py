@@ -21,7 +21,8 @@ class Prediction(NamedTuple):
     """Output of the network for one search region, on a grid of G x G cells, in fp32.
 
     score   (B, 1, G, G) center score in [1e-4, 1 - 1e-4]
-    size    (B, 2, G, G) w, h as fractions of the search region, in [1e-4, 1 - 1e-4]
+    size    (B, 2, G, G) w, h as fractions of the search region, in [1e-4, 1 - 1e-4]; of a narrow one above 1 where the
+            target is larger than it
     offset  (B, 2, G, G) x, y of the center within its cell, in cells
     """
 

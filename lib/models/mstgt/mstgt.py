@@ -20,6 +20,7 @@ that is never used. Neither of them gets a gradient, and neither exists here (``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -197,8 +198,15 @@ class MSTGT(nn.Module):
         return self.forward_sequence(self.init_state(template), self.embed_search(cells).unflatten(0, (frames, batch)))
 
     def embed_search(self, cells: torch.Tensor) -> torch.Tensor:
-        """Stem output (B, G, G, C) -> search tokens (B, G * G, C)."""
-        return cells.flatten(1, 2) + self.backbone.pos_embed_x
+        """Stem output (B, g, g, C) -> search tokens (B, g * g, C).
+
+        g is the side of the position embedding's grid, G, or smaller: then the image shows the middle of the search
+        region (:func:`middle`).
+        """
+        position: torch.Tensor = self.backbone.pos_embed_x
+        if cells.shape[1] != self.grid:
+            position = middle(position.unflatten(1, (self.grid, self.grid)), cells.shape[1]).flatten(1, 2)
+        return cells.flatten(1, 2) + position
 
     def update_state(self, x: torch.Tensor, state: TrackState) -> TrackState:
         """The state after the frame whose search tokens are x."""
@@ -224,8 +232,13 @@ class MSTGT(nn.Module):
         return self.predict_head(self.backbone.forward_blocks(tokens, query_slice=slice(-x.shape[1], None)))
 
     def predict_head(self, x: torch.Tensor) -> Prediction:
-        """Norm and head: search tokens (B, G * G, C) after the attention blocks -> prediction."""
-        return self.head(self.norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid)))
+        """Norm and head: search tokens (B, g * g, C) after the attention blocks -> prediction."""
+        grid = math.isqrt(x.shape[1])
+        prediction = self.head(self.norm(x).transpose(1, 2).unflatten(2, (grid, grid)))
+        if grid == self.grid:
+            return prediction
+        # The tokens show the target as large as those of the whole region do; only the region is smaller.
+        return prediction._replace(size=prediction.size * (self.grid / grid))
 
 
 def build_model(cfg: Any) -> MSTGT:
@@ -256,6 +269,12 @@ def hann_window(grid: int) -> torch.Tensor:
     return torch.outer(line, line).float()
 
 
+def middle(grids: torch.Tensor, side: int) -> torch.Tensor:
+    """The ``side`` x ``side`` cells in the middle of (B, G, G, ...); G - side must be even."""
+    first = (grids.shape[1] - side) // 2
+    return grids[:, first:first + side, first:first + side]
+
+
 class FrameStep(nn.Module):
     """(B, S, S, 3) uint8 search crops and the state before -> (B, 5) cx, cy, w, h as fractions of the crop's side,
     and score; and the state after. ``dtype`` is what the network computes in."""
@@ -277,7 +296,7 @@ class FrameStep(nn.Module):
     def forward(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
         prediction, state = self.network.forward_frame(self.input(searches), state)
         # Decoded on the device: five numbers per target are copied back, not the maps.
-        boxes, scores = prediction.decode_boxes(self.window)
+        boxes, scores = prediction.decode_boxes(middle(self.window[None], prediction.score.shape[-1])[0])
         return torch.cat([boxes, scores[:, None]], dim=1), state
 
     def input(self, crops: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ converted network in the cache, a tracker starts without it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,12 +36,18 @@ class Target:
     state       the network's recurrent state, a batch of one, as the engine represents it
     mean_score  running mean of the scores: 1 at the first frame, then every new score has weight one half
     size_correction  (w, h) factors of the sizes that the network gives for this target (TEST.CALIBRATE_SIZE)
+    motion      how far the centre moved in the last frame, the larger of both axes, as a share of sqrt(w h); infinite
+                at the first frame
     """
 
     box_xywh: np.ndarray
     state: Any
     mean_score: float = 1.0
     size_correction: tuple[float, float] = (1.0, 1.0)
+    motion: float = math.inf
+
+
+Located = tuple[np.ndarray, float, Any]  # the box as the network gives it, its score, and the state after
 
 
 class TrackerEngine(ABC):
@@ -70,8 +77,8 @@ class TrackerEngine(ABC):
     def forward_frame(self, searches: np.ndarray, state: Any) -> tuple[list[list[float]], Any]:
         """Search crops (B, S, S, 3) uint8 RGB and the state before -> B rows cx, cy, w, h, score; the state after.
 
-        Boxes are fractions of the crop's side, scores lie in (0, 1). The state that comes out shares no memory with
-        the one that goes in, nor with what the next call returns.
+        S is TEST.SEARCH_SIZE or TEST.NARROW_SIZE. Boxes are fractions of the crop's side, scores lie in (0, 1). The
+        state that comes out shares no memory with the one that goes in, nor with what the next call returns.
         """
 
     @abstractmethod
@@ -108,13 +115,13 @@ class TrackerEngine(ABC):
     def step(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[tuple[Target, float]]:
         """Each target in its next image, and the score in (0, 1) of the grid cell that its box was read from.
 
-        The targets may belong to any videos, at any frame: they go through the network as one batch. Several targets
-        of one video are given the same image several times.
+        The targets may belong to any videos, at any frame: they go through the network as one batch for each size of
+        search crop. Several targets of one video are given the same image several times.
         """
         for image in images:
             check_image(image)
         found = []
-        for image, old, (box, score, state) in zip(images, targets, self._locate(images, targets), strict=True):
+        for image, old, (box, score, state) in zip(images, targets, self._find(images, targets), strict=True):
             # First corrected, then smoothed: the old sides that it is smoothed with were corrected in their frame.
             sides = box[2:] * old.size_correction
             if self.settings.SIZE_SMOOTHING:
@@ -124,14 +131,30 @@ class TrackerEngine(ABC):
             box = clip_box(with_sides(box, sides), width, height)
             # Recent frames count 1/2, 1/4, 1/8 …: search_crop tells from it that the target may be lost.
             mean_score = (old.mean_score + score) / 2
-            found.append((Target(box, state, mean_score, old.size_correction), score))
+            found.append((Target(box, state, mean_score, old.size_correction, motion(old.box_xywh, box)), score))
         return found
 
-    def _locate(self, images: Sequence[np.ndarray],
-                targets: Sequence[Target]) -> list[tuple[np.ndarray, float, Any]]:
-        """Of each target in its next image: the box as the network gives it, its score, and the state after."""
-        crops = [self.search_crop(target) for target in targets]
-        searches = self._alloc_crops(len(crops))
+    def _find(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[Located]:
+        """Each target in its next image: in the narrow region where that will do, else in the ordinary one."""
+        found: dict[int, Located] = {}
+        narrow = [i for i, target in enumerate(targets) if self.is_narrow(target)]
+        if narrow:
+            crops = [self.search_crop(targets[i]) for i in narrow]
+            for i, located in zip(narrow, self.locate([images[i] for i in narrow], [targets[i] for i in narrow], crops),
+                                  strict=True):
+                # A doubtful answer is not taken: the ordinary region shows what the narrow one may have missed.
+                if located[1] >= self.settings.NARROW_ABOVE \
+                        and motion(targets[i].box_xywh, located[0]) <= self.settings.NARROW_MOTION:
+                    found[i] = located
+        rest = [i for i in range(len(targets)) if i not in found]
+        if rest:
+            crops = [self.ordinary_crop(targets[i]) for i in rest]
+            found |= zip(rest, self.locate([images[i] for i in rest], [targets[i] for i in rest], crops), strict=True)
+        return [found[i] for i in range(len(targets))]
+
+    def locate(self, images: Sequence[np.ndarray], targets: Sequence[Target], crops: Sequence[Crop]) -> list[Located]:
+        """Each target in its next image, in its crop; all crops have the same size in px."""
+        searches = self._alloc_crops(len(crops), crops[0].size)
         for crop, image, out in zip(crops, images, searches, strict=True):
             crop.cut(image, out=out)
         # A single target is the usual case; it needs no copies of its state into a batch and back.
@@ -154,7 +177,7 @@ class TrackerEngine(ABC):
         Where the network finds something else in the first image, nothing is corrected.
         """
         # The state after this pass is dropped: the guidance must not take in the first frame before tracking begins.
-        [(box, _, _)] = self._locate([image], [target])
+        [(box, _, _)] = self.locate([image], [target], [self.ordinary_crop(target)])
         height, width = image.shape[:2]
         # Compared inside the image: of a target that is partly outside, the network finds what it sees.
         found, given = clip_box(box, width, height), clip_box(target.box_xywh, width, height)
@@ -177,11 +200,31 @@ class TrackerEngine(ABC):
         # ceil(n / 2) is padded to the next smaller power of two, so each padded size is run once.
         while self.pads_batches and counts[-1] > 1:
             counts.append((counts[-1] + 1) // 2)
+        # The first step looks at the ordinary region, one without motion at the narrow one.
+        targets = [target, replace(target, motion=0.0)] if self.settings.NARROW_SIZE else [target]
         for count in counts:
-            self.step([image] * count, [target] * count)
+            for each in targets:
+                self.step([image] * count, [each] * count)
+
+    def is_narrow(self, target: Target) -> bool:
+        """Whether the next step looks at the narrow region first: where the target was surely found and moved little.
+
+        A small region takes a fraction of the time (TEST.NARROW_SIZE).
+        """
+        test = self.settings
+        return bool(test.NARROW_SIZE) and target.mean_score >= test.NARROW_ABOVE and target.motion <= test.NARROW_MOTION
 
     def search_crop(self, target: Target) -> Crop:
-        """The region that the next step looks at: wider where the last scores were low."""
+        """The region that the next step looks at first."""
+        test = self.settings
+        if self.is_narrow(target):
+            # At the scale of the ordinary region.
+            return Crop.around(target.box_xywh, test.SEARCH_FACTOR * test.NARROW_SIZE / test.SEARCH_SIZE,
+                               test.NARROW_SIZE)
+        return self.ordinary_crop(target)
+
+    def ordinary_crop(self, target: Target) -> Crop:
+        """The region of SEARCH_FACTOR; wider where the last scores were low."""
         test = self.settings
         factor = test.SEARCH_FACTOR
         # The target may have left the region. A wider one shows more of the image, at a coarser scale.
@@ -189,10 +232,9 @@ class TrackerEngine(ABC):
             factor = factor * test.WIDEN_BY
         return Crop.around(target.box_xywh, factor, test.SEARCH_SIZE)
 
-    def _alloc_crops(self, count: int) -> np.ndarray:
-        """Memory for ``count`` search crops."""
+    def _alloc_crops(self, count: int, size: int) -> np.ndarray:
+        """Memory for ``count`` search crops of ``size`` px."""
         # One array that the crops are cut into: stacking them afterwards would copy every pixel again.
-        size = self.settings.SEARCH_SIZE
         return np.empty((count, size, size, 3), np.uint8)
 
     def __copy__(self) -> TrackerEngine:
@@ -248,6 +290,12 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     pixels = template.astype(np.float32)
     blended = pixels + np.float32(strength) * (np.array(MASK_COLOR, np.float32) - pixels)
     return np.round(np.where(inside, pixels, blended)).astype(np.uint8)
+
+
+def motion(before_xywh: np.ndarray, after_xywh: np.ndarray) -> float:
+    """How far the centre of a box moved, the larger of both axes, as a share of sqrt(w h) before."""
+    moved = np.abs(after_xywh[:2] + after_xywh[2:] / 2 - before_xywh[:2] - before_xywh[2:] / 2)
+    return float(moved.max() / np.sqrt(before_xywh[2:].prod()))
 
 
 def follow_size(old_wh: np.ndarray, new_wh: np.ndarray, rate: float) -> np.ndarray:

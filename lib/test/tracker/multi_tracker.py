@@ -1,4 +1,4 @@
-"""Several targets in one video: every frame, all of them go through the network as one batch.
+"""Several targets in one video: every frame, they go through the network as one batch for each size of search crop.
 
     tracker = MultiTracker("MSTGT-nano-128")
     first = tracker.add(image_rgb, (20, 40, 32, 32))

@@ -69,7 +69,8 @@ class TorchEngine(TrackerEngine):
         set_up(self.device)
         fixed = threads or given_threads()
         options = (fixed,) if fixed else (min(quiet_threads(_bytes_of(network)), torch.get_num_threads()), 1)
-        self._choice = ThreadChoice(*options)
+        # Of every size of crops: what is fastest for a small one need not be for a large one.
+        self._choices = {size: ThreadChoice(*options) for size in (cfg.TEST.SEARCH_SIZE, cfg.TEST.NARROW_SIZE)}
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])
@@ -96,7 +97,7 @@ class TorchEngine(TrackerEngine):
         batch = torch.from_numpy(searches).to(self.device, non_blocking=True)
         if self.fixed_shapes:
             batch, state = pad_batch(batch, state)
-        with self._chosen_threads(len(batch)):
+        with self._chosen_threads(*batch.shape[:2]):
             rows, state = self.run_frame(batch, state)
         if len(batch) > count:
             rows, state = rows[:count], TrackState(*(tensor[:count] for tensor in state))
@@ -104,20 +105,21 @@ class TorchEngine(TrackerEngine):
         return rows.tolist(), state
 
     @contextlib.contextmanager
-    def _chosen_threads(self, videos: int) -> Iterator[None]:
+    def _chosen_threads(self, videos: int, size: int) -> Iterator[None]:
         """On a CPU: compute with the number of threads that is chosen for this call, and measure the call."""
         if self.device.type != "cpu":
             yield
             return
         before = torch.get_num_threads()
-        threads = self._choice.current()
+        choice = self._choices[size]
+        threads = choice.current()
         # The number belongs to the whole process, and the caller's own computations go on with theirs.
         if threads != before:
             torch.set_num_threads(threads)
         try:
             started = time.perf_counter()
             yield
-            self._choice.record(threads, (time.perf_counter() - started) / videos)
+            choice.record(threads, (time.perf_counter() - started) / videos)
         finally:
             if threads != before:
                 torch.set_num_threads(before)
@@ -130,9 +132,8 @@ class TorchEngine(TrackerEngine):
     def split_state(self, state: TrackState) -> list[TrackState]:
         return [TrackState(*tensors) for tensors in zip(*(tensor.split(1) for tensor in state), strict=True)]
 
-    def _alloc_crops(self, count: int) -> np.ndarray:
+    def _alloc_crops(self, count: int, size: int) -> np.ndarray:
         # Pinned memory is copied to a GPU without the host's help.
-        size = self.settings.SEARCH_SIZE
         on_gpu = self.device.type == "cuda"
         return torch.empty((count, size, size, 3), dtype=torch.uint8, pin_memory=on_gpu).numpy()
 
