@@ -319,7 +319,8 @@ def print_shares(report: dict[str, dict[str, float]], peaks: dict[str, float], g
     print(f"\nA frame is {gflops:.2f} GFLOPs. The product of the main stage's tokens with its widest matrix reaches "
           + ", ".join(f"{peak / 1e9:.1f} GFLOP/s {way}" for way, peak in peaks.items()) + ".")
     for name, figures in report.items():
-        if name.startswith("fp32") and "network_ms" in figures:
+        # The FLOPs are those of an ordinary search crop.
+        if name.startswith("fp32") and "network_ms" in figures and not Kind.named(name).narrow:
             rate = gflops / figures["network_ms"] * 1e12
             shares = ", ".join(f"{100 * rate / peak:.0f} % of {way}" for way, peak in peaks.items())
             print(f"{name}: {rate / 1e9:.1f} GFLOP/s, {shares}")
