@@ -159,8 +159,11 @@ def make_tracker(args: argparse.Namespace) -> Any:
         save_dir = load_paths(save_dir=args.save_dir, mode="test").save_dir
         cfg = load_config(args.script, args.config, args.overrides)
         checkpoint = find_checkpoint(args.script, args.config, cfg, save_dir)
-    return MultiTracker(args.config, script=args.script, checkpoint=checkpoint, overrides=args.overrides,
-                        device=args.device, backend=args.backend, precision=args.precision)
+    tracker = MultiTracker(args.config, script=args.script, checkpoint=checkpoint, overrides=args.overrides,
+                           device=args.device, backend=args.backend, precision=args.precision)
+    if is_live(args.video):
+        tracker.engine.warm_up()  # a live source does not wait while a runtime compiles
+    return tracker
 
 
 def ask(source: Source, start: int) -> tuple[float, float, float, float]:

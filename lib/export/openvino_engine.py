@@ -10,13 +10,13 @@ The network is converted once for every checkpoint and configuration (:mod:`.ope
 from __future__ import annotations
 
 import ctypes
-import functools
 import importlib
 import importlib.util
 import logging
 import platform
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -146,7 +146,7 @@ class OpenVinoEngine(ArrayEngine):
         # Weights are mapped from the file unless it is about to be removed.
         core.set_property({"ENABLE_MMAP": keep_files})
         self._core = core
-        self._any_batch = {size: core.read_model(folder / frame_file(size)) for size in sizes}
+        self._graphs = {size: core.read_model(folder / frame_file(size)) for size in sizes}
         self._compile_config = {
             "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],  # left alone, it takes bf16 where the CPU has it
             "NUM_STREAMS": 1,
@@ -155,16 +155,30 @@ class OpenVinoEngine(ArrayEngine):
         }
         self._init = CompiledNetwork(core, core.read_model(folder / INIT_FILE),
                                      self._compile_config | {"INFERENCE_PRECISION_HINT": "f32"})
-        self._single = {size: self._compile(_for_one_target(graph), size) for size, graph in self._any_batch.items()}
+        self._networks: dict[tuple[int, int, bool], CompiledNetwork] = {}
+        self._compiling = threading.Lock()
+        self._network(sizes[0], options[0], single=True)
 
-    def _compile(self, graph: Any, size: int) -> dict[int, CompiledNetwork]:
-        return {threads: CompiledNetwork(self._core, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
-                for threads in self._choices[size].options}
+    def _network(self, size: int, threads: int, single: bool) -> CompiledNetwork:
+        """The graph for crops of ``size`` px, compiled for this many threads, for one target or any number of them.
 
-    @functools.cached_property
-    def _batched(self) -> dict[int, dict[int, CompiledNetwork]]:
-        # Compiled when first needed: most programs track one target.
-        return {size: self._compile(graph, size) for size, graph in self._any_batch.items()}
+        Compiled when first needed, which takes about half a second: all of them at the start would delay the first box
+        by two seconds.
+        """
+        key = (size, threads, single)
+        if key not in self._networks:
+            with self._compiling:
+                if key not in self._networks:
+                    graph = _for_one_target(self._graphs[size]) if single else self._graphs[size]
+                    self._networks[key] = CompiledNetwork(
+                        self._core, graph, self._compile_config | {"INFERENCE_NUM_THREADS": threads})
+        return self._networks[key]
+
+    def warm_up(self, batch: int = 1) -> None:
+        for size, choice in self._choices.items():
+            for threads in choice.options:
+                self._network(size, threads, batch == 1)
+        super().warm_up(batch)
 
     def init_state(self, templates: np.ndarray) -> ArrayState:
         template, cue = self._init([templates])
@@ -172,11 +186,11 @@ class OpenVinoEngine(ArrayEngine):
 
     def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
         count, size = searches.shape[:2]
-        networks = (self._single if count == 1 else self._batched)[size]
         choice = self._choices[size]
         threads = choice.current()
+        network = self._network(size, threads, count == 1)
         started = time.perf_counter()
-        rows, guidance = networks[threads]([searches, *state])
+        rows, guidance = network([searches, *state])
         choice.record(threads, (time.perf_counter() - started) / count)
         return rows.tolist(), (state[0], state[1], guidance)
 

@@ -100,6 +100,13 @@ def test_threads_do_not_disturb_one_another(engine):
     assert all(np.array_equal(found[i], expected) for i in range(4))
 
 
+def test_after_the_warm_up_nothing_is_left_to_compile(checkpoint, cfg, cache, monkeypatch):
+    engine = load_openvino_engine(cfg, checkpoint)
+    engine.warm_up()
+    monkeypatch.setattr(openvino_engine, "CompiledNetwork", lambda *_: pytest.fail("compiled"))
+    track(engine)
+
+
 def test_the_state_is_a_value(engine):
     target = engine.start(IMAGES[0], BOX)
     [(after, _)] = engine.step([IMAGES[1]], [target])

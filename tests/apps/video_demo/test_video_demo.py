@@ -252,7 +252,7 @@ def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path)
                                 (["--save_dir", tmp_path / "other"], SHIPPED / "MSTGT-nano-128.safetensors"),
                                 (["--save_dir", tmp_path / "mine", "--checkpoint", __file__], __file__),
                                 ([], None)):  # MultiTracker looks for it
-        monkeypatch.setattr("sys.argv", ["video_demo.py", "0", "--config", "MSTGT-nano-128", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["video_demo.py", "a.mp4", "--config", "MSTGT-nano-128", *map(str, arguments)])
         found = video_demo.make_tracker(video_demo.parse_args())
         assert found == expected or str(found) == expected, arguments
 
