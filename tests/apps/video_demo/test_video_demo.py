@@ -243,7 +243,7 @@ def test_the_tracker_is_there_before_a_stream_begins(demo, monkeypatch, tmp_path
     assert "connected first" in demo(tmp_path, "--init_box", 1, 2, 3, 4, tracker="real")[2]
 
 
-def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path):
+def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path, video_file):
     trained = checkpoint_path(run_folder(tmp_path / "mine", "mstgt", "MSTGT-nano-128"), 24)
     trained.parent.mkdir(parents=True)
     trained.touch()
@@ -252,7 +252,7 @@ def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path)
                                 (["--save_dir", tmp_path / "other"], SHIPPED / "MSTGT-nano-128.safetensors"),
                                 (["--save_dir", tmp_path / "mine", "--checkpoint", __file__], __file__),
                                 ([], None)):  # MultiTracker looks for it
-        monkeypatch.setattr("sys.argv", ["video_demo.py", "a.mp4", "--config", "MSTGT-nano-128", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, [video_file, "--config", "MSTGT-nano-128", *arguments])])
         found = video_demo.make_tracker(video_demo.parse_args())
         assert found == expected or str(found) == expected, arguments
 
