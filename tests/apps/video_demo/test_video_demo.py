@@ -252,7 +252,8 @@ def test_the_network_that_was_trained_in_save_dir_is_used(monkeypatch, tmp_path,
                                 (["--save_dir", tmp_path / "other"], SHIPPED / "MSTGT-nano-128.safetensors"),
                                 (["--save_dir", tmp_path / "mine", "--checkpoint", __file__], __file__),
                                 ([], None)):  # MultiTracker looks for it
-        monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, [video_file, "--config", "MSTGT-nano-128", *arguments])])
+        words = [video_file, "--config", "MSTGT-nano-128", *arguments]
+        monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, words)])
         found = video_demo.make_tracker(video_demo.parse_args())
         assert found == expected or str(found) == expected, arguments
 
