@@ -45,7 +45,7 @@ def main() -> None:
 
     from mstgt.models.mstgt import build_model
     from mstgt.profiling.frame_parts import draw_parts, profile_frame
-    from mstgt.profiling.profile import describe_device, measure_cost, narrow_fps, network_fps, tracker_fps
+    from mstgt.profiling.profile import describe_device, measure_cost, network_fps, tracker_fps
     from mstgt.test.tracker.torch_engine import TorchEngine
     from mstgt.utils.files import write_json
 
@@ -57,7 +57,7 @@ def main() -> None:
     engine = torch_engine if backend == "torch" else other_engine(backend, network, cfg, device, args.precision)
     rates = {"network": network_fps(engine, args.seconds), "whole_tracker": tracker_fps(engine, args.seconds)}
     if cfg.TEST.NARROW_SIZE:
-        rates["narrow"] = narrow_fps(engine, args.seconds)
+        rates["narrow"] = tracker_fps(engine, args.seconds, narrow=True)
     how = ", ".join([args.precision] + ["compiled"] * args.compile + ["CUDA graph"] * args.cuda_graph)
     print(f"device            {describe_device(device)}")
     print(f"network           {rates['network']:.1f} frames/s ({backend}, {how}, one at a time)")

@@ -152,15 +152,11 @@ def tracked_frames(args: argparse.Namespace, source: Source, out: Path, tracker:
 
 def make_tracker(args: argparse.Namespace) -> Any:
     """The tracker of the arguments, for any number of targets."""
-    from mstgt.test.tracker import MultiTracker, find_checkpoint
+    from mstgt.test.tracker import MultiTracker, given_checkpoint
 
-    checkpoint = args.checkpoint
-    if checkpoint is None and args.save_dir is not None:  # a network may have been trained there
-        save_dir = load_paths(save_dir=args.save_dir, mode="test").save_dir
-        cfg = load_config(args.script, args.config, args.overrides)
-        checkpoint = find_checkpoint(args.script, args.config, cfg, save_dir)
-    tracker = MultiTracker(args.config, script=args.script, checkpoint=checkpoint, overrides=args.overrides,
-                           device=args.device, backend=args.backend, precision=args.precision)
+    tracker = MultiTracker(args.config, script=args.script, checkpoint=given_checkpoint(args),
+                           overrides=args.overrides, device=args.device, backend=args.backend,
+                           precision=args.precision)
     if is_live(args.video):
         tracker.engine.warm_up()  # a live source does not wait while a runtime compiles
     return tracker

@@ -14,7 +14,7 @@ import argparse
 import logging
 
 from mstgt.apps.web_demo import load_server
-from mstgt.config import load_config, load_paths
+from mstgt.config import load_config
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
 
@@ -43,14 +43,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     args = parse_args()
     server = load_server()
-    from mstgt.test.tracker import MultiTracker, find_checkpoint, load_tracker
+    from mstgt.test.tracker import MultiTracker, given_checkpoint, load_tracker
 
-    checkpoint = args.checkpoint
-    if checkpoint is None and args.save_dir is not None:  # a network may have been trained there
-        save_dir = load_paths(save_dir=args.save_dir, mode="test").save_dir
-        cfg = load_config(args.script, args.config, args.overrides)
-        checkpoint = find_checkpoint(args.script, args.config, cfg, save_dir)
-    engine = load_tracker(args.config, args.script, checkpoint, args.overrides, args.device,
+    engine = load_tracker(args.config, args.script, given_checkpoint(args), args.overrides, args.device,
                           backend=args.backend).engine
     limits = server.Limits(int(args.max_mb * server.MIB), args.max_frames, args.max_videos)
     settings = server.Settings(args.config, engine.device_name, args.port, args.jobs, limits)

@@ -271,17 +271,14 @@ def check_together(flat: dict[str, Any], where: str) -> None:
         if len(names) != len(ratios):
             raise UserError(f"{where}: DATA.{mode}.DATASETS_RATIO has {len(ratios)} numbers and "
                             f"DATA.{mode}.DATASETS_NAME has {len(names)} names; give one ratio a name")
-
-
-    test = {key.split(".")[1]: value for key, value in flat.items() if key.startswith("TEST.")}
-    if test["NARROW_SIZE"]:
+    narrow, search, template = (flat[f"TEST.{name}_SIZE"] for name in ("NARROW", "SEARCH", "TEMPLATE"))
+    if narrow:
         # The narrow grid of tokens is the middle of the ordinary one, and grouped attention cuts tokens into thirds.
-        tokens = 2 * (test["TEMPLATE_SIZE"] // 16) ** 2 + (test["NARROW_SIZE"] // 16) ** 2
         grouped = flat["MODEL.GUIDANCE.ATTENTION"] == "grouped"
-        if not test["NARROW_SIZE"] < test["SEARCH_SIZE"] or (test["SEARCH_SIZE"] - test["NARROW_SIZE"]) % 32 \
-                or (grouped and tokens % 3):
-            raise UserError(f"{where}: TEST.NARROW_SIZE {test['NARROW_SIZE']} does not fit TEST.SEARCH_SIZE "
-                            f"{test['SEARCH_SIZE']}: take a smaller size that differs by a multiple of 32, 0 for none"
+        tokens = 2 * (template // 16) ** 2 + (narrow // 16) ** 2
+        if narrow >= search or (search - narrow) % 32 or (grouped and tokens % 3):
+            raise UserError(f"{where}: TEST.NARROW_SIZE {narrow} does not fit TEST.SEARCH_SIZE {search}: take a "
+                            "smaller size that differs by a multiple of 32, 0 for none"
                             + (", and with grouped attention twice the template's tokens and its own must be a "
                                "multiple of 3" if grouped else ""))
 

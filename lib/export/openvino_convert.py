@@ -26,6 +26,7 @@ from torch import nn
 
 from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ..models.mstgt.checkpoint import load_model
+from ..test.tracker.engine import search_sizes
 from ..utils.errors import UserError, first_line
 from .openvino_engine import (
     FRAME_INPUTS,
@@ -34,7 +35,6 @@ from .openvino_engine import (
     frame_file,
     import_openvino,
     new_core,
-    search_sizes,
 )
 
 TOLERANCE = 1e-4  # of boxes (fractions of the crop) and scores; measured: 5e-7

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..test.tracker.engine import ArrayEngine, ArrayState
+from ..test.tracker.engine import ArrayEngine, ArrayState, search_sizes
 from ..utils.errors import UserError, one_line, unknown_name
 from ..utils.files import file_sha256
 from ..utils.threads import ThreadChoice, given_threads, quiet_threads
@@ -42,11 +42,6 @@ _log = logging.getLogger(__name__)
 def frame_file(size: int) -> str:
     """The file of the graph for search crops of ``size`` px."""
     return f"frame_{size}.xml"
-
-
-def search_sizes(cfg: Any) -> list[int]:
-    """The sizes of the tracker's search crops, px; the ordinary one first."""
-    return [size for size in (cfg.TEST.SEARCH_SIZE, cfg.TEST.NARROW_SIZE) if size]
 
 
 def is_openvino_available() -> bool:

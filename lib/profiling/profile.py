@@ -89,21 +89,20 @@ def network_fps(engine: TrackerEngine, seconds: float) -> float:
     return _rate(lambda: engine.forward_frame(search, state), engine.device_name, seconds)
 
 
-def tracker_fps(engine: TrackerEngine, seconds: float) -> float:
-    """Frames per second of the whole tracker on 1280 x 720 images in memory: crop, network, box."""
+def tracker_fps(engine: TrackerEngine, seconds: float, narrow: bool = False) -> float:
+    """Frames per second of the whole tracker on 1280 x 720 images in memory: crop, network, box.
+
+    narrow  of frames whose narrow search crop (TEST.NARROW_SIZE) is enough
+    """
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*FRAME_SIZE, 3), np.uint8)
     # Always from the first frame's target: an untrained network would walk away from the image's center.
     target = engine.start(image, (600, 300, 80, 100))
-    return _rate(lambda: engine.step([image], [target]), engine.device_name, seconds)
-
-
-def narrow_fps(engine: TrackerEngine, seconds: float) -> float:
-    """Likewise for a frame whose narrow search crop (TEST.NARROW_SIZE) is enough."""
-    image = np.random.default_rng(0).integers(0, 256, (*FRAME_SIZE, 3), np.uint8)
-    target = replace(engine.start(image, (600, 300, 80, 100)), motion=0.0)
+    if not narrow:
+        return _rate(lambda: engine.step([image], [target]), engine.device_name, seconds)
+    calm = replace(target, motion=0.0)
     # Not the whole step: an untrained network's answer would be doubted, and the ordinary crop be looked at as well.
-    return _rate(lambda: engine.locate([image], [target], [engine.search_crop(target)]), engine.device_name, seconds)
+    return _rate(lambda: engine.locate([image], [calm], [engine.search_crop(calm)]), engine.device_name, seconds)
 
 
 def describe_device(device: str | torch.device) -> str:

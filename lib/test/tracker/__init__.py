@@ -6,9 +6,9 @@
 """
 
 from .engine import Target, TrackerEngine, TrackerInputError
-from .load import find_checkpoint, load_engine, load_tracker
+from .load import find_checkpoint, given_checkpoint, load_engine, load_tracker
 from .multi_tracker import MultiTracker
 from .tracker import Tracker
 
-__all__ = ["MultiTracker", "Target", "Tracker", "TrackerEngine", "TrackerInputError", "find_checkpoint", "load_engine",
-           "load_tracker"]
+__all__ = ["MultiTracker", "Target", "Tracker", "TrackerEngine", "TrackerInputError", "find_checkpoint",
+           "given_checkpoint", "load_engine", "load_tracker"]

@@ -47,6 +47,11 @@ class Target:
     motion: float = math.inf
 
 
+def search_sizes(cfg: Any) -> list[int]:
+    """The sizes of the tracker's search crops, px; the ordinary one first."""
+    return [size for size in (cfg.TEST.SEARCH_SIZE, cfg.TEST.NARROW_SIZE) if size]
+
+
 Located = tuple[np.ndarray, float, Any]  # the box as the network gives it, its score, and the state after
 
 
@@ -136,20 +141,19 @@ class TrackerEngine(ABC):
 
     def _find(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[Located]:
         """Each target in its next image: in the narrow region where that will do, else in the ordinary one."""
+        def look(which: list[int], crop_of: Callable[[Target], Crop]) -> list[tuple[int, Located]]:
+            chosen = [targets[i] for i in which]
+            located = self.locate([images[i] for i in which], chosen, [crop_of(target) for target in chosen])
+            return list(zip(which, located, strict=True))
+
         found: dict[int, Located] = {}
-        narrow = [i for i, target in enumerate(targets) if self.is_narrow(target)]
-        if narrow:
-            crops = [self.search_crop(targets[i]) for i in narrow]
-            for i, located in zip(narrow, self.locate([images[i] for i in narrow], [targets[i] for i in narrow], crops),
-                                  strict=True):
-                # A doubtful answer is not taken: the ordinary region shows what the narrow one may have missed.
-                if located[1] >= self.settings.NARROW_ABOVE \
-                        and motion(targets[i].box_xywh, located[0]) <= self.settings.NARROW_MOTION:
-                    found[i] = located
-        rest = [i for i in range(len(targets)) if i not in found]
-        if rest:
-            crops = [self.ordinary_crop(targets[i]) for i in rest]
-            found |= zip(rest, self.locate([images[i] for i in rest], [targets[i] for i in rest], crops), strict=True)
+        if narrow := [i for i, target in enumerate(targets) if self.is_narrow(target)]:
+            # A doubtful answer is not taken: the ordinary region shows what the narrow one may have missed.
+            found.update((i, located) for i, located in look(narrow, self.search_crop)
+                         if located[1] >= self.settings.NARROW_ABOVE
+                         and motion(targets[i].box_xywh, located[0]) <= self.settings.NARROW_MOTION)
+        if rest := [i for i in range(len(targets)) if i not in found]:
+            found.update(look(rest, self.ordinary_crop))
         return [found[i] for i in range(len(targets))]
 
     def locate(self, images: Sequence[np.ndarray], targets: Sequence[Target], crops: Sequence[Crop]) -> list[Located]:

@@ -6,6 +6,7 @@ ready in a fraction of the time that ``import torch`` takes.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 from collections.abc import Sequence
@@ -120,6 +121,17 @@ def resolve_backend(backend: str, device: str, precision: str = "fp32", graph: b
     if backend == "onnx" and (precision != "fp32" or device == "mps"):
         raise UserError(f"the backend onnx computes in fp32 on a CPU or a CUDA GPU, not in {precision} on {device}")
     return backend
+
+
+def given_checkpoint(args: argparse.Namespace) -> str | Path | None:
+    """What a command's --checkpoint says, else the checkpoint that its --save_dir holds; None where neither is given.
+
+    ``args`` has script, config, overrides, checkpoint and save_dir.
+    """
+    if args.checkpoint is not None or args.save_dir is None:
+        return args.checkpoint
+    cfg = load_config(args.script, args.config, args.overrides)
+    return find_checkpoint(args.script, args.config, cfg, load_paths(save_dir=args.save_dir, mode="test").save_dir)
 
 
 def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:

@@ -32,7 +32,7 @@ from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ...utils.device import is_fast_in, set_up, slowness
 from ...utils.errors import UserError, unknown_name
 from ...utils.threads import ThreadChoice, given_threads, quiet_threads
-from .engine import TrackerEngine
+from .engine import TrackerEngine, search_sizes
 from .graphs import CudaGraphs, Step, compiled, pad_batch
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class TorchEngine(TrackerEngine):
         fixed = threads or given_threads()
         options = (fixed,) if fixed else (min(quiet_threads(_bytes_of(network)), torch.get_num_threads()), 1)
         # Of every size of crops: what is fastest for a small one need not be for a large one.
-        self._choices = {size: ThreadChoice(*options) for size in (cfg.TEST.SEARCH_SIZE, cfg.TEST.NARROW_SIZE)}
+        self._choices = {size: ThreadChoice(*options) for size in search_sizes(cfg)}
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
                                PRECISIONS[precision])
