@@ -37,19 +37,25 @@ def padded_crop(image: np.ndarray, box_xywh: np.ndarray, factor: float, size: in
     return cv2.resize(padded, (size, size)), size / side
 
 
-def attention(layer: Attention, x: torch.Tensor) -> torch.Tensor:
-    """Multi-head attention in separate steps; the grouped kind is written like this in the model itself."""
+def attention(layer: Attention, x: torch.Tensor, sees: torch.Tensor | None) -> torch.Tensor:
+    """Multi-head attention in separate steps; the grouped kind is written like this in the model itself.
+
+    sees  (N, N) bool, which tokens (columns) each token (row) attends to; None: to all
+    """
     if isinstance(layer, GroupedAttention):
         return layer(x)
     b, n, c = x.shape
     q, k, v = layer.qkv(x).reshape(b, n, 3, layer.num_heads, c // layer.num_heads).permute(2, 0, 3, 1, 4)
-    weights = ((q @ k.transpose(-2, -1)) * (c // layer.num_heads) ** -0.5).softmax(dim=-1)
+    scores = (q @ k.transpose(-2, -1)) * (c // layer.num_heads) ** -0.5
+    if sees is not None:
+        scores = scores.masked_fill(~sees, -math.inf)
+    weights = scores.softmax(dim=-1)
     return layer.proj((weights @ v).transpose(1, 2).reshape(b, n, c))
 
 
-def block(layer: AttentionBlock, x: torch.Tensor) -> torch.Tensor:
+def block(layer: AttentionBlock, x: torch.Tensor, sees: torch.Tensor | None = None) -> torch.Tensor:
     """A residual block over all tokens."""
-    x = x + attention(layer.attn, layer.norm1(x))
+    x = x + attention(layer.attn, layer.norm1(x), sees)
     return x + layer.mlp(layer.norm2(x))
 
 
@@ -155,12 +161,19 @@ class PlainTracker:
         x = cells + positions[:, border : border + grid, border : border + grid]
         x = x.reshape(1, grid * grid, -1)
         guidance = z if guidance is None else guidance
-        tokens = torch.cat([net.cue(template), net.guidance.prompt(guidance), z, x], dim=1)
+        cue, prompt = net.cue(template), net.guidance.prompt(guidance)
+        tokens = torch.cat([cue, prompt, z, x], dim=1)
+        sees = None
+        if net.asymmetric:
+            # Cues and template see themselves, the guidance tokens these as well, the search tokens everything.
+            levels = torch.cat([torch.full((part.shape[1],), level, device=x.device)
+                                for part, level in ((cue, 0), (prompt, 1), (z, 0), (x, 2))])
+            sees = levels[:, None] >= levels
         for layer in net.backbone.blocks[net.backbone.stem_length :]:
-            tokens = block(layer, tokens)
+            tokens = block(layer, tokens, sees)
         features = net.norm(tokens)[:, -x.shape[1] :].transpose(1, 2).reshape(1, -1, grid, grid)
         prediction = net.head(features)
-        if net.guidance.recurrent:
+        if net.guidance.recurrent and grid == net.grid:  # narrow crops leave the state as it is
             guided = block(net.guidance.block, net.guidance.norm(torch.cat([z, x, guidance], dim=1)))
             guidance = guided[:, : z.shape[1]]
         return prediction.score, prediction.offset, prediction.size, guidance

@@ -28,7 +28,7 @@ from mstgt.data.readers.coco import coco
 from mstgt.data.readers.folder import folder
 from mstgt.data.store import FolderStore
 from mstgt.data.video import VideoSet
-from mstgt.export.onnx_engine import STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxPair
+from mstgt.export.onnx_engine import ANSWERS, START_INPUTS, STATE, OnnxPair
 from mstgt.models.mstgt import build_model
 from mstgt.models.mstgt.checkpoint import load_file, load_network
 from mstgt.models.mstgt.reference import read_reference
@@ -193,10 +193,10 @@ def test_an_onnx_file_reads_nothing_outside_its_folder(tmp_path, location):
     data = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4],
                             data_location=onnx.TensorProto.EXTERNAL)
     data.external_data.add(key="location", value=location.format(tmp_path))
-    model = onnx.load_from_string(onnx_file(STEP_INPUTS, STEP_OUTPUTS))
+    model = onnx.load_from_string(onnx_file((*START_INPUTS, *STATE), (*ANSWERS, "next_guidance")))
     model.graph.initializer.append(data)
-    model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", [STEP_INPUTS[-1], "w"], [STEP_OUTPUTS[0]]))
-    (tmp_path / "export" / "start.onnx").write_bytes(onnx_file(("picture",), STATE))
+    model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", [STATE[-1], "w"], [ANSWERS[0]]))
+    (tmp_path / "export" / "start.onnx").write_bytes(onnx_file(START_INPUTS, STATE))
     (tmp_path / "export" / "step.onnx").write_bytes(model.SerializeToString())
     if location == "inside":
         assert OnnxPair(tmp_path / "export" / "start.onnx", tmp_path / "export" / "step.onnx").any_batch

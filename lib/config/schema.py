@@ -118,6 +118,8 @@ SCHEMA: dict[str, Key] = {
         FILE_NAME, none_is_empty=True),
     "MODEL.INIT": Key("published", "initialization of linear layers: `published` before pretrained weights are "
                       "loaded, `xavier` for training from scratch", choices=("published", "xavier")),
+    "MODEL.ASYMMETRIC_ATTENTION": Key(False, "in the attention blocks, template and cue tokens attend to one another "
+                                      "only, so they are computed once per video (Cui et al., MixFormer, CVPR 2022)"),
     "MODEL.TEMPLATE_MASK": Key(0.0, "fraction of magenta mixed into the background of the template; 0: no mask",
                                FRACTION),
     "MODEL.BACKBONE.TYPE": Key("hivit_base", "backbone", choices=tuple(BACKBONES)),

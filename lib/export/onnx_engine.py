@@ -24,18 +24,18 @@ from typing import Any
 
 import numpy as np
 
-from ..test.tracker.engine import ArrayEngine, ArrayState
+from ..test.tracker.engine import ArrayEngine, ArrayState, with_changes
 from ..utils.errors import UserError, first_line, one_line
 from ..utils.files import file_sha256
 from ..utils.threads import default_threads
 from .runtime_cache import cached_entry, network_code, network_settings
 
 FORMAT = "mstgt-onnx 1"  # raise the number when the inputs or outputs change
-STATE = ("template", "cue", "guidance")
 # Names in the files: another name would need another FORMAT.
 START_INPUTS = ("picture",)
-STEP_INPUTS = ("picture", *STATE)
-STEP_OUTPUTS = ("boxes", "scores", "next_guidance")
+STATE = ("template", "context", "guidance")
+OLDER_STATE = ("template", "cue", "guidance")  # of files that were written before there was asymmetric attention
+ANSWERS = ("boxes", "scores")  # before the tensors of the state that the step changes, such as next_guidance
 _log = logging.getLogger(__name__)
 _REQUIRED = ("template_size", "search_size", "mean", "std", "precision", "batch", "checkpoint", "checkpoint_sha256")
 
@@ -81,34 +81,40 @@ def optional_package(name: str) -> ModuleType:
 
 
 class OnnxPair:
-    """The two steps of a network, from ONNX files. It maps arrays to arrays and stores no state of any video.
+    """The steps of a network, from ONNX files. It maps arrays to arrays and stores no state of any video.
 
-    metadata   of the frame step's file
-    any_batch  whether the batch is chosen at run time; else it is ``batch``
+    narrow_step  is read where the metadata names a size of narrow search crops
+    metadata     of the frame step's file
+    any_batch    whether the batch is chosen at run time; else it is ``batch``
     """
 
-    def __init__(self, start: Path, step: Path, device: str = "cpu", threads: int | None = None):
-        self._load = partial(_session, device=device, threads=threads or default_threads())
-        self._start, self._step = self._load(start), self._load(step)
-        _check_signature(self._start, start, START_INPUTS, STATE)
-        _check_signature(self._step, step, STEP_INPUTS, STEP_OUTPUTS)
-        self._narrow_size, self._narrow_step = 0, None
+    def __init__(self, start: Path, step: Path, narrow_step: Path | None = None, device: str = "cpu",
+                 threads: int | None = None):
+        load = partial(_session, device=device, threads=threads or default_threads())
+        self._start, self._step = load(start), load(step)
+        self._state = _check_signature(self._start, start, START_INPUTS, [STATE, OLDER_STATE])
         self._where = f"{start} and {step}"
         self._step_path = step
+        self._step_outputs = self._check_step(self._step, step)
         self.metadata = _metadata(self._step, step)
         self._check_same_export(_metadata(self._start, start), start)
+        # Older files do not say it.
+        self.narrow_size = _parsed(self.metadata.get("narrow_size", "0")) if narrow_step else 0
+        if narrow_step and self.narrow_size:
+            self._narrow = load(narrow_step)
+            self._narrow_outputs = self._check_step(self._narrow, narrow_step)
+            self._check_same_export(_metadata(self._narrow, narrow_step), narrow_step)
+            self._where += f" and {narrow_step}"
         self.any_batch = self.metadata["batch"] == "any"
         if not re.fullmatch(r"any|[1-9]\d{0,8}", self.metadata["batch"], re.ASCII):
             raise UserError(f"{step} says batch {self.metadata['batch'][:60]!r}, which is none; export again")
         self.batch = 1 if self.any_batch else int(self.metadata["batch"])
 
-    def add_narrow_step(self, path: Path, size: int) -> None:
-        """Use the file ``path`` for search crops of ``size`` px."""
-        session = self._load(path)
-        _check_signature(session, path, STEP_INPUTS, STEP_OUTPUTS)
-        self._check_same_export(_metadata(session, path), path)
-        self._narrow_size, self._narrow_step = size, session
-        self._where += f" and {path}"
+    def _check_step(self, session: Any, path: Path) -> tuple[str, ...]:
+        """The outputs of a step's file: the answers, and behind them the last tensors of the state, or none."""
+        following = [f"next_{name}" for name in self._state]
+        outputs = [(*ANSWERS, *following[first:]) for first in range(len(following), -1, -1)]
+        return _check_signature(session, path, (*START_INPUTS, *self._state), outputs)
 
     def _check_same_export(self, other: Mapping[str, str], path: Path) -> None:
         for key in other:
@@ -118,7 +124,7 @@ class OnnxPair:
 
     def start(self, templates: np.ndarray) -> tuple[np.ndarray, ...]:
         """Template crops (B, T, T, 3) uint8 -> the state before the first frame."""
-        return tuple(self._run(self._start, STATE, {START_INPUTS[0]: templates}))
+        return tuple(self._run(self._start, self._state, {START_INPUTS[0]: templates}))
 
     def step(self, searches: np.ndarray, state: Sequence[np.ndarray]
              ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
@@ -126,13 +132,15 @@ class OnnxPair:
 
         Boxes are cx, cy, w, h as shares of the search region.
         """
-        inputs = dict(zip(STEP_INPUTS, (searches, *state), strict=True))
-        session = self._narrow_step if searches.shape[1] == self._narrow_size else self._step
-        boxes, scores, guidance = self._run(session, STEP_OUTPUTS, inputs)
+        inputs = dict(zip((*START_INPUTS, *self._state), (searches, *state), strict=True))
+        if searches.shape[1] == self.narrow_size:
+            boxes, scores, *changed = self._run(self._narrow, self._narrow_outputs, inputs)
+        else:
+            boxes, scores, *changed = self._run(self._step, self._step_outputs, inputs)
         if boxes.shape != (len(searches), 4) or scores.shape != (len(searches),):
             raise UserError(f"{self._where} give boxes {boxes.shape} and scores {scores.shape} for {len(searches)} "
                             "crops; export again")
-        return boxes, scores, (*state[:-1], guidance)
+        return boxes, scores, with_changes(tuple(state), changed)
 
     def _run(self, session: Any, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         try:
@@ -183,13 +191,17 @@ def _decoding(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is corrupt: its names are not UTF-8; export again") from error
 
 
-def _check_signature(session: Any, path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def _check_signature(session: Any, path: Path, inputs: tuple[str, ...], outputs: Sequence[tuple[str, ...]]
+                     ) -> tuple[str, ...]:
+    """The one of ``outputs`` that the file has. Raises :class:`UserError` where there is none, or for other inputs."""
     with _decoding(path):
         ends = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
-    if set(ends[0]) != set(inputs) or set(ends[1]) != set(outputs):
-        takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
-        raise UserError(f"{path} takes {takes} and gives {gives}, not {', '.join(inputs)} and {', '.join(outputs)}; "
-                        "export again")
+    for names in outputs:
+        if set(ends[0]) == set(inputs) and set(ends[1]) == set(names):
+            return names
+    takes, gives = (one_line(", ".join(names)[:100]) for names in ends)
+    raise UserError(f"{path} takes {takes} and gives {gives}, not {', '.join(inputs)} and {', '.join(outputs[0])}; "
+                    "export again")
 
 
 def _metadata(session: Any, path: Path) -> dict[str, str]:
@@ -270,10 +282,7 @@ def exported_origin(cfg: Any, files: OnnxFiles, checkpoint: str | Path | None) -
 
 def load_onnx_engine(cfg: Any, files: OnnxFiles, device: str = "cpu", threads: int | None = None) -> OnnxEngine:
     """The engine of exported files. Raises :class:`UserError` where they are missing or of other settings."""
-    engine = OnnxEngine(OnnxPair(files.start, files.step, device, threads), cfg)
-    if cfg.TEST.NARROW_SIZE:
-        engine.pair.add_narrow_step(files.narrow_step, cfg.TEST.NARROW_SIZE)
-    return engine
+    return OnnxEngine(OnnxPair(files.start, files.step, files.narrow_step, device, threads), cfg)
 
 
 def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu", threads: int | None = None

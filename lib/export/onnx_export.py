@@ -31,11 +31,10 @@ from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
 from ..utils.version import code_version
 from .onnx_engine import (
+    ANSWERS,
     FORMAT,
     START_INPUTS,
     STATE,
-    STEP_INPUTS,
-    STEP_OUTPUTS,
     OnnxEngine,
     OnnxFiles,
     OnnxPair,
@@ -88,11 +87,12 @@ class _Start(nn.Module):
 
 
 class _Step(_Start):
-    """uint8 search crops (B, S, S, 3) and the state -> boxes (B, 4), scores (B,), the next guidance."""
+    """uint8 search crops (B, S, S, 3) and the state -> boxes (B, 4), scores (B,), and what changes of the state."""
 
     def forward(self, searches: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        answers, after = self.frame(searches, TrackState(*state))
-        return answers[:, :4], answers[:, 4], after.guidance.clone()  # an output must not be an input itself
+        before = TrackState(*state)
+        answers, after = self.frame(searches, before)
+        return answers[:, :4], answers[:, 4], *after.changed_since(before).values()
 
 
 def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, batch: int | None = None,
@@ -120,14 +120,12 @@ def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles
         template, search, *state = _example(network, network.search_size, batch)
         _write(_Start(network, metadata), (template,), START_INPUTS, STATE, metadata, batch, start)
         on_stage("frame step")
-        _write(_Step(network, metadata), (search, *state), STEP_INPUTS, STEP_OUTPUTS, metadata, batch, step)
-        pair, batches = OnnxPair(start, step), [batch] if batch else [1, 2]
-        if narrow:
-            path = stack.enter_context(atomic_path(files.narrow_step))
-            _write(_Step(network, metadata), _example(network, narrow, batch)[1:], STEP_INPUTS, STEP_OUTPUTS, metadata,
-                   batch, path)
-            pair.add_narrow_step(path, narrow)
+        _write_step(network, (search, *state), metadata, batch, step)
+        narrow_step = stack.enter_context(atomic_path(files.narrow_step)) if narrow else None
+        if narrow_step:
+            _write_step(network, _example(network, narrow, batch)[1:], metadata, batch, narrow_step)
         on_stage("check")
+        pair, batches = OnnxPair(start, step, narrow_step), [batch] if batch else [1, 2]
         frame = frame_step(network, metadata)
         # np.max: NaN where any is, unlike the built-in max.
         difference = float(np.max([_largest_difference(frame, pair, count) for count in batches]))
@@ -196,6 +194,16 @@ def _largest_difference(frame: FrameStep, pair: OnnxPair, batch: int) -> float:
         boxes, _, exported_state = pair.step(searches, exported_state)
         differences.append(np.abs(rows[:, :4].numpy() - boxes).max())
     return float(np.max(differences))
+
+
+def _write_step(network: MSTGT, example: tuple[torch.Tensor, ...], metadata: Mapping[str, str], batch: int | None,
+                path: Path) -> None:
+    """Write the step of the frames whose search crops have the size of the one in ``example``."""
+    module = _Step(network, metadata)
+    with torch.no_grad():
+        changed = len(module(*example)) - len(ANSWERS)
+    outputs = (*ANSWERS, *(f"next_{name}" for name in STATE[len(STATE) - changed:]))
+    _write(module, example, (*START_INPUTS, *STATE), outputs, metadata, batch, path)
 
 
 def _write(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: tuple[str, ...], outputs: tuple[str, ...],

@@ -53,20 +53,23 @@ class _InitState(nn.Module):
 
     def forward(self, template: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         state = self.frame.network.init_state(self.frame.input(template))
-        return state.template, state.cue
+        return state.template, state.context
 
 
 class _ForwardFrame(nn.Module):
-    """(B, S, S, 3) uint8 search crops and the state -> (B, 5) cx, cy, w, h, score; the guidance after the frame."""
+    """(B, S, S, 3) uint8 search crops and the state -> (B, 5) cx, cy, w, h, score; what the frame changes of the state,
+    in the state's order."""
 
     def __init__(self, frame: FrameStep):
         super().__init__()
         self.frame = frame
 
-    def forward(self, search: torch.Tensor, template: torch.Tensor, cue: torch.Tensor, guidance: torch.Tensor
-                ) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, state = self.frame(search, TrackState(template, cue, guidance))
-        return rows, state.guidance.clone()  # an output must not be an input itself
+    def forward(self, search: torch.Tensor, template: torch.Tensor, context: torch.Tensor, guidance: torch.Tensor
+                ) -> tuple[torch.Tensor, ...]:
+        before = TrackState(template, context, guidance)
+        rows, after = self.frame(search, before)
+        # What stays is no output: it would be copied in every frame.
+        return rows, *after.changed_since(before).values()
 
 
 def convert_checkpoint(cfg: Any, checkpoint: str | Path, folder: Path) -> None:

@@ -26,16 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from ..test.tracker.engine import ArrayEngine, ArrayState, search_sizes
+from ..test.tracker.engine import ArrayEngine, ArrayState, search_sizes, with_changes
 from ..utils.errors import UserError, one_line, unknown_name
 from ..utils.files import file_sha256
 from ..utils.threads import ThreadChoice, given_threads, quiet_threads
 from .runtime_cache import CacheError, cached_entry, discard_entry, network_code, network_settings
 
-FORMAT = "2"  # increase it when the graphs' inputs or outputs change
+FORMAT = "3"  # increase it when the graphs' inputs or outputs change
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
 INIT_FILE = "init.xml"
-FRAME_INPUTS = ("search", "template", "cue", "guidance")
+FRAME_INPUTS = ("search", "template", "context", "guidance")
 _log = logging.getLogger(__name__)
 
 
@@ -176,8 +176,8 @@ class OpenVinoEngine(ArrayEngine):
         super().warm_up(batch)
 
     def init_state(self, templates: np.ndarray) -> ArrayState:
-        template, cue = self._init([templates])
-        return template, cue, template.copy()
+        template, context = self._init([templates])
+        return template, context, template.copy()
 
     def forward_frame(self, searches: np.ndarray, state: ArrayState) -> tuple[list[list[float]], ArrayState]:
         count, size = searches.shape[:2]
@@ -185,9 +185,9 @@ class OpenVinoEngine(ArrayEngine):
         threads = choice.current()
         network = self._network(size, threads, count == 1)
         started = time.perf_counter()
-        rows, guidance = network([searches, *state])
+        rows, *changed = network([searches, *state])
         choice.record(threads, (time.perf_counter() - started) / count)
-        return rows.tolist(), (state[0], state[1], guidance)
+        return rows.tolist(), with_changes(state, changed)
 
 
 def _for_one_target(graph: Any) -> Any:

@@ -75,12 +75,10 @@ class _Frame:
         self.x = self.network.embed_search(self.network.backbone.forward_stem(self.search))
 
     def guidance(self) -> None:
-        prompt = self.network.guidance.prompt(self.before.guidance)
         self.after = self.network.update_state(self.x, self.before)
-        self.tokens = torch.cat([self.before.cue, prompt, self.before.template, self.x], dim=1)
 
     def stage3(self) -> None:
-        self.features = self.network.backbone.forward_blocks(self.tokens, query_slice=slice(-self.x.shape[1], None))
+        self.features = self.network.attend(self.before, self.x)
 
     def head(self) -> None:
         self.prediction = self.network.predict_head(self.features)
@@ -122,9 +120,11 @@ def main_products(engine: TorchEngine) -> tuple[dict[str, Callable[[], torch.Ten
     net = engine.network
     state = engine.start(np.zeros((*FRAME_SIZE, 3), np.uint8), BOX).state
     with torch.inference_mode():
-        tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template], 1).shape[1] + net.grid**2
-        x = torch.randn(1, tokens, net.spec.dim).to(state.cue)
-        layer = nn.Linear(net.spec.dim, 4 * net.spec.dim).to(state.cue)
+        tokens = net.grid**2
+        if not net.asymmetric:
+            tokens += state.context.shape[1] + net.guidance.prompts + state.template.shape[1]
+        x = torch.randn(1, tokens, net.spec.dim).to(state.context)
+        layer = nn.Linear(net.spec.dim, 4 * net.spec.dim).to(state.context)
     ways: dict[str, Callable[[], torch.Tensor]] = {
         "plain": torch.inference_mode()(lambda: F.linear(x, layer.weight, layer.bias))}
     if any(isinstance(module, PackedLinear) for module in net.modules()):

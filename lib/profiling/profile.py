@@ -57,8 +57,12 @@ class _PublishedFrame(nn.Module):
         guidance = net.guidance.norm(torch.cat([state.template, x, state.guidance], dim=1))
         if net.guidance.recurrent:
             guidance = net.guidance.block(guidance)
-        tokens = torch.cat([state.cue, net.guidance.prompt(state.guidance), state.template, x], dim=1)
-        seen = net.predict_head(net.backbone.forward_blocks(tokens)[:, -x.shape[1] :])
+        if net.asymmetric:
+            features = net.attend(state, x)
+        else:
+            tokens = torch.cat([state.context, net.guidance.prompt(state.guidance), state.template, x], dim=1)
+            features = net.backbone.forward_blocks(tokens)[:, -x.shape[1] :]
+        seen = net.predict_head(features)
         return seen.score.sum() + guidance.sum()
 
 

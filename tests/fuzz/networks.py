@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from mstgt.config import load_config
-from mstgt.export.onnx_engine import FORMAT, STATE, STEP_INPUTS, STEP_OUTPUTS, OnnxEngine, OnnxPair
+from mstgt.export.onnx_engine import ANSWERS, FORMAT, START_INPUTS, STATE, OnnxEngine, OnnxPair
 from mstgt.models.mstgt import MSTGT, HiViTSpec
 from mstgt.models.mstgt.checkpoint import load_network, load_pretrained
 from mstgt.models.mstgt.reference import read_reference
@@ -157,13 +157,13 @@ def onnx_file(inputs: tuple[str, ...], outputs: tuple[str, ...], **metadata: str
 
 @functools.cache
 def _onnx_files() -> tuple[bytes, ...]:
-    return (onnx_file(STEP_INPUTS, STEP_OUTPUTS),)
+    return (onnx_file((*START_INPUTS, *STATE), (*ANSWERS, "next_guidance")),)
 
 
 def _onnx(data: bytes, at: Path) -> None:
     start = at / "s.onnx"
     if not start.exists():
-        start.write_bytes(onnx_file(("picture",), STATE))
+        start.write_bytes(onnx_file(START_INPUTS, STATE))
     (at / "x.onnx").write_bytes(data)
     pair = OnnxPair(start, at / "x.onnx")
     OnnxEngine(pair, load_config("MSTGT", CONFIG))

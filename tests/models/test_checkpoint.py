@@ -193,6 +193,7 @@ def test_pretrained_misfits_are_named(tmp_path, change, named):
 @pytest.mark.parametrize(("blocks", "given"), [(3, "0 1"), (4, "0 2"), (5, "0 2")])
 def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, given):
     """The file's two blocks keep their order, those between them do nothing yet and have gradients."""
+    torch.manual_seed(0)
     shallow, deep = fresh().eval(), MSTGT(HiViTSpec(32, (1, 1, blocks), 2), 64, 128, head_channels=8).eval()
     torch.save({"net": shallow.state_dict()}, tmp_path / "net.pth.tar")
     load_pretrained(deep, tmp_path / "net.pth.tar")
@@ -207,6 +208,16 @@ def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, g
     assert all(block.mlp.fc2.weight.grad.any() for block in main)
     with pytest.raises(UserError, match=r"missing backbone\.blocks"):
         load_network(deep, tmp_path / "net.pth.tar")
+
+
+def test_a_checkpoint_of_the_other_kind_of_attention_is_refused(tmp_path):
+    model = fresh()
+    for name, key in (("old", "INIT: xavier"), ("new", "ASYMMETRIC_ATTENTION: true")):
+        torch.save({"net": model.state_dict(), "config": f"MODEL:\n  {key}\n"}, tmp_path / f"{name}.pth.tar")
+    load_network(model, tmp_path / "old.pth.tar")
+    with pytest.raises(UserError, match="new.pth.tar was trained with MODEL.ASYMMETRIC_ATTENTION true: give --set"):
+        load_network(model, tmp_path / "new.pth.tar")
+    load_pretrained(model, tmp_path / "new.pth.tar")  # a training may go from one to the other
 
 
 def test_training_goes_on_with_crops_of_another_size(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from mstgt.config import load_config
 from mstgt.config.load import EXPERIMENTS_DIR
@@ -17,6 +18,10 @@ from mstgt.utils.errors import UserError
 
 REFERENCE = Path(__file__).parents[1] / "data" / "mstgt_small.npz"
 TINY = HiViTSpec(32, (1, 1, 2), 2)
+
+
+KINDS = pytest.mark.parametrize("kind", [{"attention": "grouped"}, {"attention": "global"},
+                                        {"attention": "grouped", "asymmetric": True}])
 
 
 def tiny(**options) -> MSTGT:
@@ -52,10 +57,10 @@ def test_full_size_parameters():
     assert round((trained + unused_published_parameters(model)) / 1e6, 1) == 74.0
 
 
-@pytest.mark.parametrize("attention", ["grouped", "global"])
-def test_compiled_training_has_the_same_gradients(attention):
+@KINDS
+def test_compiled_training_has_the_same_gradients(kind):
     """As far as tracing, which is where versions of PyTorch differ."""
-    model, template, searches = tiny(attention=attention), torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
+    model, template, searches = tiny(**kind), torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
 
     def gradients(network) -> list[torch.Tensor]:
         prediction = network(template, searches)
@@ -66,9 +71,9 @@ def test_compiled_training_has_the_same_gradients(attention):
         torch.testing.assert_close(other, one)
 
 
-@pytest.mark.parametrize("attention", ["grouped", "global"])
-def test_training_is_the_fold_of_the_tracking_step(attention):
-    model = tiny(attention=attention).eval()
+@KINDS
+def test_training_is_the_fold_of_the_tracking_step(kind):
+    model = tiny(**kind).eval()
     template, searches = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
     with torch.no_grad():
         folded = model(template, searches)
@@ -110,14 +115,33 @@ def test_the_state_matters():
     assert not torch.equal(first.offset, second.offset)
 
 
-@pytest.mark.parametrize("attention", ["grouped", "global"])
-def test_every_parameter_gets_a_gradient(attention):
-    model = tiny(attention=attention)
+@KINDS
+def test_every_parameter_gets_a_gradient(kind):
+    model = tiny(**kind)
     prediction = model(torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128))
     sum(p.square().sum() for p in prediction).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # what batch normalisation subtracts again, and what softmax cancels, is zero only up to rounding: all have one
     assert silent == []
+
+
+def test_asymmetric_attention_is_attention_with_a_mask():
+    torch.manual_seed(0)
+    model = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=16, attention="global", asymmetric=True).eval()
+    with torch.no_grad():
+        template, search = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 128, 128)
+        state = model.update_state(model.embed_search(model.backbone.forward_stem(search)), model.init_state(template))
+        x = model.embed_search(model.backbone.forward_stem(torch.randn(2, 3, 128, 128)))
+        parts = [model.cue(template), state.template, model.guidance.prompt(state.guidance), x]
+        # Cues and template attend to themselves, the guidance tokens also to these, the search tokens to all.
+        level = torch.cat([torch.full((part.shape[1],), n) for part, n in zip(parts, (0, 0, 1, 2), strict=True)])
+        sees = level[:, None] >= level
+        for block in model.backbone.blocks[model.backbone.stem_length:]:
+            block.attn.attend = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, sees)
+        expected = model.backbone.forward_blocks(torch.cat(parts, dim=1))[:, -x.shape[1]:]
+        for block in model.backbone.blocks[model.backbone.stem_length:]:
+            del block.attn.attend
+        torch.testing.assert_close(model.attend(state, x), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_grouped_attention_is_what_its_definition_says():
@@ -170,9 +194,11 @@ def test_a_narrow_search_region_is_the_middle_of_the_ordinary_one():
         # A head that answers the same everywhere gives boxes of the same size in px.
         model.head.box[-1].weight.zero_()
         state = model.init_state(torch.randn(1, 3, 64, 64))
-        sizes = [model.forward_frame(image, state)[0].size[0, :, 0, 0] * image.shape[-1]
-                 for image in (search, search[..., 32:96, 32:96])]
-    assert torch.allclose(*sizes)
+        frames = [model.forward_frame(image, state) for image in (search, search[..., 32:96, 32:96])]
+    assert torch.allclose(*(prediction.size[0, :, 0, 0] * side for (prediction, _), side in zip(frames, (128, 64),
+                                                                                             strict=True)))
+    assert list(frames[0][1].changed_since(state)) == ["guidance"]
+    assert frames[1][1] is state  # what moves little needs no new guidance
 
 
 def test_the_head_starts_at_its_prior():

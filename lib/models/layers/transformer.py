@@ -44,8 +44,9 @@ class Attention(nn.Module):
     """Multi-head self-attention over all tokens (Vaswani et al., NeurIPS 2017).
 
     (B, N, C) -> (B, N, C). ``num_heads`` divides C; scale 1/sqrt(C / num_heads). Queries are restricted to
-    ``query_slice``; keys and values use all tokens. The attribute ``attend`` is the operator on queries, keys and
-    values, each (B, heads, tokens, C / heads); other code may replace it on an instance.
+    ``query_slice``; keys and values use all tokens, and those of a ``context`` as well: (B, M, 2 C), the
+    :meth:`keys_values` of M tokens that are not among the N. The attribute ``attend`` is the operator on queries, keys
+    and values, each (B, heads, tokens, C / heads); other code may replace it on an instance.
     """
 
     attend = staticmethod(attend)
@@ -58,12 +59,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
-        b, n, c = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL, context: torch.Tensor | None = None) -> torch.Tensor:
+        q, k, v = self._by_head(self.qkv(x), x.shape[2])
+        if context is not None:
+            more_k, more_v = self._by_head(context, x.shape[2])
+            k, v = torch.cat([more_k, k], dim=2), torch.cat([more_v, v], dim=2)
         # Only the wanted tokens need queries; every token still takes part as key and value.
         mixed = self.attend(q[:, :, query_slice], k, v)
         return self.proj(mixed.transpose(1, 2).flatten(2))
+
+    def keys_values(self, x: torch.Tensor) -> torch.Tensor:
+        """What x is to other tokens: (B, N, C) -> (B, N, 2 C), keys and values."""
+        return self.qkv(x)[..., x.shape[2]:]
+
+    def _by_head(self, x: torch.Tensor, dim: int) -> torch.Tensor:
+        """(B, N, parts * dim) -> (parts, B, heads, N, dim / heads)."""
+        return x.unflatten(2, (-1, self.num_heads, dim // self.num_heads)).permute(2, 0, 3, 1, 4)
 
 
 class GroupedAttention(Attention):
@@ -85,8 +96,10 @@ class GroupedAttention(Attention):
         if num_heads % self.HALVES:
             raise ValueError(f"grouped attention needs an even number of heads, not {num_heads}")
 
-    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL, context: torch.Tensor | None = None) -> torch.Tensor:
         b, n, c = x.shape
+        if context is not None:
+            raise ValueError("grouped attention has no groups for a context")
         if n % self.GROUP:
             raise ValueError(f"grouped attention needs a number of tokens that is a multiple of 3, not {n}")
         d = c // self.num_heads
@@ -173,10 +186,14 @@ class AttentionBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, query_slice: slice = ALL, context: torch.Tensor | None = None) -> torch.Tensor:
         # All tokens are normalized, because all of them are keys; the rest of the block runs on the wanted ones.
-        x = x[:, query_slice] + self.drop_path(self.attn(self.norm1(x), query_slice))
+        x = x[:, query_slice] + self.drop_path(self.attn(self.norm1(x), query_slice, context))
         return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def keys_values(self, x: torch.Tensor) -> torch.Tensor:
+        """The ``context`` that the tokens x (B, N, C) are to this block: (B, N, 2 C)."""
+        return self.attn.keys_values(self.norm1(x))
 
 
 class MlpBlock(nn.Module):

@@ -11,7 +11,7 @@ ICLR 2023; its stem has MLP blocks and merges only, and its parameter names are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -96,17 +96,39 @@ class HiViT(nn.Module):
             x = block(x)
         return x
 
-    def forward_blocks(self, tokens: torch.Tensor, query_slice: slice = ALL) -> torch.Tensor:
-        """(B, N, C) -> (B, N, C), or those tokens of it that ``query_slice`` names."""
+    def forward_blocks(self, tokens: torch.Tensor, query_slice: slice = ALL, context: torch.Tensor | None = None
+                       ) -> torch.Tensor:
+        """(B, N, C) -> (B, N, C), or those tokens of it that ``query_slice`` names.
+
+        context  other tokens that these attend to, as :meth:`encode_context` gives them
+        """
         blocks = self.blocks[self.stem_length :]
-        for block in blocks:
+        for block, own_context in zip(blocks, _of_blocks(context, len(blocks)), strict=True):
             # Nothing after the last block uses the other tokens, so only the wanted ones are computed there.
             wanted = query_slice if block is blocks[-1] else ALL
             if self.grad_checkpointing and self.training:
-                tokens = checkpoint(block, tokens, wanted, use_reentrant=False)
+                tokens = checkpoint(block, tokens, wanted, own_context, use_reentrant=False)
             else:
-                tokens = block(tokens, wanted)
+                tokens = block(tokens, wanted, own_context)
         return tokens
+
+    def encode_context(self, tokens: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+        """What other tokens attend to of these, (B, N, C): their keys and values in every block, (B, N, blocks * 2 C).
+
+        context  further tokens that these attend to, (B, M, blocks * 2 C)
+        """
+        blocks = self.blocks[self.stem_length :]
+        found = []
+        for block, own_context in zip(blocks, _of_blocks(context, len(blocks)), strict=True):
+            assert isinstance(block, AttentionBlock)
+            found.append(block.keys_values(tokens))
+            tokens = block(tokens, ALL, own_context)
+        return torch.cat(found, dim=2)
+
+
+def _of_blocks(context: torch.Tensor | None, blocks: int) -> Sequence[torch.Tensor | None]:
+    """The part of a context that belongs to each block."""
+    return [None] * blocks if context is None else context.chunk(blocks, dim=2)
 
 
 class LiteViT(HiViT):

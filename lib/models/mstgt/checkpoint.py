@@ -27,6 +27,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...config.load import parse_yaml_mapping
 from ...config.paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, first_line, shortened
 from ...utils.files import write_bytes
@@ -223,8 +224,25 @@ def load_network(model: MSTGT, path: str | Path, resize: bool = False) -> None:
     If it contains a moving average of the weights (``ema``), the average is loaded. With ``resize`` it may have been
     trained with crops of another size (:func:`fit_positions`).
     """
-    weights = _tracker_weights(load_file(path), path)
+    content = load_file(path)
+    weights = _tracker_weights(content, path)
+    _check_attention(model, content, path)
     load_strict(model, fit_positions(model, weights) if resize else weights, str(path))
+
+
+def _check_attention(model: MSTGT, content: Any, path: str | Path) -> None:
+    """Raise :class:`UserError` where a checkpoint says that it was trained with the other kind of attention.
+
+    The weights have the same names and shapes, so nothing else would show it.
+    """
+    if not isinstance(content.get("config"), str):
+        return  # weights alone, or a checkpoint of the published code
+    settings = parse_yaml_mapping(content["config"], f"the settings in {path}").get("MODEL")
+    # Checkpoints from before there was a choice do not say it.
+    trained = isinstance(settings, dict) and settings.get("ASYMMETRIC_ATTENTION") is True
+    if trained != model.asymmetric:
+        raise UserError(f"{path} was trained with MODEL.ASYMMETRIC_ATTENTION {str(trained).lower()}: give --set "
+                        f"MODEL.ASYMMETRIC_ATTENTION={str(trained).lower()}")
 
 
 def load_model(cfg: Any, path: str | Path) -> MSTGT:

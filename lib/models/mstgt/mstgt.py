@@ -80,6 +80,7 @@ class GuidanceEncoder(nn.Module):
     def __init__(self, dim: int, num_heads: int, grid_z: int, attention: str = "grouped"):
         super().__init__()
         self.grid = grid_z
+        self.prompts = (grid_z // 2) ** 2  # number of guidance tokens
         self.recurrent = attention != "none"
         if self.recurrent:
             self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
@@ -106,18 +107,25 @@ class GuidanceEncoder(nn.Module):
 
 
 class TrackState(NamedTuple):
-    """Everything that is carried from frame to frame (first axis: the batch).
+    """Everything that is carried from frame to frame (first axis: the batch). What a frame changes comes last.
 
     template  (B, Nz, C) template tokens with position embedding; constant
-    cue       (B, Nc, C) multi-scale visual cues; constant
-    guidance  (B, Nz, C) the spatio-temporal guidance, updated by every frame
+    context   what the attention blocks know of the target beside this: (B, Nc, C) multi-scale visual cues, constant;
+              with asymmetric attention (B, Nc + Nz + Np, blocks * 2 C), the keys and values of cues, template and
+              guidance tokens, the last Np of which follow the guidance
+    guidance  (B, Nz, C) the spatio-temporal guidance, updated by every frame whose whole search region was looked at
 
     Do not use ``_replace`` under torch.compile: PyTorch 2.11 returns an empty tuple.
     """
 
     template: torch.Tensor
-    cue: torch.Tensor
+    context: torch.Tensor
     guidance: torch.Tensor
+
+    def changed_since(self, before: TrackState) -> dict[str, torch.Tensor]:
+        """By name, what a frame has changed: the tensors that are not those of ``before``."""
+        pairs = zip(self._fields, self, before, strict=True)
+        return {name: new for name, new, old in pairs if new is not old}
 
 
 class MSTGT(nn.Module):
@@ -138,11 +146,12 @@ class MSTGT(nn.Module):
 
     def __init__(self, spec: HiViTSpec, template_size: int, search_size: int, head_channels: int = 256,
                  attention: str = "grouped", prior_prob: float = 0.0, drop_path: float = 0.0,
-                 init: str = "published", head: str = "CENTER"):
+                 init: str = "published", head: str = "CENTER", asymmetric: bool = False):
         super().__init__()
         if template_size % STRIDE or search_size % STRIDE:
             raise ValueError(f"template {template_size} px and search {search_size} px must be multiples of {STRIDE}")
         self.spec = spec
+        self.asymmetric = asymmetric
         self.template_size = template_size
         self.search_size = search_size
         grid_z = template_size // STRIDE  # "z" is the template and "x" the search region, as in SiamFC
@@ -168,18 +177,22 @@ class MSTGT(nn.Module):
         # The stem sees every cell on its own, so the template's tokens hold for the whole video.
         z = self.backbone.forward_stem(template).flatten(1, 2) + self.backbone.pos_embed_z
         # Before anything has been seen, the guidance is the template itself.
-        return TrackState(template=z, cue=self.cue(template), guidance=z)
+        cue = self.cue(template)
+        if not self.asymmetric:
+            return TrackState(template=z, context=cue, guidance=z)
+        context = self.backbone.encode_context(torch.cat([cue, z], dim=1))
+        return TrackState(template=z, context=self._with_prompt(context, z), guidance=z)
 
     def forward_frame(self, search: torch.Tensor, state: TrackState) -> tuple[Prediction, TrackState]:
         """One frame: search (B, 3, S, S) and the state before it -> the prediction and the state after it.
 
         The guidance of this frame comes from the frames before it; the frame itself only affects later ones.
         """
-        # The prompt comes from the state before this frame; the update below uses the frame's stem tokens only. The two
-        # are independent of each other.
+        # The update uses the frame's stem tokens only, so it does not wait for the prediction.
         x = self.embed_search(self.backbone.forward_stem(search))
-        prompt = self.guidance.prompt(state.guidance)
-        return self.decode(state, prompt, x), self.update_state(x, state)
+        prediction = self.decode(state, x)
+        # A narrow region is searched where little changes. Its frames need no new guidance.
+        return prediction, self.update_state(x, state) if x.shape[1] == self.grid**2 else state
 
     def forward(self, template: torch.Tensor, searches: torch.Tensor, partner: MixPartner | None = None) -> Prediction:
         """Run :meth:`forward_frame` over T frames: template (B, 3, T, T), searches (T, B, 3, S, S) -> (T * B, ...).
@@ -210,26 +223,36 @@ class MSTGT(nn.Module):
 
     def update_state(self, x: torch.Tensor, state: TrackState) -> TrackState:
         """The state after the frame whose search tokens are x."""
-        return TrackState(state.template, state.cue, self.guidance.update(state.template, x, state.guidance))
+        guidance = self.guidance.update(state.template, x, state.guidance)
+        context = state.context
+        if self.asymmetric and self.guidance.recurrent:
+            context = self._with_prompt(context[:, :-self.guidance.prompts], guidance)
+        return TrackState(state.template, context, guidance)
+
+    def _with_prompt(self, context: torch.Tensor, guidance: torch.Tensor) -> torch.Tensor:
+        """The context of cue and template, and behind it that of the guidance tokens."""
+        return torch.cat([context, self.backbone.encode_context(self.guidance.prompt(guidance), context)], dim=1)
 
     def forward_sequence(self, state: TrackState, x: torch.Tensor) -> Prediction:
         """Search tokens (T, B, Nx, C) of consecutive frames -> frame-major prediction (T * B, ...)."""
-        frames = x.shape[0]
         # Only this loop is sequential. The guidance block is small beside the attention blocks.
-        prompts = []
-        for t in range(frames):
-            prompts.append(self.guidance.prompt(state.guidance))
-            if t + 1 < frames:  # the state after the last frame is not used
-                state = self.update_state(x[t], state)
-        # The template and the cues of every sample, repeated for every frame (frame-major).
-        constant = TrackState(state.template.repeat(frames, 1, 1), state.cue.repeat(frames, 1, 1), state.guidance)
-        return self.decode(constant, torch.cat(prompts), x.flatten(0, 1))
+        states = [state]
+        for tokens in x[:-1]:  # the state after the last frame is not used
+            states.append(self.update_state(tokens, states[-1]))
+        return self.decode(TrackState(*map(torch.cat, zip(*states, strict=True))), x.flatten(0, 1))
 
-    def decode(self, state: TrackState, prompt: torch.Tensor, x: torch.Tensor) -> Prediction:
-        """Attention blocks and head: search tokens (B, Nx, C) and guidance tokens ``prompt`` -> prediction."""
+    def decode(self, state: TrackState, x: torch.Tensor) -> Prediction:
+        """Attention blocks and head: search tokens (B, Nx, C) and the state before the frame -> prediction."""
+        return self.predict_head(self.attend(state, x))
+
+    def attend(self, state: TrackState, x: torch.Tensor) -> torch.Tensor:
+        """Attention blocks: search tokens (B, Nx, C) and the state before the frame -> (B, Nx, C)."""
+        if self.asymmetric:
+            return self.backbone.forward_blocks(x, context=state.context)
         # The paper's order of tokens. Only the search tokens go on to the head.
-        tokens = torch.cat([state.cue, prompt, state.template, x], dim=1)
-        return self.predict_head(self.backbone.forward_blocks(tokens, query_slice=slice(-x.shape[1], None)))
+        prompt = self.guidance.prompt(state.guidance)
+        tokens = torch.cat([state.context, prompt, state.template, x], dim=1)
+        return self.backbone.forward_blocks(tokens, query_slice=slice(-x.shape[1], None))
 
     def predict_head(self, x: torch.Tensor) -> Prediction:
         """Norm and head: search tokens (B, g * g, C) after the attention blocks -> prediction."""
@@ -257,6 +280,7 @@ def build_model(cfg: Any) -> MSTGT:
             prior_prob=cfg.MODEL.HEAD.PRIOR_PROB,
             drop_path=cfg.TRAIN.DROP_PATH_RATE,
             init=cfg.MODEL.INIT,
+            asymmetric=cfg.MODEL.ASYMMETRIC_ATTENTION,
         )
     except ValueError as error:
         raise UserError(f"cannot build the configured network: {error}") from error

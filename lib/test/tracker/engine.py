@@ -83,7 +83,8 @@ class TrackerEngine(ABC):
         """Search crops (B, S, S, 3) uint8 RGB and the state before -> B rows cx, cy, w, h, score; the state after.
 
         S is TEST.SEARCH_SIZE or TEST.NARROW_SIZE. Boxes are fractions of the crop's side, scores lie in (0, 1). The
-        state that comes out shares no memory with the one that goes in, nor with what the next call returns.
+        state that comes out is the given one where the crop is narrow; else it shares no memory with what the next
+        call returns.
         """
 
     @abstractmethod
@@ -163,8 +164,10 @@ class TrackerEngine(ABC):
             crop.cut(image, out=out)
         # A single target is the usual case; it needs no copies of its state into a batch and back.
         states = [target.state for target in targets]
-        rows, state = self.forward_frame(searches, states[0] if len(states) == 1 else self.cat_states(states))
-        after = [state] if len(states) == 1 else self.split_state(state)
+        batch = states[0] if len(states) == 1 else self.cat_states(states)
+        rows, state = self.forward_frame(searches, batch)
+        # A narrow crop leaves the state as it is.
+        after = states if state is batch else [state] if len(states) == 1 else self.split_state(state)
         located = []
         for crop, row, own_state in zip(crops, rows, after, strict=True):
             # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
@@ -256,7 +259,12 @@ class TrackerEngine(ABC):
         return _rebuild, (self.rebuild,)
 
 
-ArrayState = tuple[np.ndarray, ...]  # template, cue, guidance: TrackState as NumPy arrays
+ArrayState = tuple[np.ndarray, ...]  # template, context, guidance: TrackState as NumPy arrays
+
+
+def with_changes(state: ArrayState, changed: Sequence[np.ndarray]) -> ArrayState:
+    """``state`` with its last arrays replaced by ``changed``: what a frame changes comes last."""
+    return (*state[:len(state) - len(changed)], *changed) if changed else state
 
 
 class ArrayEngine(TrackerEngine):

@@ -66,17 +66,16 @@ class _Record:
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, stream=stream):
-            rows, after = step(self.inputs[0], TrackState(*self.inputs[1:]))
-        # Of the state, a frame changes the guidance only.
-        self.outputs = (rows, after.guidance)
+            before = TrackState(*self.inputs[1:])
+            self.rows, after = step(self.inputs[0], before)
+        self.changed = after.changed_since(before)
 
     def replay(self, searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
         for own, given in zip(self.inputs, (searches, *state), strict=True):
             own.copy_(given)
         self.graph.replay()
         # Clone: the next replay overwrites the graph's outputs.
-        rows, guidance = (tensor.clone() for tensor in self.outputs)
-        return rows, state._replace(guidance=guidance)
+        return self.rows.clone(), state._replace(**{name: tensor.clone() for name, tensor in self.changed.items()})
 
 
 def pad_batch(searches: torch.Tensor, state: TrackState) -> tuple[torch.Tensor, TrackState]:
