@@ -24,6 +24,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,8 @@ def tracked_frames(args: argparse.Namespace, source: Source, out: Path, tracker:
     if tracker is None:
         tracker = make_tracker(args)
     frames = track(source, tracker, boxes, args.frames, args.lost_score, kept, args.both_ways)
+    if isinstance(source, LiveSource) and not args.init_box and args.frames != 1:
+        frames = wait_for_second(frames, source)
     if args.show and has_display():
         frames = watched(frames)
     elif args.show:
@@ -172,6 +175,18 @@ def ask(source: Source, start: int) -> tuple[float, float, float, float]:
     if frame is None or frame.image_rgb is None:
         raise UserError(f"{source.name} has no frame {start} that can be read: choose another --start")
     return draw_box(frame.image_rgb)
+
+
+def wait_for_second(frames: Iterator[TrackedFrame], source: LiveSource) -> Iterator[TrackedFrame]:
+    """``frames``, of which a second one is there: a stream may end while the user draws the box on the first.
+
+    Raises :class:`UserError` where it has ended.
+    """
+    begin = list(islice(frames, 2))
+    if len(begin) < 2 and not source.recording:
+        raise UserError(f"{source.name} ended before a box was given: draw it while frames come, or say what to track "
+                        "with --init_box x y w h")
+    return chain(begin, frames)
 
 
 def until_interrupted(frames: Iterable[TrackedFrame], source: LiveSource) -> Iterator[TrackedFrame]:

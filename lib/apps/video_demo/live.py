@@ -94,13 +94,18 @@ class LiveSource:
     def fps(self) -> float:
         return self._feed.fps
 
+    @property
+    def recording(self) -> bool:
+        """Whether a server sends a recording, which waits for its reader."""
+        return self._feed.recording
+
     def read(self, start: int = 0) -> Iterator[Frame]:
-        begun = self._first_time if self._feed.recording else time.monotonic()
+        begun = self._first_time if self.recording else time.monotonic()
         if not start:
             yield Frame(0, self._first, 0.0)
         with self._changed:
             self._reading = True
-            if not self._feed.recording:
+            if not self.recording:
                 self._newest = None
         index = 0
         while (received := self._wait(None)) is not None:
@@ -159,7 +164,7 @@ class LiveSource:
                         break
             except OSError as error:  # av.FFmpegError is one for whatever the network does
                 self._failure = error
-            if self._feed.recording:
+            if self.recording:
                 break
             if received:
                 lost_at = time.monotonic()
@@ -175,7 +180,7 @@ class LiveSource:
 
     def _keep(self, grab: Grab) -> None:
         with self._changed:
-            if self._feed.recording:
+            if self.recording:
                 while self._newest is not None and not self._stopped.is_set():
                     self._changed.wait(0.2)
                 self._newest = grab, self._feed.time_s

@@ -228,6 +228,32 @@ def test_ctrl_c_ends_and_saves_a_stream_that_stalls(demo, monkeypatch, tmp_path,
     assert time.monotonic() - begun < 50, "at once, not when the stream goes on"
 
 
+def test_a_stream_that_ends_while_the_box_is_drawn(demo, monkeypatch, tmp_path, video_images, box_of):
+    class Short(live.Feed):
+        def __init__(self, url):
+            self.recording = url.endswith(".mp4")
+
+        def grabs(self, _stopped):
+            for _ in range(1 if self.recording else 3):
+                yield lambda: video_images[0]
+
+    class Slow(Screen):
+        def selectROI(self, *_, **__):  # noqa: N802
+            while any(thread.name.startswith("receive ") for thread in threading.enumerate()):
+                time.sleep(0.01)
+            return super().selectROI()
+
+    monkeypatch.setattr(live, "StreamFeed", Short)
+    monkeypatch.setattr(window, "has_display", lambda: True)
+    monkeypatch.setattr(window, "cv2", Slow([], [tuple(box_of(0))] * 3))
+    given = ("--reconnect", 0, "--out", tmp_path / "o")
+    status, said, complained = demo("http://camera/live", *given)
+    assert (status, said) == (1, "") and not (tmp_path / "o").exists()
+    assert "camera_live ended before a box was given" in complained and complained.count("\n") == 1
+    assert demo("http://camera/live", *given, "--frames", 1)[0] == 0, "as much as was asked for"
+    assert demo("http://camera/live.mp4", *given)[0] == 0, "a recording of one frame did not end early"
+
+
 def test_the_tracker_is_there_before_a_stream_begins(demo, monkeypatch, tmp_path):
     def connect(*_):
         raise UserError("connected first")
