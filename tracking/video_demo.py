@@ -13,8 +13,8 @@ target is probably lost: its mean score has been below --lost_score for a while.
 A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks
 for the box. --correct without --init_box continues the boxes.csv that is there: rows before the correction stay, and so
 do other targets. Ctrl-C or SIGTERM leaves everything as it was, except for a webcam or stream, whose recording it ends
-and saves; q in the window of --show does so with any video. Of streams and webcams the newest frame is tracked;
-frames that arrive meanwhile are dropped and counted.
+and saves, as a full disk does; q in the window of --show does so with any video. Of streams and webcams the newest
+frame is tracked; frames that arrive meanwhile are dropped and counted.
 """
 
 from __future__ import annotations
@@ -106,7 +106,10 @@ def main() -> int:
             print(one_line(note))
         out = args.out or load_paths(save_dir=args.save_dir, mode="test").save_dir / "video_demo" / source.name
         frames = tracked_frames(args, source, out, tracker)
-        report(record(frames, out, source, total(args, source), args.format), source, args)
+        recording = record(frames, out, source, total(args, source), args.format)
+        report(recording, source, args)
+    if recording.failure:
+        raise UserError(f"{recording.failure}; what was recorded until then is kept")
     return 0
 
 

@@ -25,25 +25,33 @@ from ..utils.files import atomic_path
 ENCODERS = ("libx264", "libopenh264")
 BT709, LIMITED_RANGE = 1, 1  # color coding (ITU-T H.273): what players assume by default
 MAX_SIDE = 8192  # px
+HYBRID_FRAGMENTED = (61, 7)  # the libavformat of FFmpeg 7.1, which has this option
 CLOCK = 90_000  # ticks per second of the time stamps, the usual clock of MPEG
 
 
 class VideoWriter:
     """Writes images to ``path``; a context manager. An exception in it, also an interrupt, leaves no file behind.
 
-    fps      frames per second of frames that come without a time of their own
-    size_wh  size of the video in px; odd sides get one more pixel, which yuv420p requires
+    fps        frames per second of frames that come without a time of their own
+    size_wh    size of the video in px; odd sides get one more pixel, which yuv420p requires
+    keep_part  when the disk is full, keep what can be played of the video, where the caller goes on after the
+               :class:`UserError` of :meth:`add` or :meth:`finish`. It needs FFmpeg 7.1, and the index comes last
 
-    Raises :class:`UserError` when the file cannot be written, and when no image was added.
+    ``kept`` says in the end whether there is something to play. Raises :class:`UserError` when the file cannot be
+    written, and when no image was added.
     """
 
-    def __init__(self, path: str | Path, fps: float, size_wh: tuple[int, int]):
+    def __init__(self, path: str | Path, fps: float, size_wh: tuple[int, int], keep_part: bool = False):
         self.path = Path(path)
         self.rate = Fraction(fps if math.isfinite(fps) and fps > 0 else 25).limit_denominator(1001)
         width, height = size_wh
         self.size_wh = width + width % 2, height + height % 2
         self.count = 0
         self._last_tick = -1
+        self._keep_part = keep_part
+        self._error: UserError | None = None
+        self._closed = False
+        self.kept = True
 
     def __enter__(self) -> VideoWriter:
         self._session = self._writing()
@@ -68,10 +76,16 @@ class VideoWriter:
         self._encode(frame)
         self.count += 1
 
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the index. Leaving the context does that, too."""
+        if not self._closed:
+            self._encode(None)
+            self._close()
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         encoder = self._encoder()
-        with atomic_path(self.path) as temporary, self._opened(temporary):
+        with contextlib.suppress(_NothingPlayableError), atomic_path(self.path) as temporary, self._opened(temporary):
             stream = self._container.add_stream(encoder, rate=self.rate)
             assert isinstance(stream, VideoStream)  # encoder is one of ENCODERS
             self._stream = stream
@@ -85,18 +99,41 @@ class VideoWriter:
             yield
             if not self.count:
                 raise UserError(f"cannot write {self.path}: there are no images for it")
-            self._encode(None)
+            if self._error is None:
+                self.finish()
+            elif not self._keep_part:
+                raise self._error
+            else:
+                with contextlib.suppress(UserError):
+                    self._close()
+                self.kept = _cut(temporary)
+                if not self.kept:
+                    raise _NothingPlayableError
 
     @contextlib.contextmanager
     def _opened(self, temporary: Path) -> Iterator[None]:
-        self._container = av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
+        options = {"movflags": "+faststart"}
+        if self._keep_part and av.library_versions["libavformat"] >= HYBRID_FRAGMENTED:
+            # A second of video after the other, each with its own index, and one index of all in the end.
+            options = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
+        self._container = av.open(str(temporary), "w", format="mp4", options=options)
         try:
             yield
         finally:
-            try:
-                self._container.close()  # writes the index
-            except av.FFmpegError as error:
-                raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+            self._close()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._container.close()  # writes the index
+        except av.FFmpegError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: av.FFmpegError) -> UserError:
+        self._error = UserError(f"cannot write {self.path}: {error.strerror}")
+        return self._error
 
     def _encoder(self) -> str:
         if max(self.size_wh) > MAX_SIDE:
@@ -114,7 +151,29 @@ class VideoWriter:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
         except av.FFmpegError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+            raise self._failure(error) from error
+
+
+class _NothingPlayableError(Exception):
+    """The part of a video that could be written has no whole fragment."""
+
+
+def _cut(path: Path) -> bool:
+    """Cut an unfinished MP4 file after its last whole fragment, and return whether there is one: players stop with an
+    error at half a fragment."""
+    end, indexed = 0, False
+    with open(path, "r+b") as file:
+        length = path.stat().st_size
+        while len(header := file.read(8)) == 8:  # of a box: its length, which counts the header, and its name
+            position = file.tell() - 8 + int.from_bytes(header[:4], "big")
+            if position < file.tell() or position > length:
+                break
+            indexed |= header[4:] in (b"moov", b"moof")
+            if header[4:] == b"mdat" and indexed:
+                end = position
+            file.seek(position)
+        file.truncate(end)
+    return end > 0
 
 
 def fit(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

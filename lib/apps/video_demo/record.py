@@ -3,7 +3,8 @@
     recording = record(track(source, tracker, boxes), Path("out"), source)
     recording.lost[1], recording.unreadable        # frame numbers
 
-Either all of them are written or none: files of an earlier track stay until the new ones are complete.
+Either all of them are written or none: files of an earlier track stay until the new ones are complete. A live source
+cannot be tracked again: when the disk is full, what was recorded until then is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...utils.errors import UserError
+from ...utils.errors import UserError, explain_os_error
 from ...utils.files import atomic_path
 from ...utils.progress import progress
 from ...visualize.draw import contact_sheet, draw_boxes, tracked_box, video_zoom, write_png
@@ -30,12 +31,13 @@ from .track import Row, TrackedFrame
 
 VIDEO, SHEET = "film.mp4", "sheet.png"  # a name that scripts of users read: keep it
 TILES, TILE_AREA = 12, 480 * 300  # of the sheet; px
+ROW_BYTES, RESERVE_BYTES = 256, 1 << 16  # more than a row takes in any file of results; how much is reserved at a time
 
 
 @dataclass(frozen=True)
 class Recording:
     """What came of a track: the numbers of its first and last frame, target -> frames in which it is probably lost,
-    unreadable frames, the time that it took, and the files."""
+    unreadable frames, the time that it took, the files, and why a live source was not recorded to its end."""
 
     first: int
     last: int
@@ -44,6 +46,7 @@ class Recording:
     unreadable: list[int]
     seconds: float
     files: list[Path]
+    failure: UserError | None = None
 
 
 def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int | None = None,
@@ -53,7 +56,8 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
     formats  keys of :data:`FILES`; "csv" is always written, for tracks are continued from it, and so is what an earlier
              track left in ``out``
 
-    Raises :class:`UserError` when a file cannot be written.
+    Raises :class:`UserError` when a file cannot be written. Where that is so after a frame of a live source, the rows
+    until then and what can be played of the video are saved, without a sheet, and ``failure`` of the result says why.
     """
     started, tiles = time.monotonic(), Spread(TILES)
     rows: list[Row] = []
@@ -68,29 +72,56 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
     # An interrupt leaves the `with`, which removes the temporary files.
     with contextlib.ExitStack() as stack:
         result_files = {form: stack.enter_context(atomic_path(out / FILES[form])) for form in forms}
-        sheet_file = stack.enter_context(atomic_path(out / SHEET))
-        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, film_wh))
+        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, film_wh, keep_part=source.live))
         bar = stack.enter_context(progress(frames, total=total, unit="frame"))
         first_time: float | None = None
-        for frame in bar:
-            first_time = frame.time_s if first_time is None else first_time
-            video.add(drawn(frame, zoom), frame.time_s - first_time)
-            tiles.offer(partial(drawn, frame, tile_zoom))
-            rows += frame.rows
-            numbers.append(frame.frame)
-            if not frame.readable:
-                unreadable.append(frame.frame)
-            bar.set_postfix_str(_state(frame), refresh=False)
-        if not numbers:
-            raise UserError(f"nothing was tracked, so there is nothing to write to {out}")
+        failure: UserError | None = None
+        try:
+            for frame in bar:
+                first_time = frame.time_s if first_time is None else first_time
+                rows += frame.rows
+                numbers.append(frame.frame)
+                if not frame.readable:
+                    unreadable.append(frame.frame)
+                if source.live:
+                    _reserve(result_files.values(), ROW_BYTES * len(rows))
+                video.add(drawn(frame, zoom), frame.time_s - first_time)
+                tiles.offer(partial(drawn, frame, tile_zoom))
+                bar.set_postfix_str(_state(frame), refresh=False)
+            if not numbers:
+                raise UserError(f"nothing was tracked, so there is nothing to write to {out}")
+            video.finish()
+            if source.live:  # apart from the others, which stay where there is no room for it
+                with atomic_path(out / SHEET) as sheet_file:
+                    write_png(sheet_file, contact_sheet(tiles.chosen()))
+        except UserError as error:
+            if not source.live or not numbers:
+                raise
+            failure = error
+            with contextlib.suppress(UserError):
+                video.finish()
         about = {"video": source.name, "fps": source.fps, "size_wh": list(size_wh)}
         for form, path in result_files.items():
             write_results(path, form, rows, about)
-        write_png(sheet_file, contact_sheet(tiles.chosen()))
+        if not source.live:
+            write_png(stack.enter_context(atomic_path(out / SHEET)), contact_sheet(tiles.chosen()))
+    files = [out / VIDEO, *(out / FILES[form] for form in forms), out / SHEET]
+    if failure:
+        for path in [out / SHEET] if video.kept else [out / SHEET, out / VIDEO]:
+            path.unlink(missing_ok=True)  # an earlier track's
+            files.remove(path)
     lost = {target: [row.frame for row in rows if row.lost and row.target == target]
             for target in sorted({row.target for row in rows})}
     return Recording(numbers[0], numbers[-1], len(numbers), lost, unreadable, time.monotonic() - started,
-                     [out / VIDEO, *(out / FILES[form] for form in forms), out / SHEET])
+                     files, failure)
+
+
+def _reserve(paths: Iterable[Path], size: int) -> None:
+    """Fill files with zeros to at least ``size`` bytes: they will have room for rows when the disk is full."""
+    for path in paths:
+        with explain_os_error(f"cannot write {path.parent}"), open(path, "ab") as file:
+            while file.tell() < size:
+                file.write(bytes(RESERVE_BYTES))
 
 
 def _state(frame: TrackedFrame) -> str:

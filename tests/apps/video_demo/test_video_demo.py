@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -24,7 +26,7 @@ from mstgt.config import SHIPPED, load_config
 from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError, run_command
-from mstgt.visualize.video_writer import VideoWriter
+from mstgt.visualize.video_writer import HYBRID_FRAGMENTED, VideoWriter
 from tracking import video_demo
 
 FILES = ["boxes.csv", "film.mp4", "sheet.png"]
@@ -252,6 +254,81 @@ def test_a_stream_that_ends_while_the_box_is_drawn(demo, monkeypatch, tmp_path, 
     assert "camera_live ended before a box was given" in complained and complained.count("\n") == 1
     assert demo("http://camera/live", *given, "--frames", 1)[0] == 0, "as much as was asked for"
     assert demo("http://camera/live.mp4", *given)[0] == 0, "a recording of one frame did not end early"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+class Noise(live.Feed):
+    """A stream of ``count`` images, a quarter of which compresses badly."""
+
+    count = 10**9
+    recording = True  # no frame is dropped
+
+    def __init__(self, _url):
+        self.random = np.random.default_rng(0)
+
+    def grabs(self, stopped):
+        for number in range(self.count):
+            image = np.zeros((120, 160, 3), np.uint8)
+            image[:60, :80] = self.random.integers(0, 256, (60, 80, 3), np.uint8)
+            self.time_s = number / 25
+            yield lambda image=image: image
+
+
+needs_fragments = pytest.mark.skipif(av.library_versions["libavformat"] < HYBRID_FRAGMENTED, reason="FFmpeg is too old")
+
+
+@needs_fragments
+@pytest.mark.parametrize("formats", [(), ("--format", "mot", "--format", "json")])
+def test_a_stream_that_fills_the_disk_is_kept_until_then(demo, monkeypatch, small_disk, formats):
+    monkeypatch.setattr(live, "StreamFeed", Noise)
+    out = small_disk / "o"
+    out.mkdir()
+    (out / "sheet.png").write_bytes(b"an earlier track's")
+    status, said, complained = demo("http://camera/live", "--init_box", 1, 2, 30, 40, "--out", out, *formats)
+    assert status == 1 and complained.count("\n") == 1, complained
+    assert str(out) in complained and "No space left on device; what was recorded until then is kept" in complained
+    names = ["boxes.csv", "film.mp4", *(["boxes.json", "boxes.txt"] if formats else [])]
+    assert sorted(os.listdir(out)) == sorted(names) and all(str(out / name) in said for name in names)
+    rows = read_rows(out / "boxes.csv")
+    assert [row.frame for row in rows] == list(range(len(rows))) and f"frames 0 to {len(rows) - 1}" in said
+    assert 0 < len(rows) - frames_of_video(out) < 100 and frames_of_video(out) >= 25, "up to the last whole second"
+    if formats:
+        assert len(json.loads((out / "boxes.json").read_text())["targets"][0]["frames"]) == len(rows)
+        assert len((out / "boxes.txt").read_text().splitlines()) == len(rows)
+
+
+@needs_fragments
+@pytest.mark.parametrize(("largest", "files"), [(1_000_000, ["boxes.csv", "film.mp4"]), (100_000, ["boxes.csv"])])
+def test_a_streams_video_that_grows_too_large(demo, monkeypatch, tmp_path, largest, files):
+    monkeypatch.setattr(live, "StreamFeed", Noise)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
+    try:
+        status, _, complained = demo("http://camera/live", "--init_box", 1, 2, 30, 40, "--out", tmp_path / "o")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1 and "film.mp4: File too large; what was recorded until then is kept" in complained
+    assert sorted(os.listdir(tmp_path / "o")) == files and len(read_rows(tmp_path / "o" / "boxes.csv")) > 2
+    assert "film.mp4" not in files or frames_of_video(tmp_path / "o") >= 25
+
+
+def test_a_disk_without_room_for_a_streams_sheet(demo, monkeypatch, small_disk):
+    monkeypatch.setattr(live, "StreamFeed", Noise)
+    monkeypatch.setattr(Noise, "count", 20)
+    status, said, complained = demo("http://camera/live", "--init_box", 1, 2, 30, 40, "--out", small_disk / "o")
+    assert status == 1 and "sheet.png: No space left on device" in complained and "frames 0 to 19" in said
+    assert sorted(os.listdir(small_disk / "o")) == ["boxes.csv", "film.mp4"]
+    assert frames_of_video(small_disk / "o") == len(read_rows(small_disk / "o" / "boxes.csv")) == 20
 
 
 def test_the_tracker_is_there_before_a_stream_begins(demo, monkeypatch, tmp_path):
