@@ -24,10 +24,11 @@ os.environ.setdefault("MSTGT_CACHE", os.path.join(tempfile.gettempdir(), f"mstgt
 
 @pytest.fixture(autouse=True)
 def signals():
-    """Ctrl-C and SIGTERM work in every test. What ignores or handles them, as a script's background job does and a
-    command that ran in this process, would hand that down to the processes that tests start."""
+    """Ctrl-C, SIGTERM and SIGHUP work in every test. What ignores or handles them, as a script's background job does
+    and a command that ran in this process, would hand that down to the processes that tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser):

@@ -13,14 +13,15 @@ target is probably lost: its mean score has been below --lost_score for a while.
 A box is four numbers, with spaces or commas, or a text file whose first row has them. Without --init_box, a window asks
 for the box. --correct without --init_box continues the boxes.csv that is there: rows before the correction stay, and so
 do other targets. Ctrl-C or SIGTERM leaves everything as it was, except for a webcam or stream, whose recording it ends
-and saves, as a full disk does; q in the window of --show does so with any video. Of streams and webcams the newest
-frame is tracked; frames that arrive meanwhile are dropped and counted.
+and saves, as a closed terminal or a full disk does; q in the window of --show does so with any video. Of streams and
+webcams the newest frame is tracked; frames that arrive meanwhile are dropped and counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -193,19 +194,28 @@ def wait_for_second(frames: Iterator[TrackedFrame], source: LiveSource) -> Itera
 
 
 def until_interrupted(frames: Iterable[TrackedFrame], source: LiveSource) -> Iterator[TrackedFrame]:
-    """``frames``, which Ctrl-C or SIGTERM ends after a frame, also while none arrives; a second one acts as usual."""
+    """``frames``, which Ctrl-C, SIGTERM or a closed terminal (SIGHUP) ends after a frame, also while none arrives; a
+    second Ctrl-C or SIGTERM acts as usual."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
+        # A terminal that closes sends it twice, the shell and the kernel: the second must not interrupt the saving.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    def end(*_: object) -> None:
+    def end(number: int, _: object) -> None:
+        if number == signal.SIGHUP:  # what is still printed would be an error
+            for descriptor in on_terminal:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         source.stop()
         restore()
 
     for number in before:
         signal.signal(number, end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: go on without a terminal
+        signal.signal(signal.SIGHUP, end)
     try:
         yield from frames
     finally:

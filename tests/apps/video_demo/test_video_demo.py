@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import resource
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import av
 import cv2
@@ -211,6 +213,62 @@ def test_ctrl_c_and_sigterm_end_and_save_a_webcams(demo, monkeypatch, tmp_path, 
     assert signal.getsignal(number).__module__ == "mstgt.utils.errors", "the signal is the command's again"
     assert "cannot be wound back" in demo("0", "--correct", 3, *box_of(0))[2]
     assert "cannot be wound back" in demo("0", "--init_box", *box_of(0), "--start", 3)[2]
+
+
+CLOSED = """
+import fcntl, sys, termios, time
+import numpy as np
+from mstgt.apps.video_demo import live
+from mstgt.utils.errors import run_command
+from tests.apps.video_demo.conftest import BrightTracker
+from tracking import video_demo
+
+class Endless(live.Feed):
+    def __init__(self, _url):
+        pass
+    def grabs(self, _stopped):
+        while True:
+            time.sleep(0.01)
+            yield lambda: np.zeros((120, 160, 3), np.uint8)
+
+class Telling(BrightTracker):
+    def update(self, image):
+        print("tracking", flush=True)
+        return super().update(image)
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+live.StreamFeed, video_demo.make_tracker = Endless, lambda _args: Telling()
+run_command(video_demo.main)
+"""
+
+
+def test_a_closed_terminal_ends_and_saves_a_stream(tmp_path):
+    ours, theirs = pty.openpty()
+    given = ["http://camera/live", "--init_box", "1", "2", "30", "40", "--out", tmp_path]
+    with subprocess.Popen([sys.executable, "-c", CLOSED, *given], stdin=theirs, stdout=theirs, stderr=theirs,
+                          start_new_session=True, cwd=Path(__file__).parents[3]) as process:
+        os.close(theirs)
+        said = b""
+        while said.count(b"tracking") < 3:
+            said += os.read(ours, 1000)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)  # a shell hands it on to its jobs, beside the kernel
+        assert process.wait(60) == 0
+    assert sorted(os.listdir(tmp_path)) == FILES
+    assert frames_of_video(tmp_path) == len(read_rows(tmp_path / "boxes.csv")) >= 3
+
+
+def test_nohup_goes_on_when_the_terminal_is_closed(demo, monkeypatch, tmp_path, bright):
+    class HungUp(bright):
+        def update(self, image):
+            signal.raise_signal(signal.SIGHUP)
+            return super().update(image)
+
+    monkeypatch.setattr(live, "StreamFeed", Noise)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    status, said, _ = demo("http://camera/live", "--init_box", 1, 2, 30, 40, "--frames", 5, "--out", tmp_path / "o",
+                           tracker=HungUp())
+    assert status == 0 and "frames 0 to 4" in said
 
 
 def test_ctrl_c_ends_and_saves_a_stream_that_stalls(demo, monkeypatch, tmp_path, video_images, box_of):
