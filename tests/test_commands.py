@@ -60,6 +60,22 @@ def test_the_tour_leaves_results_scores_and_plots(tour):
         ".png", ".pdf", ".html"}
 
 
+def test_the_demo_shows_commands_in_the_form_in_which_it_was_started(tmp_path):
+    """It is stopped at its first command, by a file in the place of the data folder."""
+    data_dir = tmp_path / "file"
+    data_dir.touch()
+    script = run("demo.py", "--data_dir", str(data_dir))
+    assert f"$ python tracking/make_synthetic.py --out {data_dir}/synthetic" in script.stdout
+    assert "error: python tracking/make_synthetic.py ended with status 1" in script.stderr
+    installed = ("import sys, tracking; sys.modules['mstgt.tracking'] = tracking\n"
+                 "from mstgt.command_line import main; main()")
+    command = subprocess.run([sys.executable, "-c", installed, "demo", "--data_dir", str(data_dir)], cwd=ROOT,
+                             env=environment(), capture_output=True, text=True, timeout=300)
+    assert f"$ mstgt make_synthetic --out {data_dir}/synthetic" in command.stdout
+    assert "error: mstgt make_synthetic ended with status 1" in command.stderr
+    assert "tracking/" not in command.stdout + command.stderr
+
+
 def test_results_can_be_drawn(tour):
     drawn = run("draw_results.py", "--data_dir", str(tour / "data"), "--save_dir", str(tour / "out"), "--most", "1")
     assert drawn.returncode == 0, drawn.stderr

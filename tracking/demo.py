@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from mstgt.command_line import as_subcommands
 from mstgt.config import load_paths
 from mstgt.config.arguments import add_shared_arguments
 from mstgt.utils.errors import UserError, run_command
@@ -28,11 +29,14 @@ CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano"
 def run(script: str, *arguments: str) -> None:
     """Run one of the project's commands; stop when it fails."""
     command = [sys.executable, str(HERE / script), *arguments]
-    print(f"\n$ python tracking/{script} {shlex.join(arguments)}", flush=True)
+    shown = f"python tracking/{script}"
+    if sys.argv[0].startswith("mstgt "):
+        shown = as_subcommands(shown)
+    print(f"\n$ {shown} {shlex.join(arguments)}", flush=True)
     started = time.monotonic()
     status = subprocess.run(command, check=False).returncode
     if status:
-        raise UserError(f"tracking/{script} ended with status {status}; its message is above")
+        raise UserError(f"{shown} ended with status {status}; its message is above")
     print(f"({time.monotonic() - started:.0f} s)", flush=True)
 
 
