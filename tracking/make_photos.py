@@ -50,7 +50,10 @@ def main() -> None:
     start = time.perf_counter()
     written = write_set(out, spec, args.workers)
     seconds = time.perf_counter() - start
-    print(f"{out}: {written} samples written in {seconds:.1f} s ({written / seconds:.1f} per second)")
+    if written:
+        print(f"{out}: {written} samples written in {seconds:.1f} s ({written / seconds:.1f} per second)")
+    else:
+        print(f"{out}: the set is complete ({args.train + args.val} samples are there)")
 
 
 if __name__ == "__main__":
