@@ -144,6 +144,18 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
     assert all(word in lines[0] for word in words), lines[0]
 
 
+@pytest.mark.parametrize(("arguments", "choice"), [
+    (("video_demo.py", "udp://127.0.0.1:9", "--init_box", "1,2,3,4", "--set", "TEST.EPOCH=9"), "TEST.EPOCH chooses"),
+    (("web_demo.py", "--set", "TEST.EPOCH=9"), "TEST.EPOCH chooses"),
+    (("export.py", "--epoch", "9"), "--epoch chooses")], ids=lambda words: words[0])
+def test_advice_on_the_epoch_names_what_the_program_has(arguments, choice, tmp_path):
+    trained = tmp_path / "checkpoints" / "train" / "mstgt" / CONFIG / "MSTGT_ep0003.pth.tar"
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    done = run(*arguments, "--config", CONFIG, "--save_dir", str(tmp_path))
+    assert_one_line(done, "MSTGT_ep0009.pth.tar", f"(there: MSTGT_ep0003.pth.tar; {choice})")
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (("train.py", "--script", "MSTGT", "--config", "MSTGT-full-256", "--save_dir", "./output", "--mode", "multiple",
       "--nproc_per_node", "2", "--use_wandb", "0"), ("mae_hivit_base_1600ep.pth", "MODEL.PRETRAIN_FILE")),

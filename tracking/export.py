@@ -68,7 +68,7 @@ def main() -> None:
 
     cfg, name = load_config(args.script, args.config, args.overrides), find_experiment(args.script, args.config).stem
     save_dir = load_paths(None, args.save_dir, mode="test").save_dir
-    checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch)
+    checkpoint = args.checkpoint or find_checkpoint(args.script, name, cfg, save_dir, args.epoch, "--epoch")
 
     # What could be refused without PyTorch has been checked by now.
     from mstgt.export.onnx_engine import OnnxFiles, export_folder

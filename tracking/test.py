@@ -119,10 +119,10 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
         if args.onnx_dir or files.step.is_file():
             checkpoint = args.checkpoint
             if checkpoint is None and args.epoch:
-                checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
+                checkpoint = find_checkpoint(args.script, config, cfg, save_dir, args.epoch, "--epoch")
             build_onnx: Callable[[str], TrackerEngine] = partial(load_onnx_engine, cfg, files, threads=threads)
             return build_onnx, {"backend": backend, **exported_origin(cfg, files, checkpoint)}
-    checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg, save_dir, args.epoch)
+    checkpoint = args.checkpoint or find_checkpoint(args.script, config, cfg, save_dir, args.epoch, "--epoch")
     versions: dict[str, str] = {}
     if backend != "torch":
         # Built once here, before the workers start: the conversion is then in the cache, and it is known whether it

@@ -134,8 +134,11 @@ def given_checkpoint(args: argparse.Namespace) -> str | Path | None:
     return find_checkpoint(args.script, args.config, cfg, load_paths(save_dir=args.save_dir, mode="test").save_dir)
 
 
-def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None) -> Path:
+def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: int | None = None,
+                    epoch_flag: str = "TEST.EPOCH") -> Path:
     """The checkpoint that training leaves after ``epoch`` epochs, by default TEST.EPOCH.
+
+    epoch_flag  what chooses the epoch, as messages name it
 
     Where no epoch is asked for and that one is not there: the newest of the experiment's run, which may be trained for
     fewer epochs, with a warning; where it was never trained here, the weights that come with the project.
@@ -150,14 +153,14 @@ def find_checkpoint(script: str, config: str, cfg: Any, save_dir: Path, epoch: i
         # An epoch that --set gives is asked for as well; that of the experiment's file is only where training ends.
         if epoch is None and cfg.TEST.EPOCH == load_config(script, config).TEST.EPOCH:
             if trained:
-                _log.warning("%s has no checkpoint of epoch %d (TEST.EPOCH); taking the newest, %s (--epoch chooses)",
-                             folder, cfg.TEST.EPOCH, trained[-1].name)
+                _log.warning("%s has no checkpoint of epoch %d (TEST.EPOCH); taking the newest, %s (%s chooses)",
+                             folder, cfg.TEST.EPOCH, trained[-1].name, epoch_flag)
                 return trained[-1]
             if shipped.is_file():
                 return shipped
         others = [p.name for p in trained]
-        there = f" (there: {', '.join(others[-3:])}; choose with --epoch)" if others else ""
+        there = f" (there: {', '.join(others[-3:])}; {epoch_flag} chooses)" if others else ""
         came_with_it = f", such as the one that comes with the project, {shipped}" if shipped.is_file() else ""
         raise UserError(f"no checkpoint {path}{there}; train it with `python tracking/train.py --script {script} "
-                        f"--config {name}` or name a file with --checkpoint{came_with_it}")
+                        f"--config {name}` or give the file of a checkpoint{came_with_it}")
     return path

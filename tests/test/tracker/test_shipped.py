@@ -94,7 +94,7 @@ def test_the_newest_checkpoint_of_a_shorter_run_is_taken(tmp_path, caplog):
         (run / f"MSTGT_ep{epoch:04d}.pth.tar").touch()
     with caplog.at_level("WARNING"):
         assert find_checkpoint("MSTGT", "MSTGT-nano-128", cfg, tmp_path) == run / "MSTGT_ep0003.pth.tar"
-    assert "no checkpoint of epoch" in caplog.text and "MSTGT_ep0003.pth.tar (--epoch chooses)" in caplog.text
+    assert "no checkpoint of epoch" in caplog.text and "MSTGT_ep0003.pth.tar (TEST.EPOCH chooses)" in caplog.text
     asked = load_config("MSTGT", "MSTGT-nano-128", ["TEST.EPOCH=5"])
     for options in ({"cfg": cfg, "epoch": 5}, {"cfg": asked}):
         with pytest.raises(UserError, match=r"ep0005.*there: .*ep0003"):
