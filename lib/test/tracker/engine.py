@@ -336,7 +336,14 @@ def overlap(a_xywh: np.ndarray, b_xywh: np.ndarray) -> float:
 
 
 def check_image(image: object) -> None:
-    """Raise :class:`TrackerInputError` unless ``image`` is an (H, W, 3) uint8 array."""
+    """Raise :class:`TrackerInputError` unless ``image`` is an (H, W, 3) uint8 array.
+
+    A masked array is refused: its masked pixels would be used as if they were valid. Other subclasses, such as
+    ``np.memmap``, hold the pixels that they show.
+    """
+    if isinstance(image, np.ma.MaskedArray):
+        raise TrackerInputError("an image is an (H, W, 3) uint8 RGB array, not a masked one: give masked pixels a "
+                                "value with image.filled(value), or use them with image.data")
     if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         return
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__

@@ -11,7 +11,7 @@ import torch
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import Prediction, TrackState, build_model, hann_window
-from mstgt.test.tracker import Tracker, TrackerInputError, load_tracker
+from mstgt.test.tracker import MultiTracker, Tracker, TrackerInputError, load_tracker
 from mstgt.test.tracker.engine import ArrayEngine, follow_size, mask_template, overlap, with_sides
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.train.data.transforms import mask_background
@@ -239,6 +239,34 @@ def test_an_image_of_another_size_is_refused(engine):
     with pytest.raises(ValueError, match="80 x 60 px.*160 x 120 px"):
         tracker.update(IMAGE[::2, ::2].copy())
     tracker.update(IMAGE)  # the target is still there
+
+
+@pytest.mark.parametrize("mask", [np.ma.nomask, IMAGE < 9])
+def test_a_masked_image_is_refused(engine, mask):
+    masked = np.ma.masked_array(IMAGE, mask)
+    tracker, several = Tracker(engine), MultiTracker(engine)
+    for start in (tracker.init, several.add):
+        with pytest.raises(TrackerInputError, match=r"not a masked one: .* image.filled\(value\)"):
+            start(masked, (100, 60, 30, 24))
+        start(masked.filled(0), (100, 60, 30, 24))
+    for update in (tracker.update, several.update):
+        with pytest.raises(TrackerInputError, match="not a masked one"):
+            update(masked)
+
+
+def test_images_of_other_subclasses_are_tracked_as_arrays(engine, tmp_path):
+    class Array(np.ndarray):
+        """As image readers return it, with what they read beside the pixels."""
+
+    on_disk = np.memmap(tmp_path / "image.raw", np.uint8, "w+", shape=IMAGE.shape)
+    on_disk[:] = IMAGE
+    boxes = []
+    for image in (IMAGE, IMAGE.view(Array), on_disk):
+        tracker = Tracker(engine)
+        tracker.init(image, (100, 60, 30, 24))
+        boxes.append([tracker.update(image)[0] for _ in range(3)])
+        assert all(type(box) is np.ndarray for box in boxes[-1])
+    assert np.array_equal(boxes[0], boxes[1]) and np.array_equal(boxes[0], boxes[2])
 
 
 def test_what_a_caller_does_with_a_box_does_not_move_the_target(engine):
