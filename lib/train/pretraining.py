@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..data.frame_names import IMAGE_SUFFIXES
 from ..data.images import decode_image
 from ..models.layers.convolution import Lite0Features
 from ..models.mstgt import MSTGT
@@ -33,7 +34,6 @@ from ..utils.errors import UserError, one_line
 
 _log = logging.getLogger(__name__)
 TEACHER_MEAN, TEACHER_STD = 127 / 255, 128 / 255  # of every channel, in [0, 1]: what the teacher was trained with
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_FILE_BYTES = 1 << 28  # of the teacher's file; it has 19 MB
 BATCH = 32
 RIDGE = 1e-5  # weight of the penalty of the fitted projection, relative to the number of cells
@@ -80,7 +80,8 @@ def list_images(folders: Sequence[str | Path]) -> list[Path]:
     """All images below ``folders``, sorted. Raises :class:`UserError` naming a folder without any."""
     found: list[Path] = []
     for folder in map(Path, folders):
-        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        images = sorted(path for path in folder.rglob("*")
+                        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
         if not images:
             raise UserError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {folder}")
         found += images

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from mstgt.data.frame_names import IMAGE_SUFFIXES
 from mstgt.models.layers.convolution import LITE0_STAGES, Lite0Features
 from mstgt.models.mstgt import MSTGT, HiViTSpec, LiteSpec
 from mstgt.models.mstgt.backbones import convert_lite0
@@ -86,6 +87,17 @@ def test_what_is_no_teacher_is_named(tmp_path):
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="missing first"):
         read_teacher(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".TIF"])
+def test_all_kinds_of_images_of_the_project_are_photographs(suffix, tmp_path):
+    photograph = tmp_path / "in" / f"a{suffix}"
+    photograph.parent.mkdir()
+    photograph.write_bytes(cv2.imencode(suffix.lower(), np.full((70, 80, 3), 200, np.uint8))[1].tobytes())
+    (photograph.parent / f"._a{suffix}").write_bytes(b"what macOS keeps beside a file")
+    assert list_images([tmp_path]) == [photograph]
+    [crop] = random_crops([photograph], 1, 64, seed=0)
+    assert crop.mean() == pytest.approx(200 / 255, abs=0.01)
 
 
 def test_folders_without_images_and_unreadable_images_are_named(images, tmp_path, caplog):
