@@ -1,8 +1,7 @@
 """Synthetic tracking videos, rendered from a seed: for demonstrations, tests, and training without real data.
 
     python tracking/make_synthetic.py --out data/synthetic       # files in GOT-10k's layout
-    videos = live_synthetic(count=1000, seed=0)                  # no files: frames are rendered when they are read
-    video = synthetic_video(seed=7, difficulty=0.5)              # one video
+    video = synthetic_video(seed=7, difficulty=0.5)              # no files: frames are rendered when they are read
 
 **Content.** A textured object (a plain, decorated, jointed or wheeled body) moves over a textured background with
 static objects on it. The camera pans, follows, zooms, tilts and shakes. Textures are dead leaves, 1/f noise, warped
@@ -30,10 +29,10 @@ arguments give the same bytes with the same versions of OpenCV and NumPy.
     paint       draws an object at a pose               annotate  boxes, visibility, attributes
     motion      curves, paths, the camera               set_spec  what determines a set on disk
     look        light, lens, sensor                     writer    files in GOT-10k's layout
-    object_set  the same objects, arranged differently  live      Video and VideoSet without files
+    object_set  the same objects, arranged differently  live      a Video without files
 """
 
 from .annotate import ATTRIBUTES
-from .live import SyntheticFrames, live_synthetic, synthetic_video
+from .live import synthetic_video
 
-__all__ = ["ATTRIBUTES", "SyntheticFrames", "live_synthetic", "synthetic_video"]
+__all__ = ["ATTRIBUTES", "synthetic_video"]

@@ -1,7 +1,6 @@
 """Synthetic videos without files: images are rendered when they are read.
 
-    video = synthetic_video(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)   # a Video
-    videos = live_synthetic(count=1000, seed=0, frames=36, size_wh=(320, 240))          # a VideoSet
+    video = synthetic_video(seed=7, frames=36, size_wh=(320, 240), difficulty=0.5)
 
 Planning a video and measuring its boxes takes about as long as rendering ten frames. Each process keeps its last few
 plans, so frames can be read in any order.
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..data.video import Video, VideoSet
-from ..utils.errors import UserError, unknown_name
+from ..data.video import Video
 from .world import World, make_world
 
 LIVE_SPLIT = 3  # beside train, val and test, so that live videos of the same seed share no content with them
@@ -58,31 +56,11 @@ class SyntheticFrames:
 
 
 def synthetic_video(seed: int, frames: int = 36, size_wh: tuple[int, int] = (320, 240), difficulty: float = 0.5,
-                       index: int = 0, name: str | None = None) -> Video:
+                    index: int = 0) -> Video:
     """Video ``index`` of ``seed``; boxes are 0, 0, 0, 0 where the target is outside the image."""
     width, height = size_wh
     images = SyntheticFrames((seed, LIVE_SPLIT, index), frames, (width, height), difficulty, (seed, LIVE_SPLIT))
     world = images.world
     found = world.annotation
-    return Video(name or f"SYN_Live_{index + 1:06d}", images, found.boxes_xywh.copy(), ~found.absent,
-                    found.visible_ratio.copy(), world.scene.object_class, found.attributes)
-
-
-def live_synthetic(count: int, seed: int = 0, frames: int = 36, size_wh: tuple[int, int] = (320, 240),
-                   difficulty: tuple[float, float] = (0.0, 1.0)) -> VideoSet:
-    """``count`` videos whose difficulty rises evenly over ``difficulty``; each is planned when it is loaded."""
-    low, high = difficulty
-    if count < 1 or frames < 2 or not 0 <= low <= high <= 1:
-        raise UserError(f"live synthetic set of {count} videos, {frames} frames, difficulty {low} to {high}: "
-                        "give 1 or more videos, 2 or more frames and two rising numbers in [0, 1]")
-    names = tuple(f"SYN_Live_{index + 1:06d}" for index in range(count))
-    steps = np.linspace(low, high, count)
-
-    def load(name: str) -> Video:
-        if name not in known:
-            raise unknown_name("synthetic video", name, names[:20])
-        index = known[name]
-        return synthetic_video(seed, frames, size_wh, float(steps[index]), index, name)
-
-    known = {name: index for index, name in enumerate(names)}
-    return VideoSet("synthetic_live", names, load)
+    return Video(f"SYN_Live_{index + 1:06d}", images, found.boxes_xywh.copy(), ~found.absent,
+                 found.visible_ratio.copy(), world.scene.object_class, found.attributes)

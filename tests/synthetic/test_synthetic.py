@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mstgt.synthetic import ATTRIBUTES, live_synthetic, synthetic_video
+from mstgt.synthetic import ATTRIBUTES, synthetic_video
 from mstgt.synthetic.paint import Pose, line_kernel, make_thing
 from mstgt.synthetic.scene import Actor, Scene
 from mstgt.synthetic.set_spec import SPLITS, SetSpec
@@ -225,19 +225,13 @@ def test_frames_do_not_depend_on_the_order_of_reading() -> None:
         first.read(6)
 
 
-def test_live_set() -> None:
-    videos = live_synthetic(3, seed=9, frames=5, size_wh=(101, 77))
-    video = videos[2]
-    assert len(videos) == 3 and len(video) == 5 and video.name == "SYN_Live_000003"
-    assert video.frames.difficulty == 1.0 and video.visible[0]
+def test_a_video_without_files() -> None:
+    video = synthetic_video(9, frames=5, size_wh=(101, 77), difficulty=1.0, index=2)
+    assert len(video) == 5 and video.name == "SYN_Live_000003" and video.visible[0]
     image = video.frames.read(1)
     assert image.shape == (77, 101, 3) and image.dtype == np.uint8
     assert video.frames.read(1, reduce=2).shape == (39, 51, 3)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(video.frames)).read(1), image)
-    with pytest.raises(UserError, match="SYN_Live_000009"):
-        videos.load("SYN_Live_000009")
-    with pytest.raises(UserError, match="difficulty"):
-        live_synthetic(3, difficulty=(0.5, 0.2))
 
 
 @pytest.mark.parametrize("body", [*BODIES.values(), *OCCLUDERS.values()])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mstgt.config import load_config
-from mstgt.synthetic import live_synthetic
+from mstgt.synthetic import synthetic_video
 from mstgt.test.analysis.metrics import iou
 from mstgt.test.tracker import find_checkpoint, load_engine, load_tracker
 from mstgt.test.tracker.torch_engine import TorchEngine
@@ -27,7 +27,9 @@ def videos():
 
 def render(count: int, seed: int, frames: int, difficulty: tuple[float, float]
            ) -> list[tuple[list[np.ndarray], np.ndarray]]:
-    videos = live_synthetic(count=count, seed=seed, frames=frames, difficulty=difficulty)
+    """Images and boxes of videos whose difficulty rises."""
+    videos = [synthetic_video(seed, frames, difficulty=float(value), index=index)
+              for index, value in enumerate(np.linspace(*difficulty, count))]
     return [([video.frames.read(t) for t in range(frames)], video.boxes_xywh) for video in videos]
 
 
