@@ -28,6 +28,7 @@ from mstgt.config import SHIPPED, load_config
 from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError, run_command
+from mstgt.visualize import video_writer
 from mstgt.visualize.video_writer import HYBRID_FRAGMENTED, VideoWriter
 from tracking import video_demo
 
@@ -378,6 +379,14 @@ def test_a_streams_video_that_grows_too_large(demo, monkeypatch, tmp_path, large
     assert status == 1 and "film.mp4: File too large; what was recorded until then is kept" in complained
     assert sorted(os.listdir(tmp_path / "o")) == files and len(read_rows(tmp_path / "o" / "boxes.csv")) > 2
     assert "film.mp4" not in files or frames_of_video(tmp_path / "o") >= 25
+
+
+def test_an_older_ffmpeg_keeps_the_boxes_of_a_stream_that_fills_the_disk(demo, monkeypatch, small_disk):
+    monkeypatch.setattr(video_writer, "HYBRID_FRAGMENTED", (10**6,))
+    monkeypatch.setattr(live, "StreamFeed", Noise)
+    status, _, complained = demo("http://camera/live", "--init_box", 1, 2, 30, 40, "--out", small_disk / "o")
+    assert status == 1 and "No space left on device" in complained
+    assert os.listdir(small_disk / "o") == ["boxes.csv"] and len(read_rows(small_disk / "o" / "boxes.csv")) > 20
 
 
 def test_a_disk_without_room_for_a_streams_sheet(demo, monkeypatch, small_disk):
