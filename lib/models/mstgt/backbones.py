@@ -122,7 +122,8 @@ class HiViT(nn.Module):
         for block, own_context in zip(blocks, _of_blocks(context, len(blocks)), strict=True):
             assert isinstance(block, AttentionBlock)
             found.append(block.keys_values(tokens))
-            tokens = block(tokens, ALL, own_context)
+            if block is not blocks[-1]:  # nothing reads what comes out of the last one
+                tokens = block(tokens, ALL, own_context)
         return torch.cat(found, dim=2)
 
 

@@ -140,6 +140,9 @@ class MSTGT(nn.Module):
     init           of linear layers: ``published``, or ``xavier``, which learns much faster from scratch in narrow
                    networks
     head           name in ``HEADS``
+    asymmetric     in the attention blocks, cue and template tokens attend to one another only, guidance tokens to these
+                   and to one another, search tokens to all (after Cui et al., *MixFormer*, CVPR 2022). What does not
+                   depend on the frame is then computed once, not in every frame. Not part of the published network.
 
     Images are (B, 3, S, S), RGB, normalized per channel. Raises :class:`ValueError` for sizes that do not fit.
     """
@@ -176,12 +179,11 @@ class MSTGT(nn.Module):
         """The state before the first frame, from the template (B, 3, T, T)."""
         # The stem sees every cell on its own, so the template's tokens hold for the whole video.
         z = self.backbone.forward_stem(template).flatten(1, 2) + self.backbone.pos_embed_z
+        context = self.cue(template)
+        if self.asymmetric:
+            context = self._with_prompt(self.backbone.encode_context(torch.cat([context, z], dim=1)), guidance=z)
         # Before anything has been seen, the guidance is the template itself.
-        cue = self.cue(template)
-        if not self.asymmetric:
-            return TrackState(template=z, context=cue, guidance=z)
-        context = self.backbone.encode_context(torch.cat([cue, z], dim=1))
-        return TrackState(template=z, context=self._with_prompt(context, z), guidance=z)
+        return TrackState(template=z, context=context, guidance=z)
 
     def forward_frame(self, search: torch.Tensor, state: TrackState) -> tuple[Prediction, TrackState]:
         """One frame: search (B, 3, S, S) and the state before it -> the prediction and the state after it.
