@@ -273,16 +273,11 @@ def check_together(flat: dict[str, Any], where: str) -> None:
         if len(names) != len(ratios):
             raise UserError(f"{where}: DATA.{mode}.DATASETS_RATIO has {len(ratios)} numbers and "
                             f"DATA.{mode}.DATASETS_NAME has {len(names)} names; give one ratio a name")
-    narrow, search, template = (flat[f"TEST.{name}_SIZE"] for name in ("NARROW", "SEARCH", "TEMPLATE"))
-    if narrow:
-        # The narrow grid of tokens is the middle of the ordinary one, and grouped attention cuts tokens into thirds.
-        grouped = flat["MODEL.GUIDANCE.ATTENTION"] == "grouped"
-        tokens = 2 * (template // 16) ** 2 + (narrow // 16) ** 2
-        if narrow >= search or (search - narrow) % 32 or (grouped and tokens % 3):
-            raise UserError(f"{where}: TEST.NARROW_SIZE {narrow} does not fit TEST.SEARCH_SIZE {search}: take a "
-                            "smaller size that differs by a multiple of 32, 0 for none"
-                            + (", and with grouped attention twice the template's tokens and its own must be a "
-                               "multiple of 3" if grouped else ""))
+    narrow, search = flat["TEST.NARROW_SIZE"], flat["TEST.SEARCH_SIZE"]
+    # The narrow grid of tokens is the middle of the ordinary one.
+    if narrow and (narrow >= search or (search - narrow) % 32):
+        raise UserError(f"{where}: TEST.NARROW_SIZE {narrow} does not fit TEST.SEARCH_SIZE {search}: take a smaller "
+                        "size that differs by a multiple of 32, or 0 for none")
 
 
 def _typed_list(key: str, value: Any, default: list[Any], length: int | None, where: str) -> list[Any]:
