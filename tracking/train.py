@@ -32,6 +32,7 @@ from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterr
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
 from mstgt.utils.device import check_device_name, resolve_device
 from mstgt.utils.errors import UserError, run_command
+from mstgt.utils.threads import TRAINING_SPIN_COUNT, limit_spinning
 
 # PyTorch and what needs it are imported inside main, after the arguments and the paths have been checked.
 
@@ -123,6 +124,7 @@ def how_to_launch(args: argparse.Namespace) -> Launch:
 
 
 def main() -> int:
+    limit_spinning(TRAINING_SPIN_COUNT)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse_args()
     cfg = load_config(args.script, args.config, data_overrides(args.videos, args.photos) + args.overrides)

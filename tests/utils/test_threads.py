@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from mstgt.utils.threads import PROBE_EVERY, ThreadChoice, given_threads
+from mstgt.utils.threads import PROBE_EVERY, TRAINING_SPIN_COUNT, ThreadChoice, given_threads, limit_spinning
 
 QUIET, BUSY = {2: 3.5, 1: 6.0}, {2: 13.0, 1: 8.0}  # milliseconds of a frame, measured
 
@@ -43,3 +44,14 @@ def test_importing_the_package_limits_spinning():
     code = "import os; [os.environ.pop(n, 0) for n in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')]; import mstgt; " \
            "print(os.environ['GOMP_SPINCOUNT'])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "20000\n"
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "2000"), ("7", "7")])
+def test_training_spins_less_unless_the_user_says_otherwise(monkeypatch, given, expected):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if given:
+        monkeypatch.setenv("GOMP_SPINCOUNT", given)
+    limit_spinning()  # on import
+    limit_spinning(TRAINING_SPIN_COUNT)
+    assert os.environ["GOMP_SPINCOUNT"] == expected
