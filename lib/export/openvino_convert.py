@@ -2,11 +2,11 @@
 
     convert_checkpoint(cfg, checkpoint, folder)
 
-writes ``init.xml`` (template crops -> template and cue tokens) and, for every size of search crops, ``frame_SIZE.xml``
-(search crops and the state -> boxes, scores and the next guidance), each with its weights in fp32 in a ``.bin`` file.
-Crops are uint8 as they are cut: normalisation, the Hann window and the choice of the best cell are part of the graphs.
-The graphs take batches of any size. They come from ``torch.export``; before they are kept, their answers are compared
-with PyTorch's.
+writes ``init.xml`` (template crops -> the state) and, for every size of search crops, ``frame_SIZE.xml`` (search crops
+and the state -> boxes, scores and what the frame changes of the state), each with its weights in fp32 in a ``.bin``
+file. Crops are uint8 as they are cut: normalisation, the Hann window and the choice of the best cell are part of the
+graphs. The graphs take batches of any size. They come from ``torch.export``; before they are kept, their answers are
+compared with PyTorch's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_BATCH = 1 << 16  # a bound for torch.export, which wants one
 
 
 class _InitState(nn.Module):
-    """(B, T, T, 3) uint8 template crops -> template (B, Nz, C) and cue (B, Nc, C) tokens.
+    """(B, T, T, 3) uint8 template crops -> ``template`` and ``context`` of the state (:class:`TrackState`).
 
     The guidance before the first frame equals the template tokens: it is not an output of its own.
     """

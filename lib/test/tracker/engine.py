@@ -83,7 +83,7 @@ class TrackerEngine(ABC):
         """Search crops (B, S, S, 3) uint8 RGB and the state before -> B rows cx, cy, w, h, score; the state after.
 
         S is TEST.SEARCH_SIZE or TEST.NARROW_SIZE. Boxes are fractions of the crop's side, scores lie in (0, 1). The
-        state that comes out is the given one where the crop is narrow; else it shares no memory with what the next
+        state that comes out equals the given one where the crop is narrow; else it shares no memory with what the next
         call returns.
         """
 
@@ -164,10 +164,11 @@ class TrackerEngine(ABC):
             crop.cut(image, out=out)
         # A single target is the usual case; it needs no copies of its state into a batch and back.
         states = [target.state for target in targets]
-        batch = states[0] if len(states) == 1 else self.cat_states(states)
-        rows, state = self.forward_frame(searches, batch)
-        # A narrow crop leaves the state as it is.
-        after = states if state is batch else [state] if len(states) == 1 else self.split_state(state)
+        rows, state = self.forward_frame(searches, states[0] if len(states) == 1 else self.cat_states(states))
+        if crops[0].size != self.settings.SEARCH_SIZE:
+            after = states  # a narrow crop leaves the state as it is: nothing to copy out of the batch
+        else:
+            after = [state] if len(states) == 1 else self.split_state(state)
         located = []
         for crop, row, own_state in zip(crops, rows, after, strict=True):
             # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
@@ -264,7 +265,7 @@ ArrayState = tuple[np.ndarray, ...]  # template, context, guidance: TrackState a
 
 def with_changes(state: ArrayState, changed: Sequence[np.ndarray]) -> ArrayState:
     """``state`` with its last arrays replaced by ``changed``: what a frame changes comes last."""
-    return (*state[:len(state) - len(changed)], *changed) if changed else state
+    return (*state[:len(state) - len(changed)], *changed)
 
 
 class ArrayEngine(TrackerEngine):
