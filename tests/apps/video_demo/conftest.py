@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mstgt.utils.errors import run_command
 from mstgt.visualize.video_writer import VideoWriter
+from tracking import video_demo
 
 FRAMES, WIDTH, HEIGHT, SIDE = 12, 160, 120, 20
 _GROUND = np.random.default_rng(0).integers(0, 60, (HEIGHT // 10, WIDTH // 10, 3), np.uint8).repeat(10, 0).repeat(10, 1)
@@ -132,3 +134,21 @@ def broken_video(video_file, tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture
+def demo(monkeypatch, tmp_path, capsys, bright):
+    """Runs the command on trackers that find bright things; gives status, standard output and error."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("MSTGT_SAVE_DIR", str(tmp_path / "save"))
+
+    def run(*arguments, tracker=None):
+        monkeypatch.setattr("sys.argv", ["video_demo.py", *map(str, arguments)])
+        if tracker != "real":
+            monkeypatch.setattr(video_demo, "make_tracker", lambda _args: tracker or bright())
+        with pytest.raises(SystemExit) as ended:
+            run_command(video_demo.main)
+        return ended.value.code, *capsys.readouterr()
+
+    return run
