@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from ...utils.errors import UserError, explain_os_error
 from ...utils.files import atomic_path
@@ -59,61 +60,78 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
     Raises :class:`UserError` when a file cannot be written. Where that is so after a frame of a live source, the rows
     until then and what can be played of the video are saved, without a sheet, and ``failure`` of the result says why.
     """
-    started, tiles = time.monotonic(), Spread(TILES)
-    rows: list[Row] = []
-    numbers: list[int] = []
-    unreadable: list[int] = []
+    started, track = time.monotonic(), _Track()
+    failure: UserError | None = None
     # What an earlier track left is written anew, too: beside the new boxes.csv it would be taken for the same track.
     forms = [form for form, name in FILES.items() if form == "csv" or form in formats or (out / name).exists()]
-    size_wh = source.size_wh
-    zoom = video_zoom(size_wh)
-    film_wh = max(1, round(zoom * size_wh[0])), max(1, round(zoom * size_wh[1]))
-    tile_zoom = math.sqrt(TILE_AREA / (size_wh[0] * size_wh[1]))
+    width, height = (max(1, round(video_zoom(source.size_wh) * side)) for side in source.size_wh)
     # An interrupt leaves the `with`, which removes the temporary files.
     with contextlib.ExitStack() as stack:
         result_files = {form: stack.enter_context(atomic_path(out / FILES[form])) for form in forms}
-        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, film_wh, keep_part=source.live))
+        video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, (width, height), keep_part=source.live))
         bar = stack.enter_context(progress(frames, total=total, unit="frame"))
-        first_time: float | None = None
-        failure: UserError | None = None
         try:
-            for frame in bar:
-                first_time = frame.time_s if first_time is None else first_time
-                rows += frame.rows
-                numbers.append(frame.frame)
-                if not frame.readable:
-                    unreadable.append(frame.frame)
-                if source.live:
-                    _reserve(result_files.values(), ROW_BYTES * len(rows))
-                video.add(drawn(frame, zoom), frame.time_s - first_time)
-                tiles.offer(partial(drawn, frame, tile_zoom))
-                bar.set_postfix_str(_state(frame), refresh=False)
-            if not numbers:
+            _draw_frames(bar, source, video, list(result_files.values()), track)
+            if not track.numbers:
                 raise UserError(f"nothing was tracked, so there is nothing to write to {out}")
             video.finish()
-            if source.live:  # apart from the others, which stay where there is no room for it
-                with atomic_path(out / SHEET) as sheet_file:
-                    write_png(sheet_file, contact_sheet(tiles.chosen()))
         except UserError as error:
-            if not source.live or not numbers:
+            if not source.live or not track.numbers:
                 raise
             failure = error
             with contextlib.suppress(UserError):
                 video.finish()
-        about = {"video": source.name, "fps": source.fps, "size_wh": list(size_wh)}
+        about = {"video": source.name, "fps": source.fps, "size_wh": list(source.size_wh)}
         for form, path in result_files.items():
-            write_results(path, form, rows, about)
-        if not source.live:
-            write_png(stack.enter_context(atomic_path(out / SHEET)), contact_sheet(tiles.chosen()))
+            write_results(path, form, track.rows, about)
+        if failure is None:
+            try:
+                with atomic_path(out / SHEET) as sheet_file:
+                    write_png(sheet_file, contact_sheet(track.tiles.chosen()))
+            except UserError as error:
+                if not source.live:
+                    raise
+                failure = error
     files = [out / VIDEO, *(out / FILES[form] for form in forms), out / SHEET]
     if failure:
         for path in [out / SHEET] if video.kept else [out / SHEET, out / VIDEO]:
             path.unlink(missing_ok=True)  # an earlier track's
             files.remove(path)
-    lost = {target: [row.frame for row in rows if row.lost and row.target == target]
-            for target in sorted({row.target for row in rows})}
-    return Recording(numbers[0], numbers[-1], len(numbers), lost, unreadable, time.monotonic() - started,
-                     files, failure)
+    lost = {target: [row.frame for row in track.rows if row.lost and row.target == target]
+            for target in sorted({row.target for row in track.rows})}
+    return Recording(track.numbers[0], track.numbers[-1], len(track.numbers), lost, track.unreadable,
+                     time.monotonic() - started, files, failure)
+
+
+class _Track:
+    """What is known of the frames that were drawn until now: rows, numbers, and images for the sheet."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.numbers: list[int] = []
+        self.unreadable: list[int] = []
+        self.tiles = Spread(TILES)
+
+
+def _draw_frames(bar: tqdm, source: Source, video: VideoWriter, result_files: Sequence[Path], track: _Track) -> None:
+    """Draw the frames of ``bar`` into ``video``, and note them in ``track``.
+
+    result_files  files in which room for the rows of a live source is reserved, frame by frame
+    """
+    zoom = video_zoom(source.size_wh)
+    tile_zoom = math.sqrt(TILE_AREA / (source.size_wh[0] * source.size_wh[1]))
+    first_time: float | None = None
+    for frame in bar:
+        first_time = frame.time_s if first_time is None else first_time
+        track.rows += frame.rows
+        track.numbers.append(frame.frame)
+        if not frame.readable:
+            track.unreadable.append(frame.frame)
+        if source.live:
+            _reserve(result_files, ROW_BYTES * len(track.rows))
+        video.add(drawn(frame, zoom), frame.time_s - first_time)
+        track.tiles.offer(partial(drawn, frame, tile_zoom))
+        bar.set_postfix_str(_state(frame), refresh=False)
 
 
 def _reserve(paths: Iterable[Path], size: int) -> None:
