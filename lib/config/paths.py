@@ -83,14 +83,17 @@ class Paths:
         return self.dataset_dirs[name]
 
     def pretrained(self, file: str) -> Path:
-        """The file of weights to start from. The user's wins over one of the same name that comes with the project.
+        """The file of weights to start from: in the folder of pretrained weights, else among those that come with the
+        project, else by its path from the current folder. An absolute path is that file.
 
-        Raises :class:`UserError` saying where to get it where neither is there.
+        Raises :class:`UserError` saying where to get it where it is in none of these places.
         """
-        for path in (self.pretrained_dir / file, SHIPPED / file):
-            if path.is_file():
+        own, here = self.pretrained_dir / file, Path.cwd() / file
+        for path in (own, SHIPPED / file, here):
+            if os.path.isfile(path):  # False, too, for a name that is too long for a file
                 return path
-        raise UserError(f"no weights to start from: {self.pretrained_dir / file} is not there. Put it there "
+        elsewhere = "" if own == here else f", nor {here}"
+        raise UserError(f"no weights to start from: {own} is not there{elsewhere}. Put it there "
                         "(mae_hivit_*.pth come from the HiViT authors, github.com/zhangxiaosong18/hivit), or train "
                         "without: --set MODEL.PRETRAIN_FILE=''")
 

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..untrusted.limits import fault_in_name
 from ..utils.errors import UserError, unknown_name
 from .backbones import BACKBONES
 
@@ -80,16 +79,16 @@ FRACTION_BELOW_1 = Rule("from 0 to below 1", lambda v: 0 <= v < 1)
 IMAGE_SIZE = Rule("a positive multiple of 16, at most 4096", lambda v: 0 < v <= 4096 and v % 16 == 0)
 ALL_POSITIVE = Rule("only numbers greater than 0", lambda v: all(x > 0 for x in v))
 RATIOS = Rule("numbers of at least 0, not all 0", lambda v: all(x >= 0 for x in v) and sum(v) > 0)
-FILE_NAME = Rule("the name of a file in the pretrained folder, not a path",
-                 lambda v: not v or fault_in_name(v) is None)
 
 
-def _printable_names(names: list[str]) -> bool:
+def _is_printable(name: str) -> bool:
     # Control characters and lone surrogates would break the one-line messages that names appear in.
-    return len(names) > 0 and not any(re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) for name in names)
+    return not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
 
 
-NAMES = Rule("at least one name, of letters that can be shown", _printable_names)
+FILE = Rule("the name or path of a file, of letters that can be shown", _is_printable)
+NAMES = Rule("at least one name, of letters that can be shown",
+             lambda names: len(names) > 0 and all(map(_is_printable, names)))
 
 
 def exactly(value: Any) -> Rule:
@@ -114,8 +113,8 @@ SCHEMA: dict[str, Key] = {
     # Network
     "MODEL.PRETRAIN_FILE": Key(
         "mae_hivit_base_1600ep.pth",
-        "file in the pretrained folder to start from: a HiViT, or weights of a tracker; empty or null: from scratch",
-        FILE_NAME, none_is_empty=True),
+        "weights to start from, of a HiViT or of a tracker: a file in the pretrained folder, or its path (absolute, or "
+        "from the current folder); empty or null: from scratch", FILE, none_is_empty=True),
     "MODEL.INIT": Key("published", "initialization of linear layers: `published` before pretrained weights are "
                       "loaded, `xavier` for training from scratch", choices=("published", "xavier")),
     "MODEL.ASYMMETRIC_ATTENTION": Key(False, "in the attention blocks, template and cue tokens attend to one another "

@@ -202,6 +202,8 @@ def test_overrides(override, key, value):
     ("DATA.STD=[1, 1, 0]", ["DATA.STD", "greater than 0"]),
     ("DA.sfactor=[6, 2]", ["DA.sfactor", "lower first"]),
     ("DA.norm_type=globl", ["DA.norm_type", "did you mean 'global'", "none"]),
+    ('MODEL.PRETRAIN_FILE="a\\nb"', ["MODEL.PRETRAIN_FILE must be the name or path of a file"]),
+    ('MODEL.PRETRAIN_FILE="a\\0b"', ["MODEL.PRETRAIN_FILE must be the name or path of a file"]),
     ("MODEL.GUIDANCE.ATTENTION=group", ["did you mean 'grouped'"]),
     ("MODEL.BACKBONE.TYPE=vit_base_patch16_224", ["hivit_base"]),
     ("TRAIN.OPTIMIZER=SGD", ["ADAMW"]),

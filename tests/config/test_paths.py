@@ -14,6 +14,7 @@ from mstgt.config.paths import (
     ENVIRONMENT,
     LOCAL_FILES,
     LOCAL_NAMES,
+    SHIPPED,
     local_values,
     read_local_file,
     write_local_file,
@@ -137,3 +138,23 @@ def test_a_missing_pretrained_file_says_what_to_do(local):
     with pytest.raises(UserError, match=r"mae.pth.*HiViT.*--set MODEL.PRETRAIN_FILE=") as error:
         load_paths(local_file=local).pretrained("mae.pth")
     assert "\n" not in str(error.value)
+
+
+def test_weights_to_start_from_by_name_or_path(local, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MSTGT_PRETRAINED_DIR", str(tmp_path / "pretrained"))
+    for name in ("pretrained/own.pth", "pretrained/stage/own.pth", "runs/own.pth", "own.pth", "here.pth"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    pretrained = load_paths(local_file=local).pretrained
+    for file, found in (("own.pth", "pretrained/own.pth"), ("stage/own.pth", "pretrained/stage/own.pth"),
+                        ("runs/own.pth", "runs/own.pth"), ("./runs/../here.pth", "here.pth"), ("here.pth", "here.pth"),
+                        (str(tmp_path / "own.pth"), "own.pth")):
+        assert pretrained(file).samefile(tmp_path / found), file
+    assert pretrained("MSTGT-nano.safetensors") == SHIPPED / "MSTGT-nano.safetensors"
+    with pytest.raises(UserError, match=f"{tmp_path}/pretrained/runs is not there, nor {tmp_path}/runs. Put it"):
+        pretrained("runs")
+    with pytest.raises(UserError, match=f": {tmp_path}/no.pth is not there. Put it"):
+        pretrained(str(tmp_path / "no.pth"))
+    with pytest.raises(UserError, match="is not there"):
+        pretrained("x" * 5000)
