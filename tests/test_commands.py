@@ -76,6 +76,18 @@ def test_the_demo_shows_commands_in_the_form_in_which_it_was_started(tmp_path):
     assert "tracking/" not in command.stdout + command.stderr
 
 
+def test_what_the_demo_starts_names_commands_as_the_demo_does(tmp_path):
+    one_step = ("import importlib, sys, tracking; sys.modules['mstgt.tracking'] = tracking\n"
+                "demo = importlib.import_module('mstgt.tracking.demo')\n"
+                f"demo.main = lambda: demo.run('show_batch.py', '--config={CONFIG}', '--data_dir={tmp_path}/no')\n"
+                "from mstgt.command_line import main; main()")
+    command = subprocess.run([sys.executable, "-c", one_step, "demo"], cwd=ROOT, env=environment(), capture_output=True,
+                             text=True, timeout=300)
+    assert "error: no dataset 'synthetic'" in command.stderr and "make it with mstgt make_synthetic" in command.stderr
+    assert "error: mstgt show_batch ended with status 1" in command.stderr
+    assert "tracking/" not in command.stdout + command.stderr
+
+
 def test_results_can_be_drawn(tour):
     drawn = run("draw_results.py", "--data_dir", str(tour / "data"), "--save_dir", str(tour / "out"), "--most", "1")
     assert drawn.returncode == 0, drawn.stderr

@@ -28,13 +28,14 @@ CONFIG, SHIPPED = "MSTGT-demo-128", "MSTGT-nano"
 
 def run(script: str, *arguments: str) -> None:
     """Run one of the project's commands; stop when it fails."""
-    command = [sys.executable, str(HERE / script), *arguments]
-    shown = f"python tracking/{script}"
+    program, shown = [str(HERE / script)], f"python tracking/{script}"
     if sys.argv[0].startswith("mstgt "):
         shown = as_subcommands(shown)
+        # Started as this command was, its messages name subcommands, too. What precedes "demo" is the console script.
+        program = [*sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)], shown.removeprefix("mstgt ")]
     print(f"\n$ {shown} {shlex.join(arguments)}", flush=True)
     started = time.monotonic()
-    status = subprocess.run(command, check=False).returncode
+    status = subprocess.run([sys.executable, *program, *arguments], check=False).returncode
     if status:
         raise UserError(f"{shown} ended with status {status}; its message is above")
     print(f"({time.monotonic() - started:.0f} s)", flush=True)
