@@ -22,19 +22,20 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mstgt.apps.video_demo.boxes import BOX_FORMATS, join_numbers, parse_box, parse_correction
 from mstgt.apps.video_demo.source import Source, check_source, is_live, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
 from mstgt.config.arguments import add_shared_arguments
-from mstgt.utils.errors import UserError, one_line, run_command
+from mstgt.utils.errors import UserError, one_line, run_command, shortened
 
 if TYPE_CHECKING:
     from mstgt.apps.video_demo.live import LiveSource
@@ -77,7 +78,9 @@ def parse_args() -> argparse.Namespace:
     network = parser.add_argument_group("network")
     add_shared_arguments(network, "script", "config", "set", "checkpoint", "device", "backend", "precision",
                          defaults={"config": "MSTGT-nano"})
-    args = parser.parse_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
+    args, extra = parser.parse_known_args(join_numbers(sys.argv[1:], {"--init_box": 4, "--correct": 5}))
+    if extra:
+        refuse_extra(parser, extra)
     frames = 1 if args.frames is None else args.frames
     if (args.start or 0) < 0 or not 1 <= frames <= MAX_FRAMES or not 0 <= args.lost_score <= 1:
         raise UserError(f"--start must be at least 0, --frames from 1 to {MAX_FRAMES}, --lost_score from 0 to 1")
@@ -91,6 +94,17 @@ def parse_args() -> argparse.Namespace:
     check_source(args.video)
     load_config(args.script, args.config, args.overrides)  # what is misspelled is said before PyTorch is loaded
     return args
+
+
+def refuse_extra(parser: argparse.ArgumentParser, extra: Sequence[str]) -> NoReturn:
+    """End the command for arguments that no flag takes, with the remedy where what they are is known."""
+    if all(map(os.path.exists, extra)):
+        raise UserError(f"one video at a time: {shortened(extra)} would be more; of images name the folder, or put the "
+                        "glob in quotes, such as 'holiday/*.jpg'")
+    if all(re.fullmatch(r"[\d.,+-]+", text) for text in extra):
+        raise UserError(f"{' '.join(extra[:8])} after the numbers of a box: for another target repeat --init_box, such "
+                        "as --init_box 210 95 60 80 --init_box 20 30 50 50")
+    parser.error(f"unrecognized arguments: {' '.join(extra)}")
 
 
 def main() -> int:
@@ -234,8 +248,9 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
     """Print what came of the track."""
     from mstgt.apps.video_demo.record import spans
 
+    rate = recording.count / recording.seconds
     print(f"{one_line(source.name)}: frames {recording.first} to {recording.last}, "
-          f"{recording.count / recording.seconds:.0f} a second with reading, drawing and writing")
+          f"{rate:.{0 if rate >= 9.5 else 1}f} a second with reading, drawing and writing")
     if source.live:
         dropped, reconnects = getattr(source, "dropped", 0), getattr(source, "reconnects", 0)
         print(f"{dropped} frames arrived while another was tracked and were dropped"

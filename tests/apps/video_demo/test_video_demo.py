@@ -106,6 +106,19 @@ def test_arguments_are_checked_before_the_video_is_opened(demo, video_file, tmp_
         assert status == 1 and words in complained and complained.count("\n") == 1
 
 
+def test_arguments_that_are_too_many_are_refused_with_what_was_meant(demo, tmp_path):
+    images = [tmp_path / f"{number:04d}.jpg" for number in range(500)]  # as the shell expands *.jpg
+    for image in images:
+        image.touch()
+    status, _, complained = demo(*images, "--init_box", 1, 2, 30, 40)
+    assert status == 1 and "0003.jpg and 496 more" in complained and "'holiday/*.jpg'" in complained
+    assert complained.count("\n") == 1 and len(complained) < 1000
+    status, _, complained = demo(images[0], "--init_box", 1, 2, 30, 40, 5, 6, 70, 80)
+    assert status == 1 and "5 6 70 80 after the numbers of a box: for another target repeat --init_box" in complained
+    status, _, complained = demo(images[0], "--init_box", 1, 2, 30, 40, "--fps", 5)
+    assert status == 2 and complained.endswith("error: unrecognized arguments: --fps 5\n")
+
+
 def test_boxes_in_any_form_and_bad_ones_with_an_example(demo, video_file, tmp_path, box_of):
     (tmp_path / "box.txt").write_text("10,40,20,20\n")
     out = ("--out", tmp_path / "o")
