@@ -297,7 +297,8 @@ def load_cached_onnx_engine(cfg: Any, checkpoint: str | Path, device: str = "cpu
     def build(folder: Path) -> None:
         from .onnx_export import export_checkpoint  # imported here: it needs torch, a cached network does not
 
-        _log.warning("preparing %s for ONNX Runtime, once", Path(checkpoint).name)
+        _log.warning("preparing %s for ONNX Runtime, once, which may take minutes; with --backend torch this is not "
+                     "needed", Path(checkpoint).name)
         export_checkpoint(cfg, checkpoint, OnnxFiles(folder, name))
 
     made_from = {"runtime": "onnx", "format": FORMAT, "weights": file_sha256(checkpoint),
