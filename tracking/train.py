@@ -161,23 +161,28 @@ def main() -> int:
         try:
             run_training(cfg, paths, folder, resume, group, loggers, every)
         except KeyboardInterrupt as interrupt:  # or SIGTERM before the first step, which has a status of its own
-            if resume == "auto":
-                interrupt.args = (what_is_kept(list_resumable(folder)),)
+            interrupt.args = (how_to_continue(list_resumable(folder), args.resume),)
             raise
         except TrainingInterrupted as stopped:
             if group.is_main_process:
-                print(stopped, flush=True)
+                print(f"{stopped}; {continuing(args.resume)} from there", flush=True)
             return STOPPED
         except ResumeError as error:
             raise UserError(f"{error}; --resume none starts a new run and keeps the old one") from error
     return 0
 
 
-def what_is_kept(checkpoints: Sequence[Path]) -> str:
-    """What becomes of a run after Ctrl-C, which ends it at once."""
+def how_to_continue(checkpoints: Sequence[Path], resume: str) -> str:
+    """What becomes of a run that was interrupted, for the last line of the command; ``resume`` is its --resume."""
     if not checkpoints:
-        return "no checkpoint was written yet, so the same command starts anew (--checkpoint_every 5m writes more)"
-    return f"the same command continues from {checkpoints[-1]}"
+        start = "anew" if resume in ("auto", "none") else f"from {resume} again"
+        return f"no checkpoint was written yet, so the same command starts {start} (--checkpoint_every 5m writes more)"
+    return f"{continuing(resume)} from {checkpoints[-1]}"
+
+
+def continuing(resume: str) -> str:
+    """Which command continues a run that was begun with this --resume."""
+    return "the same command continues" if resume == "auto" else "the same command, but with --resume auto, continues"
 
 
 if __name__ == "__main__":

@@ -272,7 +272,7 @@ class Trainer:
             run_state.remove_older_steps(self.folder, path)
         if stop:
             raise TrainingInterrupted(f"stopped by SIGTERM after {self.step} steps of epoch {self.epoch + 1}; saved "
-                                      f"{path}; the same command continues from there")
+                                      f"{path}")
 
     def _batches(self, loader: DataLoader, epoch: int, meter: Meter, stop: StopRequest,
                  first: int = 0) -> Iterator[Batch]:
