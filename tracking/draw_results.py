@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -125,6 +126,8 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
             continue
         print(one_line(out / f"{name}.mp4"))
         print(one_line(out / f"{name}.png"))
+    if len(chosen) < len(names) and not args.sequence:  # not among the paths, which scripts read
+        print(f"{len(chosen)} of {len(names)} videos with results were chosen; --limit N draws more", file=sys.stderr)
     if failed:
         raise UserError(f"{failed} of {len(chosen)} videos could not be drawn")
 

@@ -58,20 +58,28 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "a.txt").write_text(rows.partition("\n")[2])  # of another project: boxes alone, one too few
     (tmp_path / "two" / "b.txt").write_text("1,2,3,four")
-    monkeypatch.setattr(sys, "argv", ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results",
-                                      f"One={tmp_path / 'one'}", "--results", f"Two={tmp_path / 'two'}", "--save_dir",
-                                      str(tmp_path / "out")])
+    words = ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results", f"One={tmp_path / 'one'}",
+             "--results", f"Two={tmp_path / 'two'}", "--save_dir", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(DRAW), run_name="__main__")
     assert stop.value.code == 1  # b's boxes cannot be read; a is drawn all the same
     videos = tmp_path / "out" / "test" / "videos" / "set"
-    said = capsys.readouterr().out.splitlines()
+    said, complained = capsys.readouterr()
+    said = said.splitlines()
+    assert "--limit" not in complained
     assert said[:2] == [str(videos / "a.mp4"), str(videos / "a.png")]
     assert len(said) == 3 and said[2].startswith("FAILED b: ") and "b.txt, line 1" in said[2]
     assert "a: Two has 2 boxes for 3 frames" in caplog.text
     assert (videos / "a.mp4").stat().st_size > 1000
     sheet = cv2.cvtColor(cv2.imread(str(videos / "a.png")), cv2.COLOR_BGR2RGB)
     assert has_color(sheet, target_color(1)) and has_color(sheet, target_color(2))
+    monkeypatch.setattr(sys, "argv", [*words, "--limit", "1"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(DRAW), run_name="__main__")
+    said, complained = capsys.readouterr()
+    assert said.splitlines() == [str(videos / "a.mp4"), str(videos / "a.png")]
+    assert "1 of 2 videos with results were chosen; --limit N draws more" in complained
 
 
 def test_results_without_a_benchmark_are_refused(tmp_path, monkeypatch, capsys):
