@@ -105,7 +105,9 @@ def open_folder(folder: Path) -> ImageFiles:
             frames = find_frames(images)
             names = frames.names or images  # without numbers, all of them
             return ImageFiles([folder / inner / name for name in names], folder, frames.ignored if frames.names else ())
-    raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    others = f", but folders ({shortened(folders)}): name the one with the video" if folders else ""
+    raise UserError(f"no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}{others}")
 
 
 def open_image(path: Path) -> ImageFiles:

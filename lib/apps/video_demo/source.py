@@ -114,7 +114,7 @@ def check_source(what: str) -> None:
     if _URL.match(what):
         if what.split(":", 1)[0].lower() not in STREAM_PROTOCOLS:
             raise UserError(f"cannot read {what.split(':', 1)[0]}:// streams; known: "
-                            f"{', '.join(name + '://' for name in STREAM_PROTOCOLS)}")
+                            f"{', '.join(name + '://' for name in STREAM_PROTOCOLS)}; of a file give the path")
         return
     path = os.path.expanduser(what)
     if not what or not (os.path.isfile(path) or os.path.isdir(path)):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstgt.apps.video_demo.source import open_source
+from mstgt.apps.video_demo.source import check_source, open_source
 from mstgt.apps.video_demo.video_file import upright
 from mstgt.utils.errors import UserError
 from mstgt.visualize.video_writer import VideoWriter
@@ -171,6 +171,12 @@ def test_what_is_not_there_is_named(tmp_path):
                           ("a\0b", "no such video"), (os.devnull, "neither a file nor a folder")):
         with pytest.raises(UserError, match=message):
             open_source(what)
+    with pytest.raises(UserError, match="cannot read file:// streams; .* of a file give the path"):
+        check_source(f"file://{tmp_path}/a.mp4")
+    for number in range(5):
+        (tmp_path / f"v{number}").mkdir()
+    with pytest.raises(UserError, match=r"no images .*, but folders \(v0, v1, v2 and 2 more\): name the one with"):
+        open_source(tmp_path)
 
 
 
