@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from mstgt.config import load_config
+from mstgt.models.mstgt import build_model
 from tests.processes import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +61,29 @@ def test_the_tour_leaves_results_scores_and_plots(tour):
     assert json.loads((tour / "scores.json").read_text())["benchmarks"][0]["benchmark"] == "synthetic"
     assert {p.suffix for p in (tour / "out" / "test" / "result_plots" / "synthetic").iterdir()} == {
         ".png", ".pdf", ".html"}
+
+
+def test_a_pruned_network_starts_a_training(tour):
+    """From a larger network with random weights; the tracker that is trained from it has the smaller one's size."""
+    sizes = ["--set", "DATA.TEMPLATE.SIZE=64", "--set", "DATA.SEARCH.SIZE=128", "--set", "TEST.TEMPLATE_SIZE=64",
+             "--set", "TEST.SEARCH_SIZE=128", "--set", "TEST.NARROW_SIZE=0",
+             "--set", "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "--set", "DATA.TRAIN.DATASETS_RATIO=[1]",
+             "--set", "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]"]
+    command = ("--config", "MSTGT-nano", "--data_dir", str(tour / "data"), *sizes, *short())
+    folder = tour / "pretrained"
+    folder.mkdir()
+    cfg = load_config("MSTGT", "MSTGT-nano", [*sizes[1::2], "MODEL.BACKBONE.TYPE=lite_nano"])
+    torch.manual_seed(0)
+    torch.save({"net": build_model(cfg).state_dict()}, folder / "large.pth.tar")
+    where = {"MSTGT_PRETRAINED_DIR": str(folder)}
+    pruned = run("pretrain.py", "--method", "prune", "--from_backbone", "lite_nano", *command, "--samples", "8",
+                 "--set", "MODEL.PRETRAIN_FILE=large.pth.tar", "--out", str(folder / "small.safetensors"), **where)
+    assert pruned.returncode == 0, pruned.stderr
+    assert "blocks.0.mlp: 96 of 768 channels" in pruned.stderr
+    trained = run("train.py", *command, "--save_dir", str(tour / "out"),
+                  "--set", "MODEL.PRETRAIN_FILE=small.safetensors", **where)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 2/2: train loss" in trained.stdout
 
 
 def test_the_demo_shows_commands_in_the_form_in_which_it_was_started(tmp_path):

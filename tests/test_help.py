@@ -69,6 +69,10 @@ REFUSED = [
     (["show_batch", *NANO, "--data_dir", "{absent}"], "no dataset 'synthetic'"),
     (["show_batch", *NANO, "--samples", "0"], "--samples must be at least 1"),
     (["pretrain", *NANO, "--method", "convert", "--teacher", "{absent}"], "no teacher"),
+    (["pretrain", *NANO, "--method", "distill", "--images", "."], "--teacher is missing"),
+    (["pretrain", *NANO, "--method", "prune"], "--from_backbone is missing"),
+    (["pretrain", *NANO, "--method", "prune", "--from_backbone", "lite_nano", "--set", "MODEL.PRETRAIN_FILE=absent.pth"
+      ], "absent.pth is not there"),
     (["make_photos", "{absent}", "--out", "{folder}/out"], "no folder {absent}"),
     (["verify_reference", "{absent}"], "no file {absent}"),
     (["track", "{absent}.mp4", "--init_box", "1,2,3,4"], "{absent}.mp4"),

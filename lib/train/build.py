@@ -105,17 +105,22 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     network = make_network(cfg, paths).to(group.device)
     network.backbone.grad_checkpointing = cfg.TRAIN.CHECKPOINT_ACTIVATIONS
     freeze_stem(network, cfg)
-    train = _make_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
-    val = _make_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
-    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
-    precision = choose_precision(cfg.TRAIN.PRECISION, group.device)
-    actor = MSTGTActor(loss, cfg.DATA.MEAN, cfg.DATA.STD, group.device, precision, cfg.DA.imix_occrate,
-                       cfg.DA.norm_type, cfg.MODEL.TEMPLATE_MASK)
+    train = training_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
+    val = training_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
+    actor = make_actor(cfg, group.device)
     optimizer = make_optimizer(network, cfg)
     # Before the network is wrapped and compiled: the average is a copy of the plain module.
     ema = WeightAverage(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
     model = _wrap(network, group, cfg)
     return Trainer(cfg, network, actor, optimizer, train, val, folder, group, model, ema, loggers, every)
+
+
+def make_actor(cfg: Any, device: torch.device) -> MSTGTActor:
+    """The actor that runs a network on batches and computes the loss."""
+    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
+    precision = choose_precision(cfg.TRAIN.PRECISION, device)
+    return MSTGTActor(loss, cfg.DATA.MEAN, cfg.DATA.STD, device, precision, cfg.DA.imix_occrate, cfg.DA.norm_type,
+                      cfg.MODEL.TEMPLATE_MASK)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
@@ -133,7 +138,8 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     return dtype
 
 
-def _make_loader(cfg: Any, samples: TrackingDataset, group: Group) -> DataLoader:
+def training_loader(cfg: Any, samples: TrackingDataset, group: Group) -> DataLoader:
+    """Batches of samples; each process of the group gets its part of every batch."""
     batch_sampler = DistributedBatchSampler(len(samples), cfg.TRAIN.BATCH_SIZE, group.rank, group.world)
     return make_loader(samples, batch_sampler, cfg.TRAIN.NUM_WORKER, pin_memory=group.device.type == "cuda")
 

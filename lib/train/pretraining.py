@@ -134,15 +134,15 @@ def convert(network: MSTGT, teacher: Lite0Features, tracker: MSTGT | None = None
     if not isinstance(network.backbone, LiteViT):
         raise UserError("convert needs a network with a convolutional stem, such as MODEL.BACKBONE.TYPE=lite_nano; "
                         "use distill for the others")
-    network.backbone.features.load_state_dict(teacher.state_dict())
+    load_strict(network.backbone.features, teacher.state_dict(), "the teacher")
     if tracker is None:
         stem = network.backbone.features.state_dict()
         return {STEM_PREFIX + name: value for name, value in stem.items()}
-    if tracker.spec.dim != network.spec.dim or tracker.spec.depths[2] != network.spec.depths[2] \
-            or tracker.spec.num_heads != network.spec.num_heads:
-        raise UserError(f"the tracker has {tracker.spec.dim} channels, {tracker.spec.depths[2]} attention blocks and "
-                        f"{tracker.spec.num_heads} heads, the network {network.spec.dim}, {network.spec.depths[2]} and "
-                        f"{network.spec.num_heads}: they must be the same")
+    theirs, ours = ((spec.dim, spec.depths[2], spec.num_heads, spec.main_mlp_ratio)
+                    for spec in (tracker.spec, network.spec))
+    if theirs != ours:
+        raise UserError("the tracker has {} channels, {} attention blocks, {} heads and an MLP ratio of {}, the "
+                        "network {}, {}, {} and {}: they must be the same".format(*theirs, *ours))
     assert crops is not None and normalize is not None  # needed with a tracker
     weight, bias, explained = fit_projection(network.eval(), tracker.eval(), crops, normalize)
     _log.info("the projection explains %.1f %% of the variance of the tracker's tokens", 100 * explained)
