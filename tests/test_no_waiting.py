@@ -100,11 +100,11 @@ def loaded() -> Batch:
 
 
 @pytest.mark.parametrize("waits", [lambda x: x[x > 0], lambda x: x.sum().item(), lambda x: bool(x.any())])
-def test_what_waits_is_seen(waits):
+def test_code_that_waits_for_the_gpu_is_found(waits):
     with FakeTensorMode(), pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
         waits(torch.empty(4, device=GPU))
 
 
-def test_what_mixes_devices_is_seen():
+def test_code_that_mixes_devices_is_found():
     with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
         torch.empty(4, device=GPU) + torch.empty(4)

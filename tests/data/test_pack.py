@@ -63,7 +63,7 @@ def test_include_picks_files(source, tmp_path):
         pack(source, tmp_path / "no.zip", ["*.png"])
 
 
-def test_what_is_there_is_kept(source, tmp_path):
+def test_an_existing_file_is_kept(source, tmp_path):
     target = tmp_path / "out.zip"
     target.write_bytes(b"precious")
     with pytest.raises(UserError, match="is there already"):

@@ -58,7 +58,7 @@ def test_the_lists_are_complete_and_unique():
 
 @pytest.mark.parametrize("file", ["lasot_test.txt", "uav123.csv", "nfs30.csv", "got10k_splits.txt"])
 @pytest.mark.skipif(not (SHARED / "facts").is_dir(), reason="no shared/facts beside the checkout")
-def test_the_lists_are_the_facts(file):
+def test_the_lists_of_videos_are_the_official_ones(file):
     import mstgt.data.specs
     assert (Path(mstgt.data.specs.__path__[0]) / file).read_text() == (SHARED / "facts" / file).read_text()
 

@@ -56,7 +56,7 @@ def check_in_process(store, results):
     results.put(read_all(store) == FILES)
 
 
-def test_all_stores_answer_alike(store):
+def test_folders_zips_and_lmdbs_give_the_same_files(store):
     assert read_all(store) == FILES
     assert store.list() == ["list.txt", "train", "val"] and store.list("train") == ["a", "b"]
     assert store.list("train/a") == ["00000001.jpg", "groundtruth.txt"]
@@ -106,7 +106,7 @@ def test_the_contents_of_big_zips_are_kept(tmp_path, source, monkeypatch):
     assert ZipStore(path).list() == ["new.txt"] and read == [path]
 
 
-def test_which_store_a_root_gives(tmp_path, source):
+def test_folder_zip_and_lmdb_are_found_by_name(tmp_path, source):
     for suffix in ("lmdb", "zip"):
         pack(source, tmp_path / f"set.{suffix}")
     root = tmp_path / "set"

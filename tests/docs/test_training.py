@@ -28,14 +28,14 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_its_keys_are_keys():
+def test_the_keys_in_it_exist():
     named = set(re.findall(r"\b(?:DA|MODEL|TRAIN|DATA|TEST)(?:\.[A-Za-z]\w*)+", TEXT))
     assert len(named) > 15 and not named - SCHEMA.keys()
     paragraph = re.search(r"Free to change.*?\n\n", TEXT, re.DOTALL)[0]
     assert set(re.findall(r"TRAIN\.\w+", paragraph)) == FREE
 
 
-def test_its_table_of_datasets_is_whole():
+def test_its_table_lists_every_training_set():
     rows = re.findall(r"^\| (`[A-Z].*?`) \| `(\w+)` \|", TEXT, re.MULTILINE)
     table = {name: folder for names, folder in rows for name in re.findall(r"`(\w+)`", names)}
     assert table == {name: DATASET_FOLDERS[key] for name, (key, _) in TRAINING_SETS.items()}
@@ -48,20 +48,20 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_its_flags_are_flags(words):
+def test_the_flags_in_it_exist(words):
     known = re.findall(r'"(--[\w-]+)"', (ROOT / words[0]).read_text(encoding="utf-8"))
     known += [spelling for spellings, _ in SHARED.values() for spelling in spellings]
     assert len(words) > 1 and {word for word in words if word.startswith("--")} <= set(known)
 
 
-def test_its_settings_are_taken():
+def test_the_settings_in_it_are_accepted():
     for words in commands():
         if words[0] == "tracking/train.py":
             settings = [b for a, b in zip(words, words[1:], strict=False) if a == "--set"]
             load_config("MSTGT", words[words.index("--config") + 1], settings)
 
 
-def test_its_reader_reads(tmp_path):
+def test_its_example_of_a_reader_works(tmp_path):
     module = types.ModuleType("mine")
     exec(blocks("python")[0], module.__dict__)
     (tmp_path / "mine" / "a" / "frames").mkdir(parents=True)

@@ -3,7 +3,7 @@
 Every fault is a test of its own, with its seed in the test's name; pytest prints the name of one that fails, and the
 fault's description with it. The same name gives the same fault:
 
-    pytest --nightly "tests/faults/test_damage.py::test_damage[train-checkpoint-3]"
+    pytest --nightly "tests/faults/test_damage.py::test_damaged_file[train-checkpoint-3]"
 
 The environment variable FAULT_SEED (default 0) is where seeds begin: with another one a night tries other faults.
 """

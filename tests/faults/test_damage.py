@@ -66,7 +66,7 @@ ALWAYS = ("train-checkpoint", "index", "test-checkpoint", "test-result", "test-m
 
 
 @cases(DAMAGES, nightly=6, always=ALWAYS)
-def test_damage(lab, tmp_path, name, seed):
+def test_damaged_file(lab, tmp_path, name, seed):
     damage, random = DAMAGES[name], chance(name, seed)
     here = lab.fresh(damage.command, damage.finished)
     path = random.choice(sorted({p for glob in damage.globs for p in here.glob(glob) if p.is_file()}))

@@ -48,7 +48,7 @@ def test_what_is_no_box_is_one_short_line(box):
 
 
 @given(st.floats(-300, 300), st.floats(-300, 300), st.floats(40, 200), st.sampled_from([1, 2, 4]))
-def test_the_cut_without_room_is_the_other_one(x, y, side, reduce):
+def test_a_crop_far_outside_is_cut_as_any_other(x, y, side, reduce):
     image = np.repeat(np.repeat(IMAGE, 4, 0), 4, 1)[::reduce, ::reduce]
     crop = Crop.around(np.array([x, y, side, side]), 4.0, 32)
     usual, far = crop.cut(image, reduce), crop._cut_far(image, reduce, np.empty((32, 32, 3), np.uint8))

@@ -58,7 +58,7 @@ def test_boxes_that_have_no_cell(box):
     ("global", [[1, 3], [5, 11]]),
     ("channel", [[1, 5], [3, 11]]),
 ])
-def test_the_cells_are_the_partners_with_the_own_statistics(norm, expected):
+def test_mixed_cells_have_the_partners_content_and_the_own_statistics(norm, expected):
     own, other = maps()
     mixed = mix(own, other, partner(norm=norm))
     torch.testing.assert_close(mixed[0, 3, 2:], torch.tensor(expected, dtype=torch.float32))

@@ -36,7 +36,7 @@ def test_published_numbers_are_met():
     assert max(differences.values()) <= 2e-5
 
 
-def test_a_changed_weight_is_seen():
+def test_a_changed_weight_changes_the_recorded_outputs():
     arrays = dict(read_reference(REFERENCE))
     arrays["state/backbone.MSTG.weight"] = arrays["state/backbone.MSTG.weight"] * 1.01
     differences = dict(replay(build_reference_model(arrays, "reference"), arrays))
@@ -105,7 +105,7 @@ def test_the_network_keeps_nothing_between_calls():
     assert torch.equal(first.score, again.score)
 
 
-def test_the_state_matters():
+def test_the_state_changes_the_prediction():
     model = tiny(attention="global").eval()
     state = model.init_state(torch.randn(1, 3, 64, 64))
     search = torch.randn(1, 3, 128, 128)

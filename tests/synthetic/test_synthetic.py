@@ -82,7 +82,7 @@ def test_layout_is_got10k(written: Path) -> None:
             assert cv2.imread(str(folder / "00000004.jpg")).shape == (SIZE[1], SIZE[0], 3)
 
 
-def test_meta_info(written: Path) -> None:
+def test_meta_info_holds_class_resolution_and_attributes(written: Path) -> None:
     shares = []
     for index in range(3):
         parser = configparser.ConfigParser(interpolation=None)
@@ -208,7 +208,7 @@ def test_annotation_is_consistent(seed: int, difficulty: float) -> None:
     assert 0.06 * short < np.sqrt(w[0] * h[0]) < 0.6 * short
 
 
-def test_something_happens_when_it_is_hard() -> None:
+def test_every_attribute_occurs_in_hard_videos() -> None:
     seen = set()
     for index in range(40):
         seen |= set(make_world((index, 2), 30, (96, 72), 1.0).annotation.attributes)

@@ -272,7 +272,7 @@ def test_unfit_videos_of_the_class_give_way_to_others_and_a_lone_video_has_no_pa
     assert not sample["partner_active"] and not sample["partner_boxes"].any() and sample["partner_video"] == ""
 
 
-def test_the_epochs_that_mix():
+def test_epochs_with_mixing_follow_the_interval():
     def active(*overrides: str) -> list[int]:
         cfg = load_config("MSTGT", "MSTGT-full-256", list(overrides))
         return [e for e in range(1, 40) if mixing_active(e, cfg)]
@@ -405,7 +405,7 @@ def test_a_marked_box_is_flipped_with_its_image():
     assert torch.equal(plain.flip(-1), flipped) and int((plain[0, 0] == 0).sum()) == 16
 
 
-def test_jitter_has_its_spread():
+def test_jitter_has_the_configured_spread():
     rng = np.random.default_rng(0)
     box = np.array([0.0, 0, 100, 100])
     drawn = np.array([jitter(box, CropSettings(128, 4, 3.5, 0.5), rng) for _ in range(4000)])

@@ -98,7 +98,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
                                                                         for x in figures[1]]
 
 
-def test_killed_and_resumed_is_never_killed(data, undisturbed, tmp_path):
+def test_a_killed_and_resumed_run_equals_an_undisturbed_one(data, undisturbed, tmp_path):
     """SIGKILL to all processes in the middle of the first epoch and of the second: bit-identical in the end."""
     for steps in (2, 6):
         process = start_group(data, tmp_path)

@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
 
 
 @pytest.mark.parametrize(("text", "due"), [("3", [3, 6, 9]), ("0s", None), ("never", []), ("2h", []), ("x", None)])
-def test_when_to_save(text, due):
+def test_intervals_of_checkpoints_are_parsed(text, due):
     if due is None:
         with pytest.raises(UserError, match="is not an interval"):
             CheckpointInterval.parse(text)

@@ -27,14 +27,14 @@ def test_a_log_file_gets_a_line_soon_and_then_one_a_minute(clock, capfd):
         "videos\\x1b: 8 of 12 (video), 0.1 per second, about 40 s left"]
 
 
-def test_what_was_done_before_does_not_count_as_fast(clock, capfd):
+def test_earlier_work_does_not_count_in_the_rate(clock, capfd):
     with progress(total=100, initial=90, desc="videos", unit="video") as bar:
         bar.update(0)
         bar.update(1)
     assert capfd.readouterr().err == "videos: 91 of 100 (video), 0.05 per second, about 3 min left\n"
 
 
-def test_what_is_done_and_how_it_goes_can_change(clock, capfd):
+def test_description_and_details_can_change(clock, capfd):
     """As in training: one bar for all epochs, whose lines name the epoch and the loss."""
     losses = [3.0, 2.0]
     with progress(total=100, unit="step", details=lambda: f"loss {losses.pop()}") as bar:
@@ -46,7 +46,7 @@ def test_what_is_done_and_how_it_goes_can_change(clock, capfd):
         "epoch 2/9: 8 of 100 (step), 0.1 per second, about 15 min left, loss 3.0"]
 
 
-def test_it_can_be_silent(clock, capfd):
+def test_a_bar_can_be_hidden(clock, capfd):
     with progress(range(12), shown=False) as bar:
         assert list(bar) == list(range(12))
     assert capfd.readouterr() == ("", "")

@@ -21,7 +21,7 @@ def share_of_two(choice: ThreadChoice, milliseconds: dict[int, float], calls: in
     return used.count(2) / calls
 
 
-def test_the_faster_number_is_used():
+def test_the_faster_number_of_threads_is_used():
     choice = ThreadChoice(2, 1)
     assert share_of_two(choice, QUIET, 500) > 0.95
     assert share_of_two(choice, BUSY, 500) < 0.05  # noticed at once
@@ -29,13 +29,13 @@ def test_the_faster_number_is_used():
     assert share_of_two(choice, QUIET, 500) > 0.95  # and noticed again, soon
 
 
-def test_one_option_is_always_used():
+def test_a_single_number_of_threads_needs_no_choice():
     choice = ThreadChoice(1, 1)
     assert {choice.current() for _ in range(200) if choice.record(1, 1.0) is None} == {1}
 
 
 @pytest.mark.parametrize(("given", "expected"), [("3", 3), ("0", None), ("", None), ("2,1", None)])
-def test_what_the_environment_says(given, expected, monkeypatch):
+def test_the_environment_sets_the_number_of_threads(given, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert given_threads() == expected
 

@@ -37,7 +37,7 @@ def test_videos_play_in_browsers(size_wh, tmp_path):
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
-def test_colours_stay(colour, tmp_path):
+def test_colours_survive_encoding(colour, tmp_path):
     with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
         video.add(np.full((64, 64, 3), colour, np.uint8))
     with av.open(str(tmp_path / "x.mp4")) as container:

@@ -18,7 +18,7 @@ def test_a_named_benchmark_knows_its_size_and_rule(tmp_path):
     assert benchmark.absent_policy.overlap == "miss" and benchmark.root is None and not benchmark.hidden_truth
 
 
-def test_alias_and_hidden_truth(tmp_path):
+def test_aliases_and_sets_without_public_truth(tmp_path):
     write(tmp_path / "got10k/test/a/groundtruth.txt", "1,2,3,4\n")
     benchmark = load_benchmark("got10k", lambda key: tmp_path / key)
     assert benchmark.name == "got10k_test" and benchmark.hidden_truth and benchmark.expected == 180

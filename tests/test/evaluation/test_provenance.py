@@ -56,7 +56,7 @@ def finish(tmp_path, *names: str) -> None:
         write_result(tmp_path / "results", name, np.ones((1, 4)), np.ones(1), np.ones(1))
 
 
-def test_what_is_done_is_left_out(take, origin, tmp_path):
+def test_finished_videos_are_skipped(take, origin, tmp_path):
     assert take(origin) == ["a", "b", "c"]
     finish(tmp_path, "b")
     assert take(origin) == ["a", "c"] and take(origin, "b") == []
@@ -75,7 +75,7 @@ def test_what_is_done_is_left_out(take, origin, tmp_path):
     ({"backend": "onnx"}, "backend: torch there, onnx now, --backend torch goes on with it"),
     ({"settings": settings("TEST.SEARCH_FACTOR=4.5")}, r"TEST.SEARCH_FACTOR: 4.0 there, 4.5 now"),
 ])
-def test_another_origin_is_said_and_refused(take, origin, tmp_path, change, words):
+def test_results_of_another_origin_are_named_and_refused(take, origin, tmp_path, change, words):
     take(origin)
     finish(tmp_path, "a", "b")
     before = (tmp_path / "results" / "benchmark.json").read_text()

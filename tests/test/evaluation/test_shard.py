@@ -33,7 +33,7 @@ def test_the_order_of_the_videos_is_kept():
     assert Shard().take({"b": 1, "a": 9}) == ["b", "a"]
 
 
-def test_flag_and_torchrun(monkeypatch):
+def test_shares_come_from_the_flag_or_from_torchrun(monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     assert choose_shard(None) == Shard() and str(choose_shard("2/8")) == "2/8"

@@ -180,7 +180,7 @@ def test_a_video_without_frames_cannot_be_checked(data, tmp_path):
     assert "frames of a are not on disk" in problem
 
 
-def test_strangers_and_absent_videos_are_told(data, tmp_path):
+def test_unexpected_files_and_absent_videos_are_named(data, tmp_path):
     write_own(tmp_path)
     (tmp_path / "readme.txt").touch()
     benchmark = load("got10k", data)

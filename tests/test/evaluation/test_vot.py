@@ -127,7 +127,7 @@ def start(checkpoint: Path, stderr: Path) -> subprocess.Popen[bytes]:
 
 
 @with_trax
-def test_box_in_box_and_confidence_out(video, checkpoint, tmp_path):
+def test_regions_and_confidences_of_the_vot_protocol(video, checkpoint, tmp_path):
     from trax import FileImage, Polygon, Rectangle, TraxException
     from trax.client import Client
 

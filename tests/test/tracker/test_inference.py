@@ -71,7 +71,7 @@ def boxes(tracker, clip) -> np.ndarray:
     return np.array([tracker.update(image)[0] for image in images[1:]])
 
 
-def test_all_of_it_together_finds_the_boxes_of_the_plain_tracker(network, clip):
+def test_the_engine_finds_the_boxes_of_the_plain_tracker(network, clip):
     found, expected = boxes(Tracker(TorchEngine(network, CFG)), clip), boxes(PlainTracker(network, CFG), clip)
     assert np.abs(found - expected).max() <= 1e-4
     assert np.abs(expected - expected[0]).max() > 1  # they do move

@@ -47,7 +47,7 @@ def success_auc(engine: TorchEngine | None, videos) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name, tmp_path):
+def test_shipped_weights_are_found_where_nothing_was_trained_and_no_epoch_is_given(name, tmp_path):
     cfg = load_config("MSTGT", name)
     path = find_checkpoint("MSTGT", name, cfg, tmp_path)
     assert path.name == f"{name}.safetensors" and path.stat().st_size < 12e6
@@ -61,7 +61,7 @@ def test_they_are_found_where_nothing_was_trained_and_no_epoch_is_asked_for(name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_track(name, videos, tmp_path):
+def test_shipped_networks_track(name, videos, tmp_path):
     cfg = load_config("MSTGT", name)
     weights = find_checkpoint("MSTGT", name, cfg, tmp_path)
     exact = success_auc(load_engine(cfg, weights, "cpu", "torch"), videos)
@@ -79,7 +79,7 @@ def test_bf16_tracks_as_well(name, tmp_path):
     assert abs(near - exact) <= 0.3
 
 
-def test_ten_lines_are_enough(videos):
+def test_the_library_tracks_in_a_few_lines(videos):
     tracker = load_tracker(NAMES[0], device="cpu")
     images, boxes = videos[0]
     tracker.init(images[0], boxes[0])

@@ -59,7 +59,7 @@ def test_a_network_that_sees_well_gives_boxes_that_fit():
         assert np.abs(box - [x, y, 30, 30]).max() < 1.0, (t, box)
 
 
-def test_window():
+def test_the_window_is_the_outer_product_of_hann_windows():
     window = hann_window(16)
     k = np.arange(1, 17)
     line = 0.5 * (1 - np.cos(2 * np.pi * k / 17))
