@@ -28,6 +28,7 @@ from mstgt.utils.threads import available_cores, given_threads
 # PyTorch and what needs it are imported inside functions, after the arguments and the dataset have been checked: a
 # mistyped name is answered at once.
 if TYPE_CHECKING:
+    from mstgt.data.video import Video
     from mstgt.test.evaluation.benchmarks import Benchmark
     from mstgt.test.evaluation.runner import Failure
     from mstgt.test.evaluation.video_queue import Shard
@@ -163,6 +164,15 @@ def missing_videos(benchmark: Benchmark) -> str:
     return f"{benchmark.absent} of the {benchmark.expected} videos of {benchmark.name} {reason}{examples}"
 
 
+def warn_of_notes(videos: Sequence[Video]) -> None:
+    """Log what the readers noticed about the videos, the first few notes in full."""
+    notes = [f"{video.name}: {note}" for video in videos for note in video.notes]
+    for note in notes[:_MAX_NOTES]:
+        _log.warning("%s", one_line(note))
+    if len(notes) > _MAX_NOTES:
+        _log.warning("%d more notes on videos; tracking/analysis_results.py lists them", len(notes) - _MAX_NOTES)
+
+
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     args = parse_args()
@@ -196,11 +206,7 @@ def main() -> int:
     go_on_with_backend(args, folder, benchmark, devices[0])
     build_engine, origin = choose_backend(args, cfg, config, paths.save_dir, devices[0])
     videos, failures = load_videos(benchmark.videos, names)
-    notes = [f"{video.name}: {note}" for video in videos.values() for note in video.notes]
-    for note in notes[:_MAX_NOTES]:
-        _log.warning("%s", one_line(note))
-    if len(notes) > _MAX_NOTES:
-        _log.warning("%d more notes on videos; tracking/analysis_results.py lists them", len(notes) - _MAX_NOTES)
+    warn_of_notes(list(videos.values()))
     gaps = [missing_frames(video) for video in videos.values() if video.missing_names]
     for gap in gaps:
         _log.warning("%s; tracking the others", one_line(gap))
