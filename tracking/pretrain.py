@@ -106,8 +106,6 @@ def prune_tracker(args: argparse.Namespace, cfg: Any) -> tuple[dict[str, Tensor]
     paths = load_paths(args.data_dir)
     larger = load_config(args.script, args.config, [*args.overrides, f"MODEL.BACKBONE.TYPE={args.from_backbone}"])
     source = paths.pretrained(cfg.MODEL.PRETRAIN_FILE)
-    if not source.is_file():
-        raise UserError(f"no tracker to prune: {source} is not there; name it with --set MODEL.PRETRAIN_FILE=FILE")
 
     from mstgt.models.mstgt import MSTGT, build_model
     from mstgt.train.build import make_actor, make_dataset, make_network, training_loader
