@@ -22,23 +22,15 @@ class HiViTSpec:
     main_mlp_ratio: float = 4.0
 
 
-@dataclass(frozen=True)
 class LiteSpec(HiViTSpec):
-    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks).
-
-    stem_hidden  channels between expansion and projection of each of the stem's 10 inverted residuals that expand;
-                 empty: those of EfficientNet-Lite0, 6 times the block's input
-    """
-
-    stem_hidden: tuple[int, ...] = ()
+    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks)."""
 
 
 BACKBONES: dict[str, HiViTSpec] = {
     "lite_nano": LiteSpec(192, (0, 0, 4), 4),
     "lite_mini": LiteSpec(192, (0, 0, 8), 4),
     # lite_nano without the hidden channels that the others can replace (tracking/pretrain.py --method prune).
-    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5,
-                          stem_hidden=(48, 112, 72, 176, 120, 352, 352, 240, 496, 496)),
+    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5),
     "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # nano and mini are not among the published HiViT sizes
     "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),
     "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),

@@ -134,7 +134,7 @@ def convert(network: MSTGT, teacher: Lite0Features, tracker: MSTGT | None = None
     if not isinstance(network.backbone, LiteViT):
         raise UserError("convert needs a network with a convolutional stem, such as MODEL.BACKBONE.TYPE=lite_nano; "
                         "use distill for the others")
-    load_strict(network.backbone.features, teacher.state_dict(), "the teacher")
+    network.backbone.features.load_state_dict(teacher.state_dict())
     if tracker is None:
         stem = network.backbone.features.state_dict()
         return {STEM_PREFIX + name: value for name, value in stem.items()}

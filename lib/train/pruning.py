@@ -2,11 +2,10 @@
 
     weights = prune(small, trained, forward)      # forward(trained) runs the trained network on some samples
 
-Hidden channels are those between the two linear layers of an MLP, and between expansion and projection of an inverted
-residual. What comes next is linear in them. So the layer behind can be fitted again to whatever channels are left, and
-its error follows from the second moments of the channels alone. Channels are removed one by one, each time the one
-whose removal costs least (Optimal Brain Surgeon, Hassibi and Stork, NeurIPS 1992, on channels in place of weights).
-Training goes on from there: every layer is fitted for itself, and their errors add up.
+Hidden channels are those between the two linear layers of an MLP. So the second layer can be fitted again to whatever
+channels are left, and its error follows from the second moments of the channels alone. Channels are removed one by one,
+each time the one whose removal costs least (Optimal Brain Surgeon, Hassibi and Stork, NeurIPS 1992, on channels in
+place of weights). Every layer is fitted for itself, and their errors add up; training goes on from there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ..models.layers.convolution import InvertedResidual
 from ..models.layers.transformer import Mlp
 from ..models.mstgt import MSTGT
 from ..utils.errors import UserError
@@ -29,45 +27,37 @@ MAX_ROWS = 30_000  # places of one forward pass that are measured; more would te
 
 @torch.no_grad()
 def prune(network: MSTGT, trained: MSTGT, forward: Callable[[MSTGT], object]) -> dict[str, torch.Tensor]:
-    """Weights of ``network``, which is ``trained`` with fewer hidden channels in some layers.
+    """Weights of ``network``, which is ``trained`` with fewer hidden channels in some of its MLPs.
 
     forward  runs a network on samples of what it will see, as often as is needed
 
     Raises :class:`UserError` where the two differ in anything else.
     """
     layers = _removals(network, trained)
-    moments = second_moments(trained.eval(), list(layers), forward)
+    moments = second_moments(trained.eval(), [f"{mlp}.fc2" for mlp in layers], forward)
     weights = dict(trained.state_dict())
-    for behind, (prefix, keep) in layers.items():
-        own = weights[f"{behind}.weight"]
-        kept, fitted, constant, error = fit_to_fewer(moments[behind], own.flatten(1).T.double(), keep)
-        _log.info("%s: %d of %d channels explain all but %.2g of the variance", prefix, keep, own.shape[1], error)
-        for name, value in trained.state_dict().items():
-            # Weights of the layers before, which have one row for each hidden channel.
-            if name.startswith(prefix) and not name.startswith((f"{prefix}.project", behind)) \
-                    and value.shape[:1] == own.shape[1:2]:
-                weights[name] = value[kept]
-        weights[f"{behind}.weight"] = fitted.T.reshape(-1, keep, *own.shape[2:]).float()
-        if f"{behind}.bias" in weights:
-            weights[f"{behind}.bias"] = weights[f"{behind}.bias"] + constant.float()
-        else:  # a projection has no bias; batch norm subtracts the mean behind it
-            mean = f"{prefix}.project.1.running_mean"
-            weights[mean] = weights[mean] - constant.float()
+    for mlp, keep in layers.items():
+        second = f"{mlp}.fc2"
+        kept, fitted, constant, error = fit_to_fewer(moments[second], weights[f"{second}.weight"].T.double(), keep)
+        _log.info("%s: %d of %d channels explain all but %.2g of the variance", mlp, keep,
+                  weights[f"{second}.weight"].shape[1], error)
+        for name in (f"{mlp}.fc1.weight", f"{mlp}.fc1.bias"):
+            weights[name] = weights[name][kept]
+        weights[f"{second}.weight"] = fitted.T.float()
+        weights[f"{second}.bias"] = weights[f"{second}.bias"] + constant.float()
     return weights
 
 
-def _removals(network: nn.Module, trained: nn.Module) -> dict[str, tuple[str, int]]:
-    """{linear layer behind hidden channels: (name of the MLP or inverted residual, channels that stay)}."""
-    found = {}
+def _removals(network: nn.Module, trained: nn.Module) -> dict[str, int]:
+    """{MLP that has fewer hidden channels in ``network``: how many}."""
     own, given = network.state_dict(), trained.state_dict()
-    for prefix, module in trained.named_modules():
-        if isinstance(module, (Mlp, InvertedResidual)):
-            behind = f"{prefix}.fc2" if isinstance(module, Mlp) else f"{prefix}.project.0"
-            weight = f"{behind}.weight"
-            if weight in own and own[weight].shape[1] < given[weight].shape[1]:
-                found[behind] = prefix, own[weight].shape[1]
+    found = {}
+    for mlp in (name for name, module in trained.named_modules() if isinstance(module, Mlp)):
+        weight = f"{mlp}.fc2.weight"
+        if weight in own and own[weight].shape[1] < given[weight].shape[1]:
+            found[mlp] = own[weight].shape[1]
     # Everything else is taken over as it is.
-    hidden = tuple(f"{prefix}." for prefix, _ in found.values())
+    hidden = tuple(f"{mlp}." for mlp in found)
     shapes, given_shapes = ({name: tuple(value.shape) for name, value in each.items() if not name.startswith(hidden)}
                             for each in (own, given))
     for name in sorted(shapes.keys() | given_shapes):
@@ -84,9 +74,8 @@ def second_moments(network: MSTGT, layers: list[str], forward: Callable[[MSTGT],
     sums: dict[str, torch.Tensor] = {}
     counts = dict.fromkeys(layers, 0)
 
-    def measure(name: str, module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        x = inputs[0].movedim(1, -1) if isinstance(module, nn.Conv2d) else inputs[0]
-        rows = x.flatten(0, -2)
+    def measure(name: str, inputs: tuple[torch.Tensor]) -> None:
+        rows = inputs[0].flatten(0, -2)
         if len(rows) > MAX_ROWS:
             rows = rows[torch.linspace(0, len(rows) - 1, MAX_ROWS, device=rows.device).long()]
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1).double()
@@ -94,7 +83,7 @@ def second_moments(network: MSTGT, layers: list[str], forward: Callable[[MSTGT],
         counts[name] += len(rows)
 
     hooks = [network.get_submodule(name).register_forward_pre_hook(
-        lambda module, inputs, name=name: measure(name, module, inputs)) for name in layers]
+        lambda module, inputs, name=name: measure(name, inputs)) for name in layers]
     try:
         forward(network)
     finally:

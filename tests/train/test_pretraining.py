@@ -119,8 +119,6 @@ def test_a_converted_stem_starts_a_training(teacher_file, tmp_path):
     other.eval()
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(other.backbone.features(image)[1], teacher(image)[1])
-    with pytest.raises(UserError, match=r"the teacher does not fit .* stages\.1"):
-        convert(MSTGT(LiteSpec(32, (0, 0, 1), 2, stem_hidden=(8,) * 10), 64, 128, head_channels=8), teacher)
     with pytest.raises(UserError, match="use distill"):
         convert(MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8), teacher)
 

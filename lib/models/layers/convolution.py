@@ -160,14 +160,12 @@ class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, 1x1 projection; the input is added where the shapes agree.
 
     (B, inputs, H, W) -> (B, outputs, H / stride, W / stride).
-
-    hidden  channels between expansion and projection; None: there is no expansion
     """
 
-    def __init__(self, inputs: int, hidden: int | None, outputs: int, kernel: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int):
         super().__init__()
-        self.expand = ConvNorm(inputs, hidden) if hidden else nn.Identity()
-        hidden = hidden or inputs
+        hidden = inputs * expansion
+        self.expand = ConvNorm(inputs, hidden) if expansion > 1 else nn.Identity()
         self.depthwise = ConvNorm(hidden, hidden, kernel, stride, groups=hidden)
         self.project = ConvNorm(hidden, outputs, activation=False)
         self.residual = stride == 1 and inputs == outputs
@@ -193,22 +191,18 @@ class Stage:
 LITE0_FIRST = 32
 LITE0_STAGES = (Stage(16, 1, 3, 1, 1), Stage(24, 6, 3, 2, 2), Stage(40, 6, 5, 2, 2), Stage(80, 6, 3, 2, 3),
                 Stage(112, 6, 5, 1, 3))
-LITE0_HIDDEN = (96, 144, 144, 240, 240, 480, 480, 480, 672, 672)  # expansion x inputs of the blocks that expand
 
 
 class Lite0Features(nn.Module):
     """The stages of EfficientNet-Lite0 up to stride 16.
 
     (B, 3, H, W) -> [(B, 40, H/8, W/8), (B, 112, H/16, W/16)]: the outputs of the last stage of either stride.
-
-    hidden  of each inverted residual that expands; None: EfficientNet-Lite0's
     """
 
     channels = (40, 112)
 
-    def __init__(self, hidden: Sequence[int] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        widths = iter(hidden or LITE0_HIDDEN)
         self.first = ConvNorm(3, LITE0_FIRST, kernel=3, stride=2)
         self.stages = nn.ModuleList()
         inputs = LITE0_FIRST
@@ -216,8 +210,7 @@ class Lite0Features(nn.Module):
             blocks = []
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
-                width = next(widths) if stage.expansion > 1 else None
-                blocks.append(InvertedResidual(inputs, width, stage.outputs, stage.kernel, stride))
+                blocks.append(InvertedResidual(inputs, stage.outputs, stage.expansion, stage.kernel, stride))
                 inputs = stage.outputs
             self.stages.append(nn.Sequential(*blocks))
 
