@@ -119,6 +119,9 @@ def test_results_can_be_drawn(tour):
     assert drawn.returncode == 0, drawn.stderr
     for line in drawn.stdout.splitlines():
         assert Path(line).stat().st_size > 10_000
+    some = run("draw_results.py", "--data_dir", str(tour / "data"), "--save_dir", str(tour / "out"),
+               "--sequence", "SYN_Test_000001", "--sequence", "absent")
+    assert some.returncode == 0 and len(some.stdout.splitlines()) == 2 and "no result of absent" in some.stderr
 
 
 def test_a_second_run_skips_what_is_done_and_refuses_to_mix(tour):

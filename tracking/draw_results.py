@@ -104,9 +104,11 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
     names = [name for name in benchmark.videos.video_names
              if any(has_result(folder, name) for folder in folders.values())]
     chosen = [name for name in names if name in args.sequence] if args.sequence else spread(names, args.limit)
+    places = ", ".join(str(folder) for folder in folders.values())
     if not chosen:
-        places = ", ".join(str(folder) for folder in folders.values())
         raise UserError(f"{places}: no result of {', '.join(args.sequence or ['any video of ' + benchmark.name])}")
+    if unknown := [name for name in args.sequence or () if name not in chosen]:
+        _log.warning("%s", one_line(f"{places}: no result of {', '.join(unknown)}"))
     failed = 0
     for name in chosen:
         try:

@@ -68,9 +68,9 @@ def main() -> None:
         style=args.style)
     out = args.out or load_paths(args.data_dir).dataset("synthetic")
     # Each process first makes textures, or a stock of objects, which takes half a minute for still sets.
-    print(f"{out}: {sum(spec.videos.values())} videos of {args.size} px with {args.workers} processes; the first ones "
-          f"take longer, because {'a stock of objects is' if args.style == 'still_sets' else 'textures are'} made "
-          "before them", flush=True)
+    print(f"{out}: {sum(spec.videos.values())} videos of {args.size} px with {args.workers} "
+          f"{'process' if args.workers == 1 else 'processes'}; the first ones take longer, because "
+          f"{'a stock of objects is' if args.style == 'still_sets' else 'textures are'} made before them", flush=True)
     try:
         report = write_set(out, spec, args.workers, args.overwrite)
     except WouldOverwriteError as error:
