@@ -69,7 +69,8 @@ def test_a_pruned_network_starts_a_training(tour):
              "--set", "TEST.SEARCH_SIZE=128", "--set", "TEST.NARROW_SIZE=0",
              "--set", "DATA.TRAIN.DATASETS_NAME=[SYNTHETIC]", "--set", "DATA.TRAIN.DATASETS_RATIO=[1]",
              "--set", "DATA.VAL.DATASETS_NAME=[SYNTHETIC_val]"]
-    command = ("--config", "MSTGT-nano", "--data_dir", str(tour / "data"), *sizes, *short())
+    command = ("--config", "MSTGT-nano", "--set", "MODEL.BACKBONE.TYPE=lite_slim", "--data_dir", str(tour / "data"),
+               *sizes, *short())
     folder = tour / "pretrained"
     folder.mkdir()
     cfg = load_config("MSTGT", "MSTGT-nano", [*sizes[1::2], "MODEL.BACKBONE.TYPE=lite_nano"])
