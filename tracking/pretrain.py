@@ -89,15 +89,10 @@ def main() -> None:
     name = find_experiment(args.script, args.config).stem
     weights, about = prune_tracker(args, cfg) if args.method == "prune" else take_over_teacher(args, cfg)
 
-    import safetensors.torch
-
-    from mstgt.utils.files import write_bytes
+    from mstgt.models.mstgt.checkpoint import save_weights
 
     path = args.out or Path(f"{name}-start{WEIGHTS_SUFFIX}")
-    tensors = {key: (value.half() if value.is_floating_point() else value).contiguous()
-               for key, value in weights.items()}
-    about = {"method": args.method, "config": name, **about}
-    write_bytes(path, safetensors.torch.save(tensors, metadata=about))
+    save_weights(weights, path, {"method": args.method, "config": name, **about})
     print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 

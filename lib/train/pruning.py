@@ -108,7 +108,8 @@ def fit_to_fewer(moments: torch.Tensor, weight: torch.Tensor, keep: int
     moments = moments + RIDGE * torch.diag(squares.clamp(min=RIDGE * float(squares.mean())))
     inverse = torch.linalg.inv(moments)
     # The last row is the constant, which costs nothing and always stays.
-    map_left = torch.cat([weight, weight.new_zeros(1, weight.shape[1])])
+    full = torch.cat([weight, weight.new_zeros(1, weight.shape[1])])
+    map_left = full.clone()
     removed = torch.zeros(n + 1, dtype=torch.bool)
     for _ in range(n - keep):
         # The error that the removal of a channel adds, after the map has been fitted to the others.
@@ -127,7 +128,7 @@ def fit_to_fewer(moments: torch.Tensor, weight: torch.Tensor, keep: int
     left = (~removed).nonzero()[:, 0]
     # Once more in one go: rounding errors of the single steps add up.
     solution = torch.linalg.solve(moments[left][:, left], moments[left][:, :n] @ weight)
-    difference = torch.cat([weight, weight.new_zeros(1, weight.shape[1])])
+    difference = full.clone()
     difference[left] -= solution
     mean = moments[n, :n] @ weight
     variance = ((moments[:n, :n] @ weight) * weight).sum() - mean.square().sum()

@@ -103,10 +103,14 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
                         "create or download it again") from error
 
 
-def save_weights(model: MSTGT, path: str | Path, about: Mapping[str, str]) -> None:
-    """Write the weights as a safetensors file in fp16, with ``about`` in the header. Integers keep their type."""
+def save_weights(weights: MSTGT | Mapping[str, torch.Tensor], path: str | Path, about: Mapping[str, str]) -> None:
+    """Write the weights, by name or of a network, as a safetensors file in fp16, with ``about`` in the header.
+
+    Integers keep their type.
+    """
+    named = weights.state_dict() if isinstance(weights, MSTGT) else weights
     tensors = {name: (value.half() if value.is_floating_point() else value).contiguous()
-               for name, value in model.state_dict().items()}
+               for name, value in named.items()}
     write_bytes(path, safetensors.torch.save(tensors, metadata=dict(about)))
 
 
