@@ -22,15 +22,22 @@ class HiViTSpec:
     main_mlp_ratio: float = 4.0
 
 
+@dataclass(frozen=True)
 class LiteSpec(HiViTSpec):
-    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks)."""
+    """A :class:`HiViTSpec` with the convolutional stem; its ``depths`` are (0, 0, number of attention blocks).
+
+    stem_hidden  hidden channels of the stem's inverted residuals, in their order; empty: those of EfficientNet-Lite0
+    """
+
+    stem_hidden: tuple[int, ...] = ()
 
 
 BACKBONES: dict[str, HiViTSpec] = {
     "lite_nano": LiteSpec(192, (0, 0, 4), 4),
     "lite_mini": LiteSpec(192, (0, 0, 8), 4),
     # lite_nano without the hidden channels that the others can replace (tracking/pretrain.py --method prune).
-    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5),
+    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5,
+                          stem_hidden=(32, 48, 112, 72, 176, 120, 352, 352, 240, 496, 496)),
     "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # nano and mini are not among the published HiViT sizes
     "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),
     "hivit_tiny": HiViTSpec(384, (1, 1, 10), 6),

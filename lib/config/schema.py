@@ -156,6 +156,10 @@ SCHEMA: dict[str, Key] = {
     "TRAIN.GIOU_WEIGHT": Key(2.0, "weight of the generalized IoU loss", NOT_NEGATIVE),
     "TRAIN.L1_WEIGHT": Key(5.0, "weight of the L1 loss on normalized cx, cy, w, h", NOT_NEGATIVE),
     "TRAIN.FOCAL_WEIGHT": Key(1.0, "weight of the Gaussian focal loss on the center score", NOT_NEGATIVE),
+    "TRAIN.TEACHER": Key("", "experiment of a trained network whose predictions are learned beside the boxes; its "
+                         "weights are the file `<name>.safetensors` in the pretrained folder; empty: none"),
+    "TRAIN.TEACHER_WEIGHT": Key(1.0, "weight of the difference to the teacher's predictions, beside the other losses",
+                                NOT_NEGATIVE),
     "TRAIN.GRAD_CLIP_NORM": Key(0.1, "maximum gradient norm; 0: no clipping", NOT_NEGATIVE),
     "TRAIN.PRECISION": Key("auto", "number format of the network in training; `auto`: bf16 where the GPU or CPU is "
                            "fast in it, else fp32", choices=("auto", "fp32", "bf16", "fp16")),

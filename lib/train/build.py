@@ -18,12 +18,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from ..config import Paths, config_from_text, dump_config, flatten
+from ..config import Paths, config_from_text, dump_config, flatten, load_config
+from ..config.paths import WEIGHTS_SUFFIX
 from ..data.readers import read_training_set
 from ..models.layers.convolution import LITE0_STAGES
 from ..models.mstgt import MSTGT, build_model
 from ..models.mstgt.backbones import LiteViT
-from ..models.mstgt.checkpoint import load_pretrained
+from ..models.mstgt.checkpoint import load_model, load_pretrained
 from ..utils.device import is_fast_in, set_up, slowness
 from ..utils.errors import UserError
 from ..utils.files import write_text
@@ -107,7 +108,7 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     freeze_stem(network, cfg)
     train = training_loader(cfg, make_dataset(cfg, paths, "TRAIN"), group)
     val = training_loader(cfg, make_dataset(cfg, paths, "VAL"), group) if cfg.DATA.VAL.DATASETS_NAME else None
-    actor = make_actor(cfg, group.device)
+    actor = make_actor(cfg, group.device, make_teacher(cfg, paths))
     optimizer = make_optimizer(network, cfg)
     # Before the network is wrapped and compiled: the average is a copy of the plain module.
     ema = WeightAverage(network, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None
@@ -115,12 +116,33 @@ def make_trainer(cfg: Any, paths: Paths, folder: Path, group: Group, loggers: Se
     return Trainer(cfg, network, actor, optimizer, train, val, folder, group, model, ema, loggers, every)
 
 
-def make_actor(cfg: Any, device: torch.device) -> MSTGTActor:
+def make_teacher(cfg: Any, paths: Paths) -> MSTGT | None:
+    """The trained network whose predictions are learned as well (TRAIN.TEACHER), or None.
+
+    Raises :class:`UserError` where it takes other crops than the network that is trained.
+    """
+    name = cfg.TRAIN.TEACHER
+    if not name:
+        return None
+    other = load_config("MSTGT", name)
+    for key in ("TEMPLATE.SIZE", "SEARCH.SIZE", "MEAN", "STD"):
+        part, _, field = key.rpartition(".")
+        own, its = ((each.DATA[part] if part else each.DATA)[field] for each in (cfg, other))
+        if own != its:
+            raise UserError(f"TRAIN.TEACHER={name} has DATA.{key} {its}, and what it is to teach has {own}: both see "
+                            "the same crops; make them equal with --set")
+    if cfg.MODEL.TEMPLATE_MASK != other.MODEL.TEMPLATE_MASK:
+        raise UserError(f"TRAIN.TEACHER={name} has MODEL.TEMPLATE_MASK {other.MODEL.TEMPLATE_MASK}, and what it is to "
+                        f"teach has {cfg.MODEL.TEMPLATE_MASK}: both see the same crops; make them equal with --set")
+    return load_model(other, paths.pretrained(f"{name}{WEIGHTS_SUFFIX}")).eval().requires_grad_(False)
+
+
+def make_actor(cfg: Any, device: torch.device, teacher: MSTGT | None = None) -> MSTGTActor:
     """The actor that runs a network on batches and computes the loss."""
-    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT)
+    loss = TrackingLoss(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.FOCAL_WEIGHT, cfg.TRAIN.TEACHER_WEIGHT)
     precision = choose_precision(cfg.TRAIN.PRECISION, device)
     return MSTGTActor(loss, cfg.DATA.MEAN, cfg.DATA.STD, device, precision, cfg.DA.imix_occrate, cfg.DA.norm_type,
-                      cfg.MODEL.TEMPLATE_MASK)
+                      cfg.MODEL.TEMPLATE_MASK, teacher.to(device) if teacher is not None else None)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:

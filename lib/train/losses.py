@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
 from ..models.mstgt.head import Prediction
@@ -64,15 +65,41 @@ def focal_loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return -(gain + cost) / positive.sum().clamp(min=1)
 
 
+def distillation_loss(prediction: Prediction, teacher: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far a prediction is from that of a teacher (Hinton et al., 2015), for score and boxes: two scalars.
+
+    Score: the Kullback-Leibler divergence of each cell's score from the teacher's, summed over the cells. Boxes: the
+    mean difference of center and sides, as shares of the region, weighted by the teacher's score, since only where that
+    is high does a box mean anything. Both are means over the regions, and 0 where the predictions are equal.
+    """
+    wanted = teacher.score
+    score = (F.binary_cross_entropy(prediction.score, wanted, reduction="sum")
+             - F.binary_cross_entropy(wanted, wanted, reduction="sum")) / len(wanted)
+    grid = wanted.shape[-1]
+    difference = torch.cat([prediction.size - teacher.size, (prediction.offset - teacher.offset) / grid], dim=1).abs()
+    box = (wanted * difference.mean(dim=1, keepdim=True)).sum() / wanted.sum().clamp(min=1)
+    return score, box
+
+
 class TrackingLoss(nn.Module):
     """Computes the parts of the loss and their weighted sum.
 
     giou, l1, focal  weights of the parts
+    teacher          weight of the difference to a teacher, beside these; its parts are weighted as l1 and focal
     """
 
-    def __init__(self, giou: float = 2.0, l1: float = 5.0, focal: float = 1.0):
+    def __init__(self, giou: float = 2.0, l1: float = 5.0, focal: float = 1.0, teacher: float = 1.0):
         super().__init__()
         self.weights = {"giou": giou, "l1": l1, "focal": focal}
+        self.teacher_weight = teacher
+
+    def with_teacher(self, parts: dict[str, torch.Tensor], prediction: Prediction, teacher: Prediction
+                     ) -> dict[str, torch.Tensor]:
+        """``parts`` with the difference to the teacher's prediction as ``teacher`` (unweighted) and in the total."""
+        own, wanted = (Prediction(*(part.float() for part in each)) for each in (prediction, teacher))
+        score, box = distillation_loss(own, wanted)
+        difference = self.weights["focal"] * score + self.weights["l1"] * box
+        return parts | {"teacher": difference, "total": parts["total"] + self.teacher_weight * difference}
 
     def forward(self, prediction: Prediction, boxes_cxcywh: torch.Tensor,
                 present: torch.Tensor | None = None) -> dict[str, torch.Tensor]:

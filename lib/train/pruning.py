@@ -2,7 +2,8 @@
 
     weights = prune(small, trained, forward)      # forward(trained) runs the trained network on some samples
 
-Hidden channels are those between the two linear layers of an MLP. So the second layer can be fitted again to whatever
+Hidden channels are those between the two linear layers of an MLP, and those of an inverted residual of the
+convolutional stem. What comes out of them is linear in them. So the layer behind them can be fitted again to whatever
 channels are left, and its error follows from the second moments of the channels alone. Channels are removed one by one,
 each time the one whose removal costs least (Optimal Brain Surgeon, Hassibi and Stork, NeurIPS 1992, on channels in
 place of weights). Every layer is fitted for itself, and their errors add up; training goes on from there.
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from ..models.layers.convolution import ConvNorm, InvertedResidual
 from ..models.layers.transformer import Mlp
 from ..models.mstgt import MSTGT
 from ..utils.errors import UserError
@@ -25,40 +28,67 @@ RIDGE = 1e-6  # penalty of the fit, relative to the mean square of each channel
 MAX_ROWS = 30_000  # places of one forward pass that are measured; more would tell nothing new
 
 
+@dataclass(frozen=True)
+class _Hidden:
+    """Hidden channels of a trained network that the smaller one has fewer of.
+
+    keep     how many stay
+    second   the layer behind them, linear or a 1 x 1 convolution
+    own      parameters and buffers whose first axis they are
+    offset   what takes up the constant that is left, and by which factor: a bias, or the mean of a batch norm
+    """
+
+    keep: int
+    second: str
+    own: tuple[str, ...]
+    offset: tuple[str, float]
+
+
 @torch.no_grad()
 def prune(network: MSTGT, trained: MSTGT, forward: Callable[[MSTGT], object]) -> dict[str, torch.Tensor]:
-    """Weights of ``network``, which is ``trained`` with fewer hidden channels in some of its MLPs.
+    """Weights of ``network``, which is ``trained`` with fewer hidden channels in some of its layers.
 
     forward  runs a network on samples of what it will see, as often as is needed
 
     Raises :class:`UserError` where the two differ in anything else.
     """
     layers = _removals(network, trained)
-    moments = second_moments(trained.eval(), [f"{mlp}.fc2" for mlp in layers], forward)
+    moments = second_moments(trained.eval(), [layer.second for layer in layers.values()], forward)
     weights = dict(trained.state_dict())
-    for mlp, keep in layers.items():
-        second = f"{mlp}.fc2"
-        kept, fitted, constant, error = fit_to_fewer(moments[second], weights[f"{second}.weight"].T.double(), keep)
-        _log.info("%s: %d of %d channels explain all but %.2g of the variance", mlp, keep,
-                  weights[f"{second}.weight"].shape[1], error)
-        for name in (f"{mlp}.fc1.weight", f"{mlp}.fc1.bias"):
-            weights[name] = weights[name][kept]
-        weights[f"{second}.weight"] = fitted.T.float()
-        weights[f"{second}.bias"] = weights[f"{second}.bias"] + constant.float()
+    for name, layer in layers.items():
+        second = f"{layer.second}.weight"
+        weight = weights[second]
+        kept, fitted, constant, error = fit_to_fewer(moments[layer.second], weight.flatten(1).T.double(), layer.keep)
+        _log.info("%s: %d of %d channels explain all but %.2g of the variance", name, layer.keep, weight.shape[1],
+                  error)
+        for own in layer.own:
+            weights[own] = weights[own][kept]
+        weights[second] = fitted.T.float().reshape(len(weight), layer.keep, *weight.shape[2:])
+        offset, sign = layer.offset
+        weights[offset] = weights[offset] + sign * constant.float()
     return weights
 
 
-def _removals(network: nn.Module, trained: nn.Module) -> dict[str, int]:
-    """{MLP that has fewer hidden channels in ``network``: how many}."""
+def _removals(network: nn.Module, trained: nn.Module) -> dict[str, _Hidden]:
+    """Where ``network`` has fewer hidden channels, by the name of the module."""
     own, given = network.state_dict(), trained.state_dict()
     found = {}
-    for mlp in (name for name, module in trained.named_modules() if isinstance(module, Mlp)):
-        weight = f"{mlp}.fc2.weight"
-        if weight in own and own[weight].shape[1] < given[weight].shape[1]:
-            found[mlp] = own[weight].shape[1]
+    for name, module in trained.named_modules():
+        if isinstance(module, Mlp):
+            second, offset = f"{name}.fc2", (f"{name}.fc2.bias", 1.0)
+        elif isinstance(module, InvertedResidual) and isinstance(module.expand, ConvNorm):
+            # The batch norm behind it subtracts its mean.
+            second, offset = f"{name}.project.0", (f"{name}.project.1.running_mean", -1.0)
+        else:
+            continue
+        weight = f"{second}.weight"
+        if weight in own and (keep := own[weight].shape[1]) < given[weight].shape[1]:
+            before = tuple(each for each, value in given.items() if value.dim() and each.startswith(
+                (f"{name}.fc1.", f"{name}.expand.", f"{name}.depthwise.")))
+            found[name] = _Hidden(keep, second, before, offset)
     # Everything else is taken over as it is.
-    hidden = tuple(f"{mlp}." for mlp in found)
-    shapes, given_shapes = ({name: tuple(value.shape) for name, value in each.items() if not name.startswith(hidden)}
+    changed = {each for layer in found.values() for each in (*layer.own, f"{layer.second}.weight")}
+    shapes, given_shapes = ({name: tuple(value.shape) for name, value in each.items() if name not in changed}
                             for each in (own, given))
     for name in sorted(shapes.keys() | given_shapes):
         if shapes.get(name) != given_shapes.get(name):
@@ -75,7 +105,8 @@ def second_moments(network: MSTGT, layers: list[str], forward: Callable[[MSTGT],
     counts = dict.fromkeys(layers, 0)
 
     def measure(name: str, inputs: tuple[torch.Tensor]) -> None:
-        rows = inputs[0].flatten(0, -2)
+        x = inputs[0].movedim(1, -1) if inputs[0].dim() == 4 else inputs[0]  # channels of a feature map come second
+        rows = x.flatten(0, -2)
         if len(rows) > MAX_ROWS:
             rows = rows[torch.linspace(0, len(rows) - 1, MAX_ROWS, device=rows.device).long()]
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1).double()

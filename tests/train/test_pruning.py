@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,8 +11,8 @@ from mstgt.models.mstgt import MSTGT, HiViTSpec, LiteSpec
 from mstgt.train.pruning import fit_to_fewer, prune
 from mstgt.utils.errors import UserError
 
-SMALL = LiteSpec(32, (0, 0, 2), 2, main_mlp_ratio=0.5)
-LARGE = LiteSpec(32, (0, 0, 2), 2, main_mlp_ratio=1.0)
+SMALL = LiteSpec(32, (0, 0, 2), 2, main_mlp_ratio=0.5, stem_hidden=(32, *[10] * 10))
+LARGE = LiteSpec(32, (0, 0, 2), 2, main_mlp_ratio=1.0, stem_hidden=(32, *[20] * 10))
 
 
 def network(spec: HiViTSpec) -> MSTGT:
@@ -26,7 +28,7 @@ def with_every_hidden_channel_twice(small: MSTGT) -> MSTGT:
         given = own[name]
         if value.shape == given.shape:
             state[name] = given
-        elif name.endswith("fc2.weight"):
+        elif name.endswith(("fc2.weight", "project.0.weight")):
             state[name] = torch.cat([given, given], dim=1) / 2
         else:
             state[name] = torch.cat([given, given])
@@ -47,9 +49,12 @@ def test_a_network_with_every_hidden_channel_twice_becomes_the_small_one_again()
     for expected, got in zip(small(*unseen), other(*unseen), strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-3)
     # Each layer matters at this tolerance.
-    with torch.no_grad():
-        other.backbone.blocks[1].mlp.fc2.weight.mul_(0.5)
-    assert (other(*unseen).score - small(*unseen).score).abs().max() > 1e-3
+    for layer in (other.backbone.blocks[1].mlp.fc2, other.backbone.features.stages[1][0].project[0]):
+        with torch.no_grad():
+            layer.weight.mul_(0.5)
+        assert (other(*unseen).score - small(*unseen).score).abs().max() > 1e-3
+        with torch.no_grad():
+            layer.weight.mul_(2)
 
 
 def test_the_channel_stays_whose_loss_cannot_be_made_up_for():
@@ -86,6 +91,6 @@ def test_what_is_not_a_smaller_network_is_named():
     with pytest.raises(UserError, match="nothing to remove"):
         prune(network(LARGE), large, lambda each: each(*images()))
     with pytest.raises(UserError, match=r"backbone\.blocks\.1.* in the smaller one: only hidden channels may be fewer"):
-        prune(network(LiteSpec(32, (0, 0, 1), 2, main_mlp_ratio=0.5)), large, lambda each: each(*images()))
+        prune(network(replace(SMALL, depths=(0, 0, 1))), large, lambda each: each(*images()))
     with pytest.raises(UserError, match="only hidden channels may be fewer"):
         prune(large, network(SMALL), lambda each: each(*images()))

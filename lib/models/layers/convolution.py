@@ -159,13 +159,13 @@ class ConvNorm(nn.Sequential):
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, 1x1 projection; the input is added where the shapes agree.
 
-    (B, inputs, H, W) -> (B, outputs, H / stride, W / stride).
+    (B, inputs, H, W) -> (B, outputs, H / stride, W / stride). With as many ``hidden`` channels as inputs there is no
+    expansion.
     """
 
-    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, hidden: int, kernel: int, stride: int):
         super().__init__()
-        hidden = inputs * expansion
-        self.expand = ConvNorm(inputs, hidden) if expansion > 1 else nn.Identity()
+        self.expand = ConvNorm(inputs, hidden) if hidden != inputs else nn.Identity()
         self.depthwise = ConvNorm(hidden, hidden, kernel, stride, groups=hidden)
         self.project = ConvNorm(hidden, outputs, activation=False)
         self.residual = stride == 1 and inputs == outputs
@@ -197,20 +197,24 @@ class Lite0Features(nn.Module):
     """The stages of EfficientNet-Lite0 up to stride 16.
 
     (B, 3, H, W) -> [(B, 40, H/8, W/8), (B, 112, H/16, W/16)]: the outputs of the last stage of either stride.
+
+    hidden  hidden channels of each of the inverted residuals; empty: ``expansion`` times their inputs
     """
 
     channels = (40, 112)
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Sequence[int] = ()) -> None:
         super().__init__()
         self.first = ConvNorm(3, LITE0_FIRST, kernel=3, stride=2)
         self.stages = nn.ModuleList()
         inputs = LITE0_FIRST
+        given = iter(hidden)
         for stage in LITE0_STAGES:
             blocks = []
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
-                blocks.append(InvertedResidual(inputs, stage.outputs, stage.expansion, stage.kernel, stride))
+                width = next(given, inputs * stage.expansion)
+                blocks.append(InvertedResidual(inputs, stage.outputs, width, stage.kernel, stride))
                 inputs = stage.outputs
             self.stages.append(nn.Sequential(*blocks))
 

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ...config.backbones import HiViTSpec
+from ...config.backbones import HiViTSpec, LiteSpec
 from ..layers.convolution import LITE0_STAGES, Lite0Features
 from ..layers.transformer import ALL, NORM_EPS, AttentionBlock, MlpBlock
 
@@ -149,7 +149,7 @@ class LiteViT(HiViT):
         rates = [drop_path * i / max(1, depth - 1) for i in range(depth)]
         # All of the blocks are attention blocks here, so HiViT's forward_blocks runs every one.
         self.stem_length = 0
-        self.features = Lite0Features()
+        self.features = Lite0Features(spec.stem_hidden if isinstance(spec, LiteSpec) else ())
         channels = 4 * Lite0Features.channels[0] + Lite0Features.channels[1]
         self.embed_norm = nn.LayerNorm(channels, eps=NORM_EPS)
         self.embed = nn.Linear(channels, spec.dim)
