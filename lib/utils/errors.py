@@ -6,6 +6,7 @@ Anything else keeps its traceback: it is a defect of the project.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
 import functools
@@ -128,12 +129,18 @@ def _interrupt_once(number: int, _: object) -> NoReturn:
     raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
+def _refuse_arguments(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """``parser.error`` of a command: one line, where argparse would print its usage before it."""
+    parser.exit(2, f"error: {one_line(message)} ({parser.prog} --help explains the arguments)\n")
+
+
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's ``main`` and leave the process with its exit status.
 
-    User errors become one line on standard error and status 1, Ctrl-C status 130, SIGTERM 143. What the terminal cannot
-    show (a file name that is no UTF-8) is written as ``\\udcff``, control characters in what is printed or logged as
-    ``\\x1b``. Colors and progress bars on standard error stay as they are.
+    User errors become one line on standard error and status 1, arguments that argparse refuses one line and status 2,
+    Ctrl-C status 130, SIGTERM 143. What the terminal cannot show (a file name that is no UTF-8) is written as
+    ``\\udcff``, control characters in what is printed or logged as ``\\x1b``. Colors and progress bars on standard
+    error stay as they are.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -142,6 +149,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt_once)
     logging.setLogRecordFactory(_EscapingRecord)
+    # Here and not in a subclass, so that no command's parser can lack it.
+    argparse.ArgumentParser.error = _refuse_arguments  # type: ignore[assignment, method-assign]
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, _EscapingStream(stdout, _CONTROL_IN_LINES))
     sys.stderr = cast(TextIO, _EscapingStream(stderr, _CONTROL_IN_BARS))

@@ -45,12 +45,13 @@ def test_carriage_returns_are_for_progress_bars_and_colors_for_libraries(capsys)
     assert err == "\r50 % \x1b[1;33mwarning\x1b[0m \\x1b[2J\\x1b]0;title\\x07\\r\n"
 
 
-def test_arguments_that_argparse_refuses_are_escaped(capsys):
+def test_arguments_that_argparse_refuses_are_one_line_and_escaped(capsys):
     stderr = sys.stderr
     with pytest.raises(SystemExit) as end:
-        run_command(lambda: argparse.ArgumentParser().parse_args([NAME]))
+        run_command(lambda: argparse.ArgumentParser(prog="draw").parse_args([NAME + "\n"]))
     assert end.value.code == 2 and sys.stderr is stderr
-    assert capsys.readouterr().err.endswith("unrecognized arguments: a\\x1b[2Jb\\x07\\x9bc\n")
+    assert capsys.readouterr().err == ("error: unrecognized arguments: a\\x1b[2Jb\\x07\\x9bc\\n "
+                                       "(draw --help explains the arguments)\n")
 
 
 def test_log_messages_are_one_line_without_control_characters(caplog):
