@@ -160,6 +160,10 @@ main() {
     local action=${1:-install}
     case $action in
     install | locked | test | demo) ;;
+    help | -h | --help)
+        sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        return
+        ;;
     *) fail "unknown action '$action'; write: bash install.sh [locked|test|demo]" ;;
     esac
     [ $# -le 1 ] || fail "one action at most; write: bash install.sh [locked|test|demo]"

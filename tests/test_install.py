@@ -126,6 +126,13 @@ def test_unknown_action(machine, arguments):
     assert machine.pip_calls() == []
 
 
+@pytest.mark.parametrize("flag", ["help", "-h", "--help"])
+def test_help_installs_nothing(machine, flag):
+    done = machine.run(flag)
+    assert done.returncode == 0 and "bash install.sh demo      install, then train" in done.stdout
+    assert done.stderr == "" and machine.pip_calls() == []
+
+
 def test_environment_without_python(machine):
     (machine.environment / "bin" / "python").unlink()
     assert f"{machine.environment} has no bin/python" in last_line(machine.run())
