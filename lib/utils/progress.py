@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from tqdm import tqdm
 
 from .errors import one_line
 
+# In the first seconds things warm up: a time left from their rate would be far off.
 FIRST_LINE_S, LINE_EVERY_S = 20.0, 60.0
 
 
@@ -18,8 +19,9 @@ def progress(iterable: Iterable[Any] | None = None, shown: bool = True, details:
              **options: Any) -> tqdm:
     """A ``tqdm`` bar where standard error is a terminal. Options are those of ``tqdm``.
 
-    Elsewhere (a log file, a job of a cluster) it prints a line after ``FIRST_LINE_S`` seconds and then once a minute,
-    so that a long run can be told from one that hangs. Not ``shown``, it prints nothing. ``details`` is called when the
+    Elsewhere (a log file, a job of a cluster) it prints a line after ``FIRST_LINE_S`` seconds, after a minute, and then
+    once a minute, so that a long run can be told from one that hangs. Both say how much time is left after those first
+    seconds; the lines then give the rate since. Not ``shown``, it prints nothing. ``details`` is called when the
     bar is drawn or a line is printed, and gives what is said at its end.
     """
     if "desc" in options:
@@ -34,6 +36,13 @@ class _ProgressBar(tqdm):
         self._details = details
         super().__init__(iterable, **options)
 
+    @property
+    def format_dict(self) -> MutableMapping[str, Any]:
+        known = super().format_dict
+        if self.total and known["elapsed"] < FIRST_LINE_S:
+            known["bar_format"] = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
+        return known
+
     def display(self, *args: Any, **options: Any) -> None:
         if self._details:
             self.postfix = self._details()
@@ -47,8 +56,9 @@ class _ProgressLines(tqdm):
                  unit: str = "it", **options: Any):
         super().__init__(iterable, disable=True, **options)
         self.desc, self._unit, self._details = desc, unit, details
-        self._first, self._start = self.n, time.monotonic()
+        self._start = time.monotonic()
         self._next_line = self._start + FIRST_LINE_S
+        self._first_line: tuple[float, float] | None = None  # when it was printed, and how much was done then
 
     def __iter__(self) -> Iterator[Any]:
         for item in self.iterable:
@@ -59,18 +69,23 @@ class _ProgressLines(tqdm):
         self.n += n or 0
         now = time.monotonic()
         if now >= self._next_line:
-            self._next_line = now + LINE_EVERY_S
-            print(self._line(now - self._start), file=sys.stderr, flush=True)
+            print(self._line(now), file=sys.stderr, flush=True)
+            if self._first_line is None:
+                self._first_line = now, self.n
+            self._next_line = self._start + LINE_EVERY_S * (1 + (now - self._start) // LINE_EVERY_S)
 
-    def _line(self, seconds: float) -> str:
-        rate = (self.n - self._first) / seconds
+    def _line(self, now: float) -> str:
         title = self.desc.removesuffix(": ") or "progress"  # tqdm's set_description adds a colon
         line = f"{title}: {self.n:.0f}"
         if self.total:
             line += f" of {self.total:.0f}"
-        line += f" ({self._unit}), {rate:.3g} per second"
-        if self.total and rate and self.n < self.total:
-            line += f", about {duration((self.total - self.n) / rate)} left"
+        line += f" ({self._unit})"
+        if self._first_line:
+            then, done = self._first_line
+            rate = (self.n - done) / (now - then)
+            line += f", {rate:.3g} per second"
+            if self.total and rate and self.n < self.total:
+                line += f", about {duration((self.total - self.n) / rate)} left"
         details = self._details() if self._details else ""
         return f"{line}, {details}" if details else line
 

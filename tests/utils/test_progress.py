@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from mstgt.utils import progress as module
@@ -23,15 +25,34 @@ def clock(monkeypatch):
 def test_a_log_file_gets_a_line_soon_and_then_one_a_minute(clock, capfd):
     assert list(progress(range(12), desc="videos\x1b", unit="video")) == list(range(12))
     assert capfd.readouterr().err.splitlines() == [
-        "videos\\x1b: 2 of 12 (video), 0.1 per second, about 2 min left",
-        "videos\\x1b: 8 of 12 (video), 0.1 per second, about 40 s left"]
+        "videos\\x1b: 2 of 12 (video)",
+        "videos\\x1b: 6 of 12 (video), 0.1 per second, about 60 s left",
+        "videos\\x1b: 12 of 12 (video), 0.1 per second"]
 
 
-def test_earlier_work_does_not_count_in_the_rate(clock, capfd):
-    with progress(total=100, initial=90, desc="videos", unit="video") as bar:
-        bar.update(0)
-        bar.update(1)
-    assert capfd.readouterr().err == "videos: 91 of 100 (video), 0.05 per second, about 3 min left\n"
+def test_neither_earlier_work_nor_the_first_seconds_count_in_the_rate(clock, capfd):
+    with progress(total=100, initial=80, desc="videos", unit="video") as bar:
+        for done in (0, 1, 0, 4, 0, 5):
+            bar.update(done)
+    assert capfd.readouterr().err.splitlines() == [
+        "videos: 81 of 100 (video)",
+        "videos: 90 of 100 (video), 0.225 per second, about 44 s left"]
+
+
+def test_a_bar_gives_no_time_left_in_its_first_seconds(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen, now = Terminal(), [0.0]
+    monkeypatch.setattr(module.sys, "stderr", screen)
+    with progress(total=100, unit="video", file=screen, mininterval=0) as bar:
+        bar._time = lambda: now[0]
+        bar.start_t = bar.last_print_t = 0.0
+        for now[0] in (15.0, 19.0, 23.0):
+            bar.update()
+    drawn = [line for line in screen.getvalue().split("\r") if "video" in line]
+    assert [("<" in line, "s/video" in line) for line in drawn[-3:]] == [(False, True), (False, True), (True, True)]
 
 
 def test_description_and_details_can_change(clock, capfd):
@@ -42,8 +63,8 @@ def test_description_and_details_can_change(clock, capfd):
             bar.set_description(f"epoch {1 + step // 6}/9", refresh=False)
             bar.update()
     assert capfd.readouterr().err.splitlines() == [
-        "epoch 1/9: 2 of 100 (step), 0.1 per second, about 16 min left, loss 2.0",
-        "epoch 2/9: 8 of 100 (step), 0.1 per second, about 15 min left, loss 3.0"]
+        "epoch 1/9: 2 of 100 (step), loss 2.0",
+        "epoch 2/9: 6 of 100 (step), 0.1 per second, about 16 min left, loss 3.0"]
 
 
 def test_a_bar_can_be_hidden(clock, capfd):
