@@ -94,6 +94,7 @@ def test_the_demo_shows_commands_in_the_form_in_which_it_was_started(tmp_path):
     script = run("demo.py", "--data_dir", str(data_dir))
     assert f"$ python tracking/make_synthetic.py --out {data_dir}/synthetic" in script.stdout
     assert "error: python tracking/make_synthetic.py ended with status 1" in script.stderr
+    assert "440 videos" not in script.stdout, "announced although they cannot be written"
     installed = ("import sys, tracking; sys.modules['mstgt.tracking'] = tracking\n"
                  "from mstgt.command_line import main; main()")
     command = subprocess.run([sys.executable, "-c", installed, "demo", "--data_dir", str(data_dir)], cwd=ROOT,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from mstgt.config import load_paths
@@ -68,11 +69,11 @@ def main() -> None:
         style=args.style)
     out = args.out or load_paths(args.data_dir).dataset("synthetic")
     # Each process first makes textures, or a stock of objects, which takes half a minute for still sets.
-    print(f"{out}: {sum(spec.videos.values())} videos of {args.size} px with {args.workers} "
-          f"{'process' if args.workers == 1 else 'processes'}; the first ones take longer, because "
-          f"{'a stock of objects is' if args.style == 'still_sets' else 'textures are'} made before them", flush=True)
+    start = (f"{out}: {sum(spec.videos.values())} videos of {args.size} px with {args.workers} "
+             f"{'process' if args.workers == 1 else 'processes'}; the first ones take longer, because "
+             f"{'a stock of objects is' if args.style == 'still_sets' else 'textures are'} made before them")
     try:
-        report = write_set(out, spec, args.workers, args.overwrite)
+        report = write_set(out, spec, args.workers, args.overwrite, on_start=partial(print, start, flush=True))
     except WouldOverwriteError as error:
         raise UserError(f"{error}, or --overwrite to replace it") from error
     print(f"{out}: {report.written} videos written, {report.skipped} already there")

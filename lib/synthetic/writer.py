@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,10 +75,12 @@ def _remove_old(root: Path) -> None:
             (root / split).rename(tempfile.mkdtemp(prefix=HIDDEN, dir=root))
 
 
-def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool = False) -> WriteSummary:
+def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool = False,
+              on_start: Callable[[], None] = lambda: None) -> WriteSummary:
     """Write the set ``spec`` under ``root``, or complete it; existing videos are skipped.
 
-    The bytes do not depend on ``workers``. Raises :class:`UserError` if ``root`` holds something else.
+    ``on_start`` is called before the first video is made, when it is known that ``root`` can be written to. The bytes
+    do not depend on ``workers``. Raises :class:`UserError` if ``root`` holds something else.
     """
     root = Path(root)
     if workers < 1:
@@ -89,6 +92,7 @@ def write_set(root: str | Path, spec: SetSpec, workers: int = 1, overwrite: bool
             _remove_old(root)
             write_json(root / SPEC_FILE, spec.as_json())
         remove_leftovers(root)
+        on_start()
         fills = {}
         frames = 0
         for split in SPLITS:
