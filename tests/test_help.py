@@ -41,18 +41,20 @@ for line in sys.stdin:
 """
 NANO = ["--config", "MSTGT-nano-128"]
 BENCHMARKS = ROOT / "benchmarks"
-# words of the command line; what its message must say. {folder} holds one file, {absent} does not exist.
+# words of the command line; what its message must say. {folder} has a file and an empty folder; {absent} is not there.
 REFUSED = [
     (["train", "--config", "MSTGT-nanno-128"], "did you mean 'MSTGT-nano-128'"),
     (["train", *NANO, "--set", "TRAIN.LRR=1"], "did you mean TRAIN.LR"),
     (["train", *NANO, "--data_dir", "{absent}"], "make it with mstgt make_synthetic, or name"),
     (["train", *NANO, "--set", 'DATA.TRAIN.DATASETS_NAME=["LASSOT"]'], "did you mean 'LASOT'"),
     (["train", *NANO, "--videos", "{absent}"], "no folder {absent} (nor absent.zip or absent.lmdb); give a folder"),
+    (["train", *NANO, "--videos", "{folder}/empty"], "no videos in {folder}/empty: expected <video>/groundtruth.txt"),
     (["train", *NANO, "--photos", "{absent}"], "no folder {absent}"),
     (["train", *NANO, "--videos", "{folder}", "--set", "MODEL.PRETRAIN_FILE=absent.pth"], "no weights to start from"),
     (["train", *NANO, "--videos", "{folder}", "--resume", "{absent}"], "--resume {absent}: there is no such file"),
     (["train", *NANO, "--checkpoint_every", "soon"], "'soon' is not an interval"),
     (["train", *NANO, "--device", "banana"], "unknown device 'banana'"),
+    (["train", *NANO, "--videos", "{folder}", "--device", "cuda"], "no device cuda: PyTorch finds no CUDA GPUs"),
     (["train", *NANO, "--mode", "multiple", "--device", "cuda:1"], "each process takes a CUDA GPU of its own"),
     (["train", *NANO, "--mode", "multi_node"], "--mode multi_node needs --rdzv_endpoint"),
     (["test", "--config", "MSTGT-nanno-128", "--dataset", "otb"], "did you mean 'MSTGT-nano-128'"),
@@ -64,6 +66,7 @@ REFUSED = [
     (["export", "--config", "MSTGT-full-256", "--save_dir", "{folder}"], "no checkpoint"),
     (["profile", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
     (["profile", *NANO, "--device", "banana"], "unknown device 'banana'"),
+    (["profile", *NANO, "--device", "cuda"], "no device cuda"),
     (["profile", *NANO, "--picture", "x.txt"], ".png"),
     (["show_batch", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
     (["show_batch", *NANO, "--data_dir", "{absent}"], "no dataset 'synthetic'"),
@@ -80,6 +83,9 @@ REFUSED = [
     (["track", "{folder}/file.mp4", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
     (["web", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
     (["web", "--checkpoint", "{absent}"], "no checkpoint {absent}"),
+    (["web", "--device", "cuda:7"], "no device cuda:7"),
+    (["web", "--device", "banana"], "unknown device 'banana'"),
+    (["vot_workspace", "{absent}", *NANO, "--device", "banana"], "unknown device 'banana'"),
     (["vot_tracker", "--config", "MSTGT-nanno"], "did you mean 'MSTGT-nano'"),
     (["analyze", "--dataset", "lassot"], "did you mean 'lasot'"),
     (["compare", "A", "B", "--dataset", "lassot"], "did you mean 'lasot'"),
@@ -109,7 +115,7 @@ def run_all(commands: list[list[str]], folder: Path) -> list[tuple[int, str, lis
     """The status, the output and the slow modules loaded of every command, up to the first that loads one."""
     done = subprocess.run([sys.executable, "-c", RUN_ALL], input="\n".join(map(json.dumps, commands)), check=False,
                           capture_output=True, text=True, cwd=folder,
-                          env=environment("LOCAL_RANK", PYTHONPATH=f"{ROOT}:{BENCHMARKS}"))
+                          env=environment("LOCAL_RANK", CUDA_VISIBLE_DEVICES="", PYTHONPATH=f"{ROOT}:{BENCHMARKS}"))
     assert done.returncode == 0, done.stderr
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
@@ -132,7 +138,7 @@ def test_every_program_is_a_subcommand():
 
 
 def test_wrong_arguments_are_refused_without_pytorch(tmp_path):
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "empty").mkdir(parents=True)
     (tmp_path / "folder" / "file.mp4").write_bytes(b"")
     places = {"folder": str(tmp_path / "folder"), "absent": str(tmp_path / "absent")}
 

@@ -30,7 +30,7 @@ from mstgt.config.paths import run_folder
 from mstgt.train.launch import Launch, check_group_device, check_training, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
 from mstgt.train.trainers.loggers import tensorboard_logger, wandb_logger
-from mstgt.utils.device import check_device_name, resolve_device
+from mstgt.utils.device import resolve_device
 from mstgt.utils.errors import UserError, run_command
 from mstgt.utils.threads import TRAINING_SPIN_COUNT, limit_spinning
 
@@ -66,7 +66,6 @@ def parse_args() -> argparse.Namespace:
     several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv_endpoint")
     several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
     args = parser.parse_args()
-    check_device_name(args.device)
     if args.mode != "single" or launched():
         check_group_device(args.device)
     return args

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..utils.device import check_device_name
 from ..utils.errors import UserError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -32,6 +33,12 @@ def existing_checkpoint(path: str) -> str:
     if not Path(path).is_file():
         raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
     return path
+
+
+def known_device(name: str) -> str:
+    """``name``. Raises :class:`UserError` where no device can have it."""
+    check_device_name(name)
+    return name
 
 
 # name: (spellings, keywords of add_argument)
@@ -52,6 +59,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "data_dir": (("--data_dir",), dict(metavar="DIR", help="folder that holds the datasets (default: ./data)")),
     "save_dir": (("--save_dir",), dict(metavar="DIR", help="folder for checkpoints and results (default: ./output)")),
     "device": (("--device",), dict(
+        type=known_device, metavar="DEVICE",
         help="cpu, cuda, cuda:1, mps (default: a GPU if there is one, else the CPU)")),
     "precision": (("--precision",), dict(
         choices=PRECISIONS, default="fp32", help="number format of the network; fp16 needs a GPU (default: fp32)")),

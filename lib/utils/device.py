@@ -36,23 +36,35 @@ def resolve_device(device: str | torch.device | None) -> str:
     check_device_name(name)
     if name == "cpu":
         return name
-    if name is None and not _may_have_gpu():
-        return "cpu"
-    # Imported only where a GPU comes into question, because it takes seconds.
-    import torch
-
     if name == "mps":
         # Apple GPUs were not at hand: this path is guarded, and not tested.
-        if not torch.backends.mps.is_available():
+        if not _has_apple_gpu():
             raise UserError("no device mps: this machine has no Apple GPU that PyTorch can use; give cpu")
         return "mps"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _count_cuda_gpus()
     if name is None:
         return "cuda" if count else "cpu"
     if int(name.partition(":")[2] or 0) >= count:
         raise UserError(f"no device {name}: PyTorch finds {count or 'no'} CUDA GPU{'s' * (count != 1)} on this "
                         "machine; give cpu")
     return name
+
+
+# PyTorch is imported only where a GPU comes into question, because that takes seconds.
+def _has_apple_gpu() -> bool:
+    if sys.platform != "darwin":
+        return False
+    import torch
+
+    return torch.backends.mps.is_available()
+
+
+def _count_cuda_gpus() -> int:
+    if not _may_have_gpu():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _may_have_gpu() -> bool:
@@ -63,8 +75,8 @@ def _may_have_gpu() -> bool:
         return False
     if not sys.platform.startswith("linux"):
         return True
-    # The device files of NVIDIA's driver, of AMD's, and of a GPU seen through WSL.
-    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+    # The device files of NVIDIA's driver, of its driver for Jetson, of AMD's, and of a GPU seen through WSL.
+    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg"))
 
 
 def device_name(device: str | torch.device) -> str:

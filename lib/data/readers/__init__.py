@@ -90,11 +90,12 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
 def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
     """Raise :class:`UserError` where a set of :func:`read_training_set` has an unknown name, or lies nowhere.
 
-    Its videos are not looked for, which takes long with many.
+    Its videos are not looked for, which takes long with many; only an empty folder is refused at once.
     """
     kind, _, path = name.partition(":")
     if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):
-        open_store(absolute(path))
+        if not open_store(absolute(path)).list():
+            folder(path)  # says what was expected in it
     elif kind in PHOTO_SETS:
         require_photos(absolute(path) if path else dataset_dir("photos"))
     elif name in TRAINING_SETS:
