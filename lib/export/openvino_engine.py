@@ -97,6 +97,8 @@ class CompiledNetwork:
 
     def __init__(self, core: Any, model: Any, config: dict[str, Any]):
         self._compiled = core.compile_model(model, "CPU", config)
+        self._outputs = len(self._compiled.outputs)
+        self._tensor = import_openvino().Tensor
         self._requests: deque[Any] = deque()
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -106,9 +108,12 @@ class CompiledNetwork:
         except IndexError:
             request = self._compiled.create_infer_request()
         try:
-            # Inputs are read where they are. Outputs lie in the request's memory, which its next call overwrites.
-            found = request.infer(inputs, share_inputs=True, share_outputs=True)
-            return [array.copy() for array in found.to_tuple()]
+            # Inputs are read where they are; infer(inputs) would take a few tenths of a millisecond to find out how.
+            for number, array in enumerate(inputs):
+                request.set_input_tensor(number, self._tensor(array, shared_memory=True))
+            request.infer(share_outputs=True)
+            # Outputs lie in the request's memory, which its next call overwrites.
+            return [request.get_output_tensor(number).data.copy() for number in range(self._outputs)]
         finally:
             self._requests.append(request)
 

@@ -61,15 +61,20 @@ def clip_box(box_xywh: np.ndarray, width: int, height: int, margin: float = CLIP
     A box outside the image becomes one of that size at the border, so that the next search region still overlaps the
     image. In images smaller than the margin, it is the image's side that counts.
     """
-    low = box_xywh[:2]
-    size = box_xywh[2:]
-    frame = np.array([width, height], dtype=np.float64)
-    margins = np.minimum(margin, frame)
-    # Both corners are clipped, each to where the other one still has room for the margin; then the sides are widened
-    # to it. Clipping position and size one after the other would move boxes that are partly outside.
-    first = np.clip(low, 0, frame - margins)
-    last = np.clip(low + size, margins, frame)
-    return np.concatenate([first, np.maximum(margins, last - first)])
+    x, y, w, h = box_xywh.tolist()
+    x, w = _clip_range(x, w, float(width), margin)
+    y, h = _clip_range(y, h, float(height), margin)
+    return np.array([x, y, w, h])
+
+
+def _clip_range(start: float, length: float, limit: float, margin: float) -> tuple[float, float]:
+    """:func:`clip_box` along one axis."""
+    margin = min(margin, limit)
+    # Both ends are clipped, each to where the other one still has room for the margin; then the length is widened to
+    # it. Clipping start and length one after the other would move boxes that are partly outside.
+    first = min(max(start, 0.0), limit - margin)
+    last = min(max(start + length, margin), limit)
+    return first, max(margin, last - first)
 
 
 def xywh_to_cxcywh(box_xywh: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ and back by the inverse.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -123,9 +124,11 @@ class Crop:
         inside = (self.size - 1) / 2 + (center - self.center) * self.scale
         return np.concatenate([inside, box_xywh[2:] * self.scale]) / self.size
 
-    def from_crop(self, box_cxcywh: np.ndarray) -> np.ndarray:
+    def from_crop(self, box_cxcywh: Sequence[float] | np.ndarray) -> np.ndarray:
         """Map cx, cy, w, h as a share of the crop (the network's output) to a box x, y, w, h of the image."""
-        box = np.asarray(box_cxcywh, np.float64) * self.size
-        center = self.center + (box[:2] - (self.size - 1) / 2) / self.scale
-        size = box[2:] / self.scale
-        return np.concatenate([center - size / 2, size])
+        # In plain numbers: operations on arrays of two take ten times as long, in every frame.
+        cx, cy, w, h = (float(value) * self.size for value in box_cxcywh)
+        scale, middle = self.scale, (self.size - 1) / 2
+        w, h = w / scale, h / scale
+        x, y = self.center.tolist()
+        return np.array([x + (cx - middle) / scale - w / 2, y + (cy - middle) / scale - h / 2, w, h])

@@ -86,7 +86,7 @@ class _Frame:
     def box(self) -> None:
         boxes, scores = self.prediction.decode_boxes(self.engine.frame.window)
         answer = torch.cat([boxes, scores[:, None]], dim=1).tolist()[0]
-        clip_box(self.region.from_crop(np.array(answer[:4])), FRAME_SIZE[1], FRAME_SIZE[0])
+        clip_box(self.region.from_crop(answer[:4]), FRAME_SIZE[1], FRAME_SIZE[0])
 
 
 @dataclass(frozen=True)

@@ -172,10 +172,10 @@ class TrackerEngine(ABC):
         located = []
         for crop, row, own_state in zip(crops, rows, after, strict=True):
             # Weights that overflow give NaN, and a NaN box would crop garbage in every later frame.
-            if not np.isfinite(row).all():
+            if not all(map(math.isfinite, row)):
                 raise UserError(f"the network answers {row}: its weights are corrupt, or too large for "
                                 f"{self.precision}; take another checkpoint, or fp32")
-            located.append((crop.from_crop(np.array(row[:4])), row[4], own_state))
+            located.append((crop.from_crop(row[:4]), row[4], own_state))
         return located
 
     def _calibrated(self, image: np.ndarray, target: Target) -> Target:
@@ -307,8 +307,10 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
 
 def motion(before_xywh: np.ndarray, after_xywh: np.ndarray) -> float:
     """How far the centre of a box moved, the larger of both axes, as a share of sqrt(w h) before."""
-    moved = np.abs(after_xywh[:2] + after_xywh[2:] / 2 - before_xywh[:2] - before_xywh[2:] / 2)
-    return float(moved.max() / np.sqrt(before_xywh[2:].prod()))
+    x, y, w, h = before_xywh.tolist()
+    new_x, new_y, new_w, new_h = after_xywh.tolist()
+    moved = max(abs(new_x + new_w / 2 - x - w / 2), abs(new_y + new_h / 2 - y - h / 2))
+    return moved / math.sqrt(w * h)
 
 
 def follow_size(old_wh: np.ndarray, new_wh: np.ndarray, rate: float) -> np.ndarray:
