@@ -69,7 +69,7 @@ def record(frames: Iterable[TrackedFrame], out: Path, source: Source, total: int
     with contextlib.ExitStack() as stack:
         result_files = {form: stack.enter_context(atomic_path(out / FILES[form])) for form in forms}
         video = stack.enter_context(VideoWriter(out / VIDEO, source.fps, (width, height), keep_part=source.live))
-        bar = stack.enter_context(progress(frames, total=total, unit="frame"))
+        bar = stack.enter_context(progress(frames, total=total, unit="frame", desc="tracking"))
         try:
             _draw_frames(bar, source, video, list(result_files.values()), track)
             if not track.numbers:

@@ -150,7 +150,6 @@ function select(at) {
   stage.ink = targets.length > 1 ? colorOf(at) : null;
   stage.box = boxHere(at);
   loading = false;
-  if (isStep("draw")) hint(targets.length > 1 ? `Draw a box around target ${at + 1}.` : DRAW_HINT);
   plot.select(at);
   refresh();
 }
@@ -171,6 +170,9 @@ function refresh() {
   stage.others = targets.map((_, at) => ({ at, box: boxHere(at), color: colorOf(at) }))
     .filter(({ at, box }) => at !== current && box);
   byId("track").disabled = !(targets.some((boxes) => Object.keys(boxes).length) || Object.keys(drawn).length);
+  if (isStep("draw")) {
+    hint(boxHere(current) ? READY_HINT : targets.length > 1 ? `Draw a box around target ${current + 1}.` : DRAW_HINT);
+  }
   if (isStep("done")) {
     const changed = Object.keys(drawn).length > 0 || targets.some((boxes) => !Object.keys(boxes).length);
     byId("track").hidden = byId("box-fields").hidden = byId("keys").hidden = !changed;
@@ -184,6 +186,7 @@ function refresh() {
 }
 
 const DRAW_HINT = "Draw a box around what is to be tracked.";
+const READY_HINT = "Track it, or add another target.";
 const DONE_HINT = "Choose a frame on the plot. Where the box is wrong, draw a better one and track again.";
 
 // The row of targets, and whether there is something before the first box.
@@ -287,7 +290,7 @@ function frameCame(event) {
   const total = plot.total;
   if (total) byId("bar").value = seen.length / total;
   const rate = seen.length / Math.max(event.seconds, 1e-3);
-  byId("rate").textContent = [`frame ${seen.length}${total ? ` of ${total}` : ""}`, `${rate.toFixed(rate < 10 ? 1 : 0)} a second`,
+  byId("rate").textContent = [`frame ${seen.length}${total ? ` of ${total}` : ""}`, perSecond(rate),
     ...(total ? [`${duration((total - seen.length) / rate)}\u00a0left`] : [])].join(" · ");
 }
 
@@ -310,6 +313,8 @@ async function showImage(event, isWanted) {
   byId("frame").textContent = `frame ${event.frame}${event.readable ? "" : ", unreadable"}`;
 }
 
+const perSecond = (rate) => `${rate.toFixed(rate < 9.5 ? 1 : 0)} a second`;
+
 function lossSummary() {
   const counts = targets.map((_, at) => seen.filter((event) => lostTargets(event).includes(at + 1)).length);
   if (!counts.some(Boolean)) return "no loss seen in the score";
@@ -322,7 +327,7 @@ function finish({ frames: count, seconds, limited }) {
   step("done");
   plot.open();
   byId("summary").textContent = [
-    `${counted(count, "frame")} in ${duration(seconds, 1)}: ${(count / Math.max(seconds, 1e-3)).toFixed(0)} a second`,
+    `${counted(count, "frame")} in ${duration(seconds, 1)}: ${perSecond(count / Math.max(seconds, 1e-3))}`,
     lossSummary(),
     ...(limited ? [`stopped at ${count} frames, the most here (--max_frames)`] : [])].join("; ");
   const stem = video.name.replace(/\.[^.]*$/, "") || "video";
