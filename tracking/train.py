@@ -6,7 +6,7 @@
     python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \
         --rdzv_endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
     torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the launcher itself
-    python tracking/train.py --config MSTGT-nano-128 --photos /my/photos                # on photographs with boxes
+    python tracking/train.py --config MSTGT-nano --photos /my/photos                    # on photographs with boxes
 
 Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and goes
 on from the newest checkpoint there unless told otherwise (--resume). SIGTERM saves and ends with status 143. More in

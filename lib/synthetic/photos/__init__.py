@@ -1,7 +1,7 @@
 """The world of photographs: training samples composed of real images, rendered ahead or when they are read.
 
     python tracking/make_photos.py --out data/photos --train 25000 /data/tiny-imagenet-200 /data/coco /data/DAVIS
-    python tracking/train.py --config MSTGT-nano-128 --photos /data/my_photos
+    python tracking/train.py --config MSTGT-nano --photos /data/my_photos
 
 A sample has a few frames that show one target. In most of them it is a cut-out, pasted among others on a photograph;
 in the rest it stays in its own photograph or video (``compose``). The material is any folder in one of the layouts of
