@@ -8,6 +8,11 @@ import pytest
 
 from mstgt.data.store import FolderStore
 from mstgt.data.video import StoredFrames, Video, VideoSet
+from mstgt.train.data.loader import DistributedBatchSampler, TrackingDataset, make_loader
+from mstgt.train.data.processing import CropSettings, Processing
+from mstgt.train.data.sampler import CausalSampler
+
+PROCESSING = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 3.5, 0.5), (2.0, 6.0), border_prob=0.05)
 
 
 class MemoryFrames:
@@ -36,6 +41,18 @@ def memory_video(name: str, count: int, hidden: tuple[int, ...] = ()) -> Video:
 def memory_set(*videos: Video, name: str = "memory", **options) -> VideoSet:
     table = {v.name: v for v in videos}
     return VideoSet(name, tuple(table), table.__getitem__, **options)
+
+
+def batches(videos, workers: int, epoch: int = 1, mixes=None) -> list:
+    sampler = CausalSampler([videos], [1], 2, 200, partners=True)
+    samples = TrackingDataset(sampler, PROCESSING, 8, epochs=2, seed=3, mixes=mixes)
+    order = DistributedBatchSampler(8, 4)
+    order.epoch = epoch
+    return list(make_loader(samples, order, workers))
+
+
+def second_epoch(epoch: int) -> bool:
+    return epoch == 2
 
 
 @pytest.fixture
