@@ -12,9 +12,9 @@ convert  for networks with a convolutional stem (MODEL.BACKBONE.TYPE lite_nano, 
          weights. With --tracker all other weights come from a tracker with another stem, and the projection between the
          two is fitted on --images: the training goes on from a network that compares already.
 distill  for networks with an MLP stem (hivit_nano, …): the stem learns to predict the teacher's features on --images.
-prune    for a network with fewer hidden channels (lite_slim) than the tracker whose weights MODEL.PRETRAIN_FILE names
-         (--from_backbone lite_nano): on samples of the configuration's training sets, the channels that the others can
-         replace are removed, and the layers behind them are fitted again.
+prune    for a network with fewer hidden channels (lite_slim, lite_thin) than the tracker whose weights
+         MODEL.PRETRAIN_FILE names (--from_backbone lite_nano): on samples of the configuration's training sets, the
+         channels that the others can replace are removed, and the layers behind them are fitted again.
 
 Writes a .safetensors file (--out) in fp16. Train from it with --set MODEL.PRETRAIN_FILE=<name>, with the file in the
 folder pretrained_networks. The teacher's weights are under the Apache-2.0 licence.

@@ -35,8 +35,10 @@ class LiteSpec(HiViTSpec):
 BACKBONES: dict[str, HiViTSpec] = {
     "lite_nano": LiteSpec(192, (0, 0, 4), 4),
     "lite_mini": LiteSpec(192, (0, 0, 8), 4),
-    # lite_nano without the hidden channels that the others can replace (tracking/pretrain.py --method prune).
-    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5,
+    # lite_nano without the hidden channels that the others can replace (tracking/pretrain.py --method prune): in the
+    # attention blocks, and in the stem as well.
+    "lite_slim": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5),
+    "lite_thin": LiteSpec(192, (0, 0, 4), 4, main_mlp_ratio=0.5,
                           stem_hidden=(32, 48, 112, 72, 176, 120, 352, 352, 240, 496, 496)),
     "hivit_nano": HiViTSpec(192, (1, 1, 4), 4),  # nano and mini are not among the published HiViT sizes
     "hivit_mini": HiViTSpec(192, (1, 1, 8), 4),

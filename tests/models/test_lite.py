@@ -50,7 +50,7 @@ def test_every_published_name_of_the_stem_is_converted(model):
     assert converted.keys() == features.state_dict().keys()
 
 
-@pytest.mark.parametrize("kind", ["lite_nano", "lite_mini", "lite_slim"])
+@pytest.mark.parametrize("kind", ["lite_nano", "lite_mini", "lite_slim", "lite_thin"])
 def test_lite_variants_run(kind):
     network = MSTGT(BACKBONES[kind], 64, 128, head_channels=16).eval()
     with torch.no_grad():
