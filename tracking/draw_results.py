@@ -98,6 +98,8 @@ def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
 
 def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, Path], out: Path) -> None:
     """Draw the videos that are asked for, with the results of every tracker that has one."""
+    import numpy as np
+
     from mstgt.test.evaluation.results import has_result, read_boxes, read_scores
     from mstgt.visualize.result_video import TrackerBoxes, write_result_sheet, write_result_video
 
@@ -113,8 +115,10 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
     for name in chosen:
         try:
             video = benchmark.videos.load(name)
+            # One without a result of this video keeps its place: a tracker has the same color in all videos.
             trackers = [TrackerBoxes(tracker, read_boxes(folder, name), read_scores(folder, name))
-                        for tracker, folder in folders.items() if has_result(folder, name)]
+                        if has_result(folder, name) else TrackerBoxes(tracker, np.empty((0, 4)))
+                        for tracker, folder in folders.items()]
             for tracker in trackers:
                 if len(tracker.boxes_xywh) != len(video):
                     _log.warning("%s", one_line(f"{name}: {tracker.name} has {len(tracker.boxes_xywh)} boxes for "

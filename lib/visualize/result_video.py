@@ -26,7 +26,8 @@ FPS = 25.0  # data sets of single frames do not say theirs
 
 @dataclass(frozen=True)
 class TrackerBoxes:
-    """The boxes (N, 4) x, y, w, h of one tracker on a video, and its scores (N,) where it has any."""
+    """The boxes (N, 4) x, y, w, h of one tracker on a video, and its scores (N,) where it has any; N is 0 without a
+    result."""
 
     name: str
     boxes_xywh: np.ndarray
@@ -57,7 +58,7 @@ def draw_frame(video: Video, trackers: Sequence[TrackerBoxes], frame: int) -> np
     legend = [("ground truth", GROUND_TRUTH)]
     for number, tracker in enumerate(trackers, start=1):
         color = target_color(number)
-        legend.append((tracker.name, color))
+        legend.append((tracker.name if len(tracker.boxes_xywh) else f"{tracker.name} (no result)", color))
         if frame < len(tracker.boxes_xywh):
             # The tags of several trackers would cover each other, and their scores do not compare.
             score = tracker.scores[frame] if tracker.scores is not None and len(trackers) == 1 else None

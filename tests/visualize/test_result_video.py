@@ -58,8 +58,10 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "a.txt").write_text(rows.partition("\n")[2])  # of another project: boxes alone, one too few
     (tmp_path / "two" / "b.txt").write_text("1,2,3,four")
-    words = ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results", f"One={tmp_path / 'one'}",
-             "--results", f"Two={tmp_path / 'two'}", "--save_dir", str(tmp_path / "out")]
+    write_result(tmp_path / "none", "b", boxes, np.ones(3), np.ones(3))
+    words = ["draw_results.py", "--dataset_dir", str(tmp_path / "set"), "--results", f"None={tmp_path / 'none'}",
+             "--results", f"One={tmp_path / 'one'}", "--results", f"Two={tmp_path / 'two'}",
+             "--save_dir", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(DRAW), run_name="__main__")
@@ -70,10 +72,10 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     assert "--limit" not in complained
     assert said[:2] == [str(videos / "a.mp4"), str(videos / "a.png")]
     assert len(said) == 3 and said[2].startswith("FAILED b: ") and "b.txt, line 1" in said[2]
-    assert "a: Two has 2 boxes for 3 frames" in caplog.text
+    assert "a: Two has 2 boxes for 3 frames" in caplog.text and "a: None has 0 boxes for 3 frames" in caplog.text
     assert (videos / "a.mp4").stat().st_size > 1000
     sheet = cv2.cvtColor(cv2.imread(str(videos / "a.png")), cv2.COLOR_BGR2RGB)
-    assert has_color(sheet, target_color(1)) and has_color(sheet, target_color(2))
+    assert all(has_color(sheet, target_color(n)) for n in (1, 2, 3)), "a tracker without a result keeps its color"
     monkeypatch.setattr(sys, "argv", [*words, "--limit", "1"])
     with pytest.raises(SystemExit):
         runpy.run_path(str(DRAW), run_name="__main__")
