@@ -137,7 +137,8 @@ def _is_good(frame: av.VideoFrame) -> bool:
 def to_rgb(frame: av.VideoFrame) -> np.ndarray | None:
     """(H, W, 3) uint8 RGB, upright; None if the pixel format cannot be converted."""
     try:
-        image = frame.to_ndarray(format="rgb24")
+        # RGB has no matrix of its own; but only where another is named, PyAV 13 and 14 look at the frame's.
+        image = frame.reformat(format="rgb24", dst_colorspace="ITU601").to_ndarray()
     except av.FFmpegError:
         return None
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # has the buffer interface
