@@ -251,7 +251,7 @@ def report(recording: Recording, source: Source, args: argparse.Namespace) -> No
     rate = recording.count / recording.seconds
     print(f"{one_line(source.name)}: frames {recording.first} to {recording.last}, "
           f"{rate:.{0 if rate >= 9.5 else 1}f} a second with reading, drawing and writing")
-    if source.live:
+    if source.live and not getattr(source, "recording", False):  # a recording waits while a frame is tracked
         dropped, reconnects = getattr(source, "dropped", 0), getattr(source, "reconnects", 0)
         print(f"{dropped} frames arrived while another was tracked and were dropped"
               + (f"; connected again {'once' if reconnects == 1 else f'{reconnects} times'}" if reconnects else ""))
