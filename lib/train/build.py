@@ -54,6 +54,10 @@ FREE = frozenset(f"TRAIN.{name}" for name in (
     "NUM_WORKER", "PRINT_INTERVAL", "KEEP_CHECKPOINTS", "COMPILE", "CHECKPOINT_ACTIVATIONS", "VAL_EPOCH_INTERVAL"))
 
 
+# Settings of the crops, which a network and its teacher share.
+SEEN_ALIKE = ("DATA.TEMPLATE.SIZE", "DATA.SEARCH.SIZE", "DATA.MEAN", "DATA.STD", "MODEL.TEMPLATE_MASK")
+
+
 def make_processing(cfg: Any) -> Processing:
     """The crops and augmentations of training samples."""
     template = _crop_settings(cfg.DATA.TEMPLATE)
@@ -125,15 +129,11 @@ def make_teacher(cfg: Any, paths: Paths) -> MSTGT | None:
     if not name:
         return None
     other = load_config("MSTGT", name)
-    for key in ("TEMPLATE.SIZE", "SEARCH.SIZE", "MEAN", "STD"):
-        part, _, field = key.rpartition(".")
-        own, its = ((each.DATA[part] if part else each.DATA)[field] for each in (cfg, other))
-        if own != its:
-            raise UserError(f"TRAIN.TEACHER={name} has DATA.{key} {its}, and what it is to teach has {own}: both see "
-                            "the same crops; make them equal with --set")
-    if cfg.MODEL.TEMPLATE_MASK != other.MODEL.TEMPLATE_MASK:
-        raise UserError(f"TRAIN.TEACHER={name} has MODEL.TEMPLATE_MASK {other.MODEL.TEMPLATE_MASK}, and what it is to "
-                        f"teach has {cfg.MODEL.TEMPLATE_MASK}: both see the same crops; make them equal with --set")
+    own, its = flatten(cfg), flatten(other)
+    for key in SEEN_ALIKE:
+        if own[key] != its[key]:
+            raise UserError(f"TRAIN.TEACHER={name} has {key} {its[key]}, and what it is to teach has {own[key]}: both "
+                            "see the same crops; make them equal with --set")
     return load_model(other, paths.pretrained(f"{name}{WEIGHTS_SUFFIX}")).eval().requires_grad_(False)
 
 

@@ -142,14 +142,14 @@ class LiteViT(HiViT):
     weights.
     """
 
-    def __init__(self, spec: HiViTSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
+    def __init__(self, spec: LiteSpec, grid_z: int, grid_x: int, drop_path: float = 0.0):
         # Not HiViT's, which would build the MLP stem as well.
         nn.Module.__init__(self)
         depth = spec.depths[2]
         rates = [drop_path * i / max(1, depth - 1) for i in range(depth)]
         # All of the blocks are attention blocks here, so HiViT's forward_blocks runs every one.
         self.stem_length = 0
-        self.features = Lite0Features(spec.stem_hidden if isinstance(spec, LiteSpec) else ())
+        self.features = Lite0Features(spec.stem_hidden)
         channels = 4 * Lite0Features.channels[0] + Lite0Features.channels[1]
         self.embed_norm = nn.LayerNorm(channels, eps=NORM_EPS)
         self.embed = nn.Linear(channels, spec.dim)

@@ -162,8 +162,8 @@ class MSTGT(nn.Module):
         if attention == "grouped" and (2 * grid_z**2 + self.grid**2) % 3:
             raise ValueError(f"grouped attention cannot divide {2 * grid_z**2 + self.grid**2} tokens by 3; use a "
                              "search region of twice the template's size")
-        backbone = LiteViT if isinstance(spec, LiteSpec) else HiViT
-        self.backbone = backbone(spec, grid_z, self.grid, drop_path)
+        rest = grid_z, self.grid, drop_path
+        self.backbone = LiteViT(spec, *rest) if isinstance(spec, LiteSpec) else HiViT(spec, *rest)
         self.cue = VisualCueEncoder(spec.dim, template_size)
         self.guidance = GuidanceEncoder(spec.dim, spec.num_heads, grid_z, attention)
         self.norm = nn.LayerNorm(spec.dim, eps=NORM_EPS)
