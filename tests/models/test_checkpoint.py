@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -210,14 +211,22 @@ def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, g
         load_network(deep, tmp_path / "net.pth.tar")
 
 
-def test_a_checkpoint_of_the_other_kind_of_attention_is_refused(tmp_path):
-    model = fresh()
-    for name, key in (("old", "INIT: xavier"), ("new", "ASYMMETRIC_ATTENTION: true")):
-        torch.save({"net": model.state_dict(), "config": f"MODEL:\n  {key}\n"}, tmp_path / f"{name}.pth.tar")
-    load_network(model, tmp_path / "old.pth.tar")
-    with pytest.raises(UserError, match="new.pth.tar was trained with MODEL.ASYMMETRIC_ATTENTION true: give --set"):
-        load_network(model, tmp_path / "new.pth.tar")
-    load_pretrained(model, tmp_path / "new.pth.tar")  # a training may go from one to the other
+@pytest.mark.parametrize(("trained", "wanted"), [
+    ("{INIT: xavier}", None),
+    ("{BACKBONE: {TYPE: 3}}", None),
+    ("{BACKBONE: {TYPE: [a]}}", None),
+    ("{ASYMMETRIC_ATTENTION: true}", "MODEL.ASYMMETRIC_ATTENTION=true: give --set MODEL.ASYMMETRIC_ATTENTION=true"),
+    ("{BACKBONE: {TYPE: lite_nano}}", "MODEL.BACKBONE.TYPE=lite_nano: give --set MODEL.BACKBONE.TYPE=lite_nano"),
+])
+def test_a_checkpoint_of_another_network_names_the_setting(tmp_path, trained, wanted):
+    model, path = fresh(), tmp_path / "net.pth.tar"
+    torch.save({"net": model.state_dict(), "config": f"MODEL: {trained}\n"}, path)
+    if wanted:
+        with pytest.raises(UserError, match=re.escape(f"net.pth.tar was trained with {wanted}")):
+            load_network(model, path)
+    else:
+        load_network(model, path)
+    load_pretrained(model, path)  # a training may go from one kind of attention to the other
 
 
 def test_training_goes_on_with_crops_of_another_size(tmp_path):

@@ -27,6 +27,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...config.backbones import BACKBONES
 from ...config.load import parse_yaml_mapping
 from ...config.paths import WEIGHTS_SUFFIX
 from ...utils.errors import UserError, first_line, shortened
@@ -230,23 +231,30 @@ def load_network(model: MSTGT, path: str | Path, resize: bool = False) -> None:
     """
     content = load_file(path)
     weights = _tracker_weights(content, path)
-    _check_attention(model, content, path)
+    _check_trained_as(model, content, path)
     load_strict(model, fit_positions(model, weights) if resize else weights, str(path))
 
 
-def _check_attention(model: MSTGT, content: Any, path: str | Path) -> None:
-    """Raise :class:`UserError` where a checkpoint says that it was trained with the other kind of attention.
+def _check_trained_as(model: MSTGT, content: Any, path: str | Path) -> None:
+    """Raise :class:`UserError` where a checkpoint says that it was trained as another network than ``model``.
 
-    The weights have the same names and shapes, so nothing else would show it.
+    The weights of both kinds of attention have the same names and shapes, so nothing else would show it; of another
+    backbone, this names the setting and not the layers that differ.
     """
     if not isinstance(content.get("config"), str):
         return  # weights alone, or a checkpoint of the published code
-    settings = parse_yaml_mapping(content["config"], f"the settings in {path}").get("MODEL")
+    trained = parse_yaml_mapping(content["config"], f"the settings in {path}").get("MODEL")
+    trained = trained if isinstance(trained, dict) else {}
+    backbone = trained.get("BACKBONE")
+    kind = str(backbone.get("TYPE")) if isinstance(backbone, dict) else ""
     # Checkpoints from before there was a choice do not say it.
-    trained = isinstance(settings, dict) and settings.get("ASYMMETRIC_ATTENTION") is True
-    if trained != model.asymmetric:
-        raise UserError(f"{path} was trained with MODEL.ASYMMETRIC_ATTENTION {str(trained).lower()}: give --set "
-                        f"MODEL.ASYMMETRIC_ATTENTION={str(trained).lower()}")
+    asymmetric = trained.get("ASYMMETRIC_ATTENTION") is True
+    wanted = [f"MODEL.BACKBONE.TYPE={kind}"] if BACKBONES.get(kind, model.spec) != model.spec else []
+    if asymmetric != model.asymmetric:
+        wanted.append(f"MODEL.ASYMMETRIC_ATTENTION={str(asymmetric).lower()}")
+    if wanted:
+        raise UserError(f"{path} was trained with {' and '.join(wanted)}: give "
+                        f"{' '.join(f'--set {setting}' for setting in wanted)}")
 
 
 def load_model(cfg: Any, path: str | Path) -> MSTGT:
