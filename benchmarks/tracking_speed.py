@@ -316,7 +316,7 @@ def print_table(report: dict[str, dict[str, float]]) -> None:
 
 def print_shares(report: dict[str, dict[str, float]], peaks: dict[str, float], gflops: float) -> None:
     """How near the networks in fp32 come to the product of matrices in the same rounds."""
-    print(f"\nA frame is {gflops:.2f} GFLOPs. The product of the main stage's tokens with its widest matrix reaches "
+    print(f"\nA frame is {gflops:.2f} GFLOPs. The product of stage 3's tokens with its widest matrix reaches "
           + ", ".join(f"{peak / 1e9:.1f} GFLOP/s {way}" for way, peak in peaks.items()) + ".")
     for name, figures in report.items():
         # The FLOPs are those of an ordinary search crop.
