@@ -2,7 +2,7 @@
 
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --threads 2
     python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows fp32 fp32_openvino fp32_openvino_threads1 --busy
-    python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows fp32_openvino --nano_dir nanotrack \
+    python benchmarks/tracking_speed.py --config MSTGT-nano-128 --rows fp32_openvino --nano_dir nanotrack \\
         --contrib_python contrib-venv/bin/python
     python benchmarks/tracking_speed.py --config MSTGT-full-256 --device cuda --rows plain fp32 bf16 bf16_graph_batch8
 
@@ -172,7 +172,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", type=row_name, default=DEFAULT_ROWS, metavar="ROW",
                         help=f"what to measure (default: {' '.join(DEFAULT_ROWS)})")
     parser.add_argument("--threads", type=int, help="threads of PyTorch and OpenCV")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="of all rows in turn (default: %(default)s)")
     parser.add_argument("--busy", action="store_true", help="measure the trackers beside a busy process, too")
     parser.add_argument("--nano_dir", type=Path, metavar="DIR", help="folder of NanoTrack v2: adds the row nanotrack")
     parser.add_argument("--contrib_python", type=Path, metavar="FILE", help="a Python with "

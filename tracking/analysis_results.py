@@ -42,7 +42,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--trackers", nargs="+", default=[], metavar="NAME",
                         help="only these (tracker, config or tracker/config)")
     parser.add_argument("--out", type=Path, metavar="DIR",
-                        help="where the plots go (one folder per benchmark, unless one was chosen)")
+                        help="where the plots go, with one folder per benchmark unless one was chosen "
+                        "(default: <save_dir>/test/result_plots)")
     parser.add_argument("--attributes", action="store_true", help="also show AUC by attribute, and put it into --json")
     parser.add_argument("--attributes_file", type=Path, metavar="CSV",
                         help="the videos' attributes: video,<name>,… then a line per video with 0 or 1 for each")

@@ -46,7 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sequence", action="append", metavar="VIDEO", help="only this video (may be repeated)")
     parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
                         help="videos per set of results, unless --sequence is given (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="where the files go (default: below <save_dir>/test/videos)")
     args = parser.parse_args()
     require_benchmark(parser, args, "results", "trackers")
     if args.limit < 1:

@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
                         metavar="CHECKPOINT",
                         help="with --weights: the mean of the weights of --checkpoint and of these, which must have "
                              "begun their training at the same weights")
-    parser.add_argument("--batch", type=int, help="a fixed batch (default: any, chosen at run time)")
+    parser.add_argument("--batch", type=int, metavar="N", help="fixed batch size (default: any, chosen at run time)")
     args = parser.parse_args()
     if args.batch is not None and args.batch < 1:
         raise UserError(f"--batch {args.batch}: give 1 or more")

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--val", type=int, default=300, metavar="N",
                         help="samples in val, from material of their own (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=4, metavar="N", help="frames of a sample (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other samples (default: 0)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     return parser.parse_args()
 

@@ -1,15 +1,15 @@
-"""Make a synthetic tracking data set in GOT-10k's layout: textured things that move, turn, hide and come back.
+"""Make a synthetic tracking data set in GOT-10k's layout: textured objects that move, turn, hide and come back.
 
     python tracking/make_synthetic.py                                   # data/synthetic: 400 / 20 / 20 videos
     python tracking/make_synthetic.py --out DIR --train 1000 --difficulty 0 1 --test_difficulty 0.2 1 --seed 7
     python tracking/make_synthetic.py --out DIR --style still_sets --frames 4 --size 160x160 --train 12000
 
 By default the videos are easy (difficulty 0 to 0.4), from which a small network learns in minutes: conspicuous
-targets, faint backgrounds, few others. At 1 there are look-alikes, clutter, occlusion, fast motion and blur.
+targets, faint backgrounds, few other objects. At 1 there are look-alikes, clutter, occlusion, fast motion and blur.
 ``--style still_sets`` makes sets of a few images in which the same objects are arranged anew.
 
-The same arguments give the same bytes on any number of workers; a run that was stopped goes on where it was.
-See ``lib/synthetic`` for what the videos show.
+The same arguments give the same bytes on any number of workers; a run that was stopped continues where it was.
+The docstring of ``lib/synthetic`` describes what the videos show.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder of the set (default: synthetic in the data folder)")
     add_shared_arguments(parser, "data_dir")
     for split, count in zip(SPLITS, (400, 20, 20), strict=True):
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--size", default="320x240", help="width x height in pixels (default: %(default)s)")
     parser.add_argument("--style", default="videos", metavar="STYLE",
                         help=f"{' or '.join(STYLES)} (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other videos (default: 0)")
     parser.add_argument("--difficulty", type=float, nargs=2, default=(0.0, 0.4), metavar=("FIRST", "LAST"),
                         help="train: from the first video to the last (default: 0 0.4)")
     parser.add_argument("--test_difficulty", "--test-difficulty", type=float, nargs=2, default=(0.0, 0.4),

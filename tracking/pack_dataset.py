@@ -4,7 +4,7 @@
     python tracking/pack_dataset.py data/lasot data/lasot.lmdb --include '*.jpg' '*.txt'
 
 ``data/got10k.zip`` (or ``.lmdb``) serves as the dataset where there is no folder ``data/got10k``. Images are stored as
-they are, texts are compressed in a zip. The folder is only read. The archive appears when it is whole.
+they are, texts are compressed in a zip. The folder is only read. The archive gets its name when it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder of the dataset")
     parser.add_argument("out", type=Path, help="the archive: a name that ends in .zip or .lmdb")
     parser.add_argument("--include", nargs="+", default=(), metavar="GLOB",

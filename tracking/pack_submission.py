@@ -32,8 +32,9 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(which, "config", defaults={"config": None})
     which.add_argument("--results", type=_name_and_folder, metavar="NAME=DIR",
                        help="pack the result files in DIR, of any tracker (NAME= may be left out)")
-    parser.add_argument("--run", default="", help="the run's name, as given to --run of the test")
-    parser.add_argument("--out", type=Path, metavar="FILE.zip", help="the file to write")
+    parser.add_argument("--run", default="", metavar="NAME", help="the run's name, as given to --run of the test")
+    parser.add_argument("--out", type=Path, metavar="FILE.zip",
+                        help="the file to write (default: below <save_dir>/test/submissions)")
     parser.add_argument("--allow_missing", action="store_true",
                         help="pack the videos that are on disk, though the server wants all")
     args = parser.parse_args()

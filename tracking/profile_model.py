@@ -93,7 +93,8 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(parser, "script", "config", "set", "device", "backend", "precision")
     parser.add_argument("--compile", action="store_true", help="compile the network, which takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure each figure")
+    parser.add_argument("--seconds", type=float, default=5.0,
+                        help="how long to measure each rate (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there as well")
     parser.add_argument("--plot", "--picture", type=Path, metavar="FILE",
                         help="draw the parts of a frame as a bar (PNG, PDF, SVG)")

@@ -1,6 +1,6 @@
 """Draw a training batch into a PNG file: the inputs of the network with their boxes.
 
-    python tracking/show_batch.py --config MSTGT-nano-128 --set DA.imix=true --set DA.imix_interval=1 \
+    python tracking/show_batch.py --config MSTGT-nano-128 --set DA.imix=true --set DA.imix_interval=1 \\
         --epoch 41 --samples 6 --out batch.png
 
 Each row is a sample: the template, the search crops with their boxes and, in epochs of feature mixing, the partner's
@@ -24,9 +24,10 @@ MIN_TILE = 192  # px; smaller crops are enlarged by a whole factor
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "data_dir")
-    parser.add_argument("--epoch", type=int, help="whose samples; the first that mixes features where not given")
-    parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on")
-    parser.add_argument("--out", type=Path, default=Path("batch.png"), help="the PNG file to write")
+    parser.add_argument("--epoch", type=int, help="whose samples (default: the first that mixes features)")
+    parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on (default: 4)")
+    parser.add_argument("--out", type=Path, default=Path("batch.png"),
+                        help="the PNG file to write (default: batch.png)")
     args = parser.parse_args()
     if args.out.suffix.lower() != ".png":
         raise UserError(f"--out must end in .png, not {args.out}")

@@ -1,16 +1,16 @@
 """Train MSTGT.
 
     python tracking/train.py --script MSTGT --config MSTGT-nano-128                     # one process, CPU or GPU
-    python tracking/train.py --script MSTGT --config MSTGT-full-256 --save_dir ./output --mode multiple \
+    python tracking/train.py --script MSTGT --config MSTGT-full-256 --save_dir ./output --mode multiple \\
         --nproc_per_node 2 --use_wandb 0                                                # two GPUs of this machine
-    python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \
+    python tracking/train.py --script MSTGT --config MSTGT-full-256 --mode multi_node --nnodes 2 \\
         --rdzv_endpoint node0:29500 --nproc_per_node 8                                  # on each of two machines
     torchrun --nproc_per_node 2 tracking/train.py --script MSTGT --config MSTGT-full-256   # the launcher itself
     python tracking/train.py --config MSTGT-nano --photos /my/photos                    # on photographs with boxes
 
-Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and goes
-on from the newest checkpoint there unless told otherwise (--resume). SIGTERM saves and ends with status 143. More in
-docs/training.md.
+Writes checkpoints, config.yaml, metrics.jsonl and training.png to <save_dir>/checkpoints/train/mstgt/<config>/ and
+continues from the newest checkpoint there unless told otherwise (--resume). SIGTERM saves and ends with status 143.
+More in docs/training.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "set", "data_dir", "save_dir")
     parser.add_argument("--resume", default="auto", metavar="auto|none|PATH",
-                        help="auto: from the newest checkpoint of this run; none: anew, the earlier run is put aside")
+                        help="auto: from the newest checkpoint of this run; none: a new run, the folder of the earlier "
+                        "one is renamed; PATH: from that checkpoint (default: auto)")
     parser.add_argument("--checkpoint_every", default="30m", metavar="STEPS|TIME|never",
                         help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
@@ -55,15 +56,19 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(parser, "device")
     several = parser.add_argument_group("several processes", "Each process takes its own GPU of the machine, or with "
                                         "--device cpu its share of the cores; --device cuda:1 is for one process.")
-    several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single")
-    several.add_argument("--nproc_per_node", type=int, default=1, help="processes (GPUs) of this machine")
+    several.add_argument("--mode", choices=["single", "multiple", "multi_node"], default="single",
+                         help="one process, several on this machine, or several machines (default: single)")
+    several.add_argument("--nproc_per_node", type=int, default=1,
+                         help="processes (GPUs) of this machine (default: 1)")
     several.add_argument("--max_restarts", "--max-restarts", type=int, default=0,
                          help="start again this often after a process has failed; goes on from the newest checkpoint")
     several.add_argument("--nnodes", "--world_size", "--world-size", default="2",
-                         help="machines with --mode multi_node (or MIN:MAX)")
-    several.add_argument("--rdzv_endpoint", "--rdzv-endpoint", metavar="HOST:PORT", help="where they meet")
+                         help="machines with --mode multi_node, or MIN:MAX (default: 2)")
+    several.add_argument("--rdzv_endpoint", "--rdzv-endpoint", metavar="HOST:PORT",
+                         help="where the machines meet: one of them, and a free port there")
     several.add_argument("--ip", help="the HOST of --rdzv_endpoint")
-    several.add_argument("--port", type=int, default=29500, help="the PORT of --rdzv_endpoint")
+    several.add_argument("--port", type=int, default=29500,
+                         help="the PORT of --rdzv_endpoint (default: %(default)s)")
     several.add_argument("--rank", type=int, help="which machine this is, from 0 (default: by arrival)")
     args = parser.parse_args()
     if args.mode != "single" or launched():

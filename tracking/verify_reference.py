@@ -18,7 +18,8 @@ TOLERANCE = 1e-4
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", metavar="FILE.npz")
+    parser.add_argument("file", metavar="FILE.npz",
+                        help="recorded weights, inputs and outputs of the published network")
     args = parser.parse_args()
     if not Path(args.file).is_file():
         raise UserError(f"no file {args.file}: give a reference file (.npz)")

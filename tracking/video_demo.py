@@ -68,7 +68,8 @@ def parse_args() -> argparse.Namespace:
     boxes.add_argument("--lost_score", type=float, metavar="T", default=LOST_SCORE,
                        help="a mean score below this means lost (default: %(default)s)")
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    output.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder for the results (default: <save_dir>/video_demo/<name>)")
     output.add_argument("--format", choices=FORMATS, action="append", default=[],
                         help="also write boxes.txt (MOTChallenge) or boxes.json (may be repeated)")
     output.add_argument("--show", action="store_true", help="also show it in a window; q ends it")
