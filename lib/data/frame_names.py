@@ -30,7 +30,8 @@ def find_frames(names: Iterable[str]) -> FrameNames:
     """Return the frames among the file names of one folder; files that are no images are left out.
 
     Frames are found and put in order by the numbers in their names: ``10.jpg`` follows ``9.jpg``. The number may have
-    text before it (``frame10.jpg``) or behind it (``10_camA.png``).
+    text before it (``frame10.jpg``) or behind it (``10_camA.png``). Where names are times (``12-00-59.jpg``,
+    ``12-01-00.jpg``), their order is that of all numbers together, and ``numbers`` are the places in it, from 1.
 
         frames = find_frames(["10_camA.png", "9_camA.png", "preview.jpg"])
         frames.names        # ("9_camA.png", "10_camA.png")
@@ -47,9 +48,39 @@ def find_frames(names: Iterable[str]) -> FrameNames:
     if not frames or len({number for number, _ in frames}) < len(frames):
         frames = _by_pattern(images)
     frames.sort()
+    if not _are_counted(frames):
+        frames = _in_natural_order([name for _, name in frames])
     chosen = {name for _, name in frames}
     ignored = tuple(name for name in images if name not in chosen)
     return FrameNames(tuple(name for _, name in frames), tuple(number for number, _ in frames), ignored)
+
+
+def _are_counted(frames: list[tuple[int, str]]) -> bool:
+    """Return whether the numbers of (number, name), in their order, count the frames: they are consecutive, or the
+    other numbers of the names are in order, too.
+
+    The seconds of a time of day, or the decimals of seconds, do not: they begin again.
+    """
+    names = [name for _, name in frames]
+    if names == sorted(names) or frames[-1][0] - frames[0][0] + 1 == len(frames):
+        return True
+    if len({_NUMBER.sub("#", name.lower()) for name in names}) > 1:
+        return True  # the names are not built alike: their other numbers cannot be compared
+    numbers = list(map(_all_numbers, names))
+    return numbers == sorted(numbers)
+
+
+def _all_numbers(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in _NUMBER.findall(name.rpartition(".")[0]))
+
+
+def _in_natural_order(names: list[str]) -> list[tuple[int, str]]:
+    """Return (place from 1, name) in the order of all numbers of the names together."""
+    # Names with the same numbers ("1.jpg" and "01.jpg") are one frame; the others are passed over.
+    first_of: dict[tuple[int, ...], str] = {}
+    for name in sorted(names):
+        first_of.setdefault(_all_numbers(name), name)
+    return [(place, first_of[numbers]) for place, numbers in enumerate(sorted(first_of), 1)]
 
 
 def _by_pattern(images: list[str]) -> list[tuple[int, str]]:
@@ -66,19 +97,14 @@ def _by_pattern(images: list[str]) -> list[tuple[int, str]]:
     if not kinds:
         return []
     names = max(kinds.values(), key=len)
-    numbers = [[int(number) for number in _NUMBER.findall(name.rpartition(".")[0])] for name in names]
+    numbers = list(map(_all_numbers, names))
     # The frame number is the one that differs in every name; in "cam1_0009_x2.png" that is the second.
     for place in reversed(range(len(numbers[0]))):
         values = [row[place] for row in numbers]
         if len(set(values)) == len(values):
             return list(zip(values, names, strict=True))
     # No single number identifies a frame ("scene1_1.png" … "scene2_1.png"): the order is that of all numbers together.
-    # Names with the same numbers ("1.jpg" and "01.jpg") are one frame; the others are passed over.
-    first_of: dict[tuple[int, ...], int] = {}
-    for row in sorted(range(len(names)), key=lambda row: (numbers[row], names[row])):
-        first_of.setdefault(tuple(numbers[row]), row)
-    order = list(first_of.values())
-    return [(position, names[row]) for position, row in enumerate(order)]
+    return _in_natural_order(names)
 
 
 def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
@@ -102,16 +128,18 @@ def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
     return _names_by_rule(-(-rows // 1000), digits, first)[:rows]
 
 
-def missing_frames(keys: tuple[str, ...], rows: int,
-                   first_only: bool = False) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def missing_frames(keys: tuple[str, ...], rows: int, first_only: bool = False,
+                   first: int | None = None) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the rows (from 0) and the names of frames that are missing among ``keys``, by the numbers in their names.
 
     A frame is missing where the annotation has as many rows as the numbers span, from the first frame's number or
     from 1, or more (frames at the end are not there either), and fewer frames are there. With ``first_only`` there are
     no rows to compare with: then the numbers must be consecutive except for gaps. Frames that are numbered in steps
     (every fifth) have no gaps.
+
+    first  the number of the first row's frame, where the annotation says it
     """
-    if len(keys) < 2 or (rows <= len(keys) and not first_only):
+    if not keys or (len(keys) < 2 and first is None) or (rows <= len(keys) and not first_only):
         return (), ()
     folder, slash, _ = keys[0].rpartition("/")
     names = tuple(key.rpartition("/")[2] for key in keys)
@@ -119,7 +147,9 @@ def missing_frames(keys: tuple[str, ...], rows: int,
     if frames.names != names:
         return (), ()
     start, last = frames.numbers[0], frames.numbers[-1]
-    if first_only:
+    if first is not None:
+        start = first
+    elif first_only:
         if last - start + 1 > 2 * len(keys):
             return (), ()
     elif last - start + 1 != rows:

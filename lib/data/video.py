@@ -196,14 +196,15 @@ def require_videos(videos: VideoSet, store: FrameStore, looked_for: str) -> Vide
 
 def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: np.ndarray, *,
                absent: np.ndarray | None = None, visible_ratio: np.ndarray | None = None, first_only: bool = False,
-               notes: tuple[str, ...] = (), **known: Any) -> Video:
+               first_number: int | None = None, notes: tuple[str, ...] = (), **known: Any) -> Video:
     """A ``Video`` from what was read, fitted to its number of frames by the rules of this module.
 
     absent         (rows,) flags, non-zero where the target is out of view or fully hidden
     visible_ratio  (rows,) share of the target that is not occluded
     first_only     the dataset gives only the first box (its ground truth is hidden): a short annotation is expected
+    first_number   the number in the name of the first row's frame, where the annotation says it
     """
-    missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only)
+    missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only, first_number)
     if missing_rows and len(boxes_xywh) > len(keys):
         # The row of a missing frame goes, so that the frames behind the gap are not compared with their neighbours'.
         absent, visible_ratio = (

@@ -224,6 +224,11 @@ def test_folder_looks_into_classes(tmp_path):
     (["f9.jpg", "f10.jpg", "cover.jpg", "._f9.jpg", "x.txt"], ["f9.jpg", "f10.jpg"], ["cover.jpg"]),
     (["1_rgb.png", "1_ir.png", "2_rgb.png", "2_ir.png"], ["1_ir.png", "2_ir.png"], ["1_rgb.png", "2_rgb.png"]),
     (["s2_1.png", "s1_2.png", "s1_1.png"], ["s1_1.png", "s1_2.png", "s2_1.png"], []),
+    # Times: the seconds, or their decimals, begin again.
+    (["12-00-58.jpg", "12-00-59.jpg", "12-01-00.jpg"], ["12-00-58.jpg", "12-00-59.jpg", "12-01-00.jpg"], []),
+    (["12-01-00_b1.jpg", "12-00-59_b1.jpg"], ["12-00-59_b1.jpg", "12-01-00_b1.jpg"], []),
+    (["7.97.png", "7.99.png", "8.01.png"], ["7.97.png", "7.99.png", "8.01.png"], []),
+    (["id9_1.png", "id4_2.png", "id5_3.png"], ["id9_1.png", "id4_2.png", "id5_3.png"], []),
     (["1.jpg", "2.jpg", "1.png"], ["1.jpg", "2.jpg"], ["1.png"]), ([], [], []), (["a.jpg"], [], ["a.jpg"])])
 def test_numbers_in_names_decide(names, order, ignored):
     frames = find_frames(names)
@@ -361,3 +366,22 @@ def test_motchallenge_in_upper_case(tmp_path):
     put(tmp_path, images("v/IMG1/{:06d}.jpg", (1, 2)))
     (video,) = folder(tmp_path)
     assert (video.name, len(video), video.boxes_xywh[:, 0].tolist()) == ("v", 2, [1, 2])
+
+
+def test_motchallenge_without_the_first_image_of_a_track(tmp_path):
+    put(tmp_path, {"v/gt/gt.txt": "".join(f"{n},1,{n},2,30,30,1,1,1\n" for n in range(3, 8)),
+                   **images("v/img1/{:06d}.jpg", (1, 2, 4, 6))})
+    (video,) = folder(tmp_path)
+    assert video.frames.keys == ("v/img1/000004.jpg", "v/img1/000006.jpg") and video.boxes_xywh[:, 0].tolist() == [4, 6]
+    assert video.missing_names == ("v/img1/000003.jpg", "v/img1/000005.jpg")
+
+
+@pytest.mark.parametrize("last", [3, 4])
+def test_motchallenge_with_images_numbered_from_0(last, tmp_path):
+    put(tmp_path, {"v/gt/gt.txt": "".join(f"{n},1,{n},2,30,30,1,1,1\n" for n in range(2, last + 1)),
+                   **images("v/img1/{:06d}.jpg", range(4))})
+    (video,) = folder(tmp_path)
+    assert video.boxes_xywh[:, 0].tolist() == list(range(2, last + 1)) and not video.missing_names
+    # Only a frame without an image tells that frames count from 1.
+    first, notes = ("v/img1/000001.jpg", 1) if last == 4 else ("v/img1/000002.jpg", 0)
+    assert video.frames.keys[0] == first and len(video.notes) == notes

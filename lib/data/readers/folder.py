@@ -47,7 +47,7 @@ from .annotation import (
     read_meta,
 )
 from .mask_videos import mask_videos
-from .mot import mot_boxes, mot_tracks
+from .mot import mot_boxes, mot_last_frame, mot_tracks
 from .voc_tracks import voc_tracks
 
 FRAME_FOLDERS = ("img", "img1", "imgs", "color", "images", "frames", "")
@@ -193,14 +193,21 @@ def _read_target(store: FrameStore, found: dict[str, Target], name: str) -> Vide
 
 def _read_mot_target(store: FrameStore, target: Target, track: int, name: str) -> Video:
     """Return the video of one track: from its first frame, where it is initialised, to its last one."""
-    boxes_xywh, first = mot_boxes(store, join(target.folder, target.truth_file), track)
+    truth = join(target.folder, target.truth_file)
+    boxes_xywh, first = mot_boxes(store, truth, track)
     frames_at = _frame_folder(store, target.folder) or join(target.folder, "img1")
     listed = find_frames(store.list(frames_at))
+    notes: tuple[str, ...] = ()
+    # Frames count from 1. Images that are numbered from 0 show it by the last frame, which has no image otherwise.
+    if listed.numbers[:1] == (0,) and mot_last_frame(store, truth) == listed.numbers[-1] + 1:
+        first -= 1
+        notes = (f"the images are numbered from 0 and the frames of {target.truth_file} from 1",)
     keys = [join(frames_at, frame) for frame, number in zip(listed.names, listed.numbers, strict=True)
             if first <= number < first + len(boxes_xywh)]
     if not keys:
         keys = [join(frames_at, f"{first + row:06d}.jpg") for row in range(len(boxes_xywh))]
-    return make_video(name, store, tuple(keys), boxes_xywh, absent=np.isnan(boxes_xywh).any(axis=1))
+    return make_video(name, store, tuple(keys), boxes_xywh, absent=np.isnan(boxes_xywh).any(axis=1),
+                      first_number=first, notes=notes)
 
 
 def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, name: str) -> Video:

@@ -37,6 +37,11 @@ def mot_boxes(store: FrameStore, key: str, track: int) -> tuple[np.ndarray, int]
     return boxes_xywh, first
 
 
+def mot_last_frame(store: FrameStore, key: str) -> int:
+    """Return the number of the last frame in which any target has a box."""
+    return int(_rows(store, key, store.mtime_key(key))[:, 0].max())
+
+
 @lru_cache(maxsize=2)  # a file holds many targets, which are read one after the other
 def _rows(store: FrameStore, key: str, _mtime_key: MtimeKey | None) -> np.ndarray:
     """Return the considered rows. Raises :class:`UserError` for numbers that cannot be frames or ids."""
