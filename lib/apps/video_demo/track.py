@@ -121,6 +121,8 @@ def _track(source: Source, tracker: ManyTargets, boxes: dict[int, dict[int, np.n
     for number, image, time_s in islice(in_one_size(source.read(begin), source.size_wh), count):
         rows = known.pop(number, []) + targets.step(Frame(number, image, time_s))
         last_image = last_image if image is None else image
+        if last_image is None and both_ways:
+            continue  # the video begins with frames that cannot be read: there is no image to show with their boxes
         if last_image is None:
             raise _changed(source, number)
         rows.sort(key=lambda row: row.target)

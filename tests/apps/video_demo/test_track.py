@@ -124,6 +124,11 @@ def test_both_ways_from_the_middle(video_file, bright, box_of, memory, monkeypat
     assert [frame.frame for frame in limited] == [3, 4, 5, 6, 7, 8]
 
 
+def test_both_ways_in_a_video_whose_first_frames_cannot_be_read(bright):
+    frames, _ = one(Frames(8, bad=(0, 1, 3)), bright(), start=5, both_ways=True)
+    assert [(frame.frame, frame.readable) for frame in frames] == [(n, n != 3) for n in range(2, 8)]
+
+
 def test_backwards_each_target_from_its_first_box(two_squares, bright, box_of, second_box_of):
     boxes = {1: {8: box_of(8)}, 2: {3: second_box_of(3), 9: second_box_of(9)}}
     with open_source(two_squares) as source:
