@@ -287,4 +287,4 @@ def open_webcam(index: int) -> LiveSource:
 
 def without_password(url: str) -> str:
     """``url`` without the user's name and password, for messages and file names."""
-    return re.sub(r"//[^/@]*@", "//", url, count=1)
+    return re.sub(r"//[^/?#]*@", "//", url, count=1)  # up to the last @: a password may hold one

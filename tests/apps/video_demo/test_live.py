@@ -236,7 +236,7 @@ def test_an_rtsp_camera_that_breaks_off_is_connected_again():
 def test_what_cannot_be_connected_to_is_one_line():
     with pytest.raises(UserError, match=r"cannot connect to the stream rtsp://127.0.0.1:9/live: .*check the address"):
         open_source("rtsp://user:secret@127.0.0.1:9/live")
-    assert without_password("rtsp://a:b@host/x") == "rtsp://host/x"
+    assert without_password("rtsp://a:b@host/x") == without_password("rtsp://a:b@c@host/x") == "rtsp://host/x"
     with pytest.raises(UserError, match="cannot read gopher:// streams; known: rtsp://"):
         check_source("gopher://host/x")
     check_source("rtsp://host/x")
