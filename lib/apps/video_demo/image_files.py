@@ -11,6 +11,7 @@ flicker.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ class ImageFiles:
 
     def __init__(self, paths: Sequence[Path], origin: Path, ignored: Sequence[str] = ()):
         self.paths = list(paths)
-        origin = origin.absolute()
+        origin = Path(os.path.abspath(origin))  # of ".." the folder that it is: the name becomes that of a folder
         if origin.is_dir() and origin.name in FRAME_FOLDERS:  # Car4/img
             origin = origin.parent
         self.name = origin.stem if origin.is_file() else origin.name or "images"

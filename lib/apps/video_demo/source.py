@@ -155,7 +155,7 @@ def _open_glob(pattern: str) -> Source:
         return VideoFile(files[0])
     if not images:
         raise UserError(f"no images match {pattern}; put the glob in quotes and let it match images, as 'frames/*.jpg'")
-    return ImageFiles(images, images[0].absolute().parent)
+    return ImageFiles(images, images[0].parent)
 
 
 def read_backwards(source: Source, last: int, first: int = 0) -> Iterator[Frame]:

@@ -140,6 +140,12 @@ def test_a_folder_is_read_in_the_order_of_numbers(inner, tmp_path, video_images)
         assert all(np.array_equal(image, video_images[i]) for image, i in zip(images, (2, 0, 1), strict=True))
 
 
+def test_the_folder_above_has_a_name_of_its_own(tmp_path, video_images, monkeypatch):
+    write_images(tmp_path / "Car" / "img", video_images[:1], ["1.png"])
+    monkeypatch.chdir(tmp_path / "Car" / "img")
+    assert open_source("..").name == open_source("../img/*.png").name == "Car"
+
+
 def test_globs(tmp_path, video_images, video_file):
     write_images(tmp_path / "walk", video_images[:3], ["a1.png", "a2.png", "b1.png"])
     with open_source(f"{tmp_path}/walk/a*.png") as source:
