@@ -26,7 +26,7 @@ GOT10K_FILES = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.in
 LASOT_ABSENCE = ("full_occlusion.txt", "out_of_view.txt")
 MAX_META_BYTES = 1 << 16
 MAX_CLASS_LENGTH = 200
-_TO_SPACES = str.maketrans(",;\t", "   ")
+TO_SPACES = str.maketrans(",;\t", "   ")
 _SIZE = re.compile(r"\s*\(?\s*([1-9]\d{0,5})\s*,\s*([1-9]\d{0,5})\s*\)?\s*", re.ASCII)
 _NO_BOX = ("none", "null", "na", "n/a")  # a row of these taken for a header would move all others by one
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan)", re.ASCII | re.IGNORECASE)
@@ -60,7 +60,7 @@ def _header_lines(data: bytes) -> int:
     and has no field that is a number, or a word for an absent box such as None."""
     count = 0
     for line in decode_text(data[:1000], errors="replace").splitlines():
-        fields = line.translate(_TO_SPACES).split()
+        fields = line.translate(TO_SPACES).split()
         if any(_NUMBER.fullmatch(field) or field.lower() in _NO_BOX for field in fields):
             break
         first = line.strip()[:1]
@@ -84,7 +84,7 @@ def parse_flags(data: bytes, where: str) -> np.ndarray:
     if values is not None:
         return values[0]
     for number, line in enumerate(lines, 1):
-        if _has_empty_field(line) or not all(map(_is_finite_or_nan, line.translate(_TO_SPACES).split())):
+        if _has_empty_field(line) or not all(map(_is_finite_or_nan, line.translate(TO_SPACES).split())):
             raise UserError(f"{where}, line {number}: expected numbers, found {_shown(line)}")
     raise UserError(f"{where}: expected numbers")
 
@@ -95,7 +95,7 @@ def _load(lines: list[str]) -> np.ndarray | None:
     if _has_empty_field(text) or not all(map(str.strip, lines)) or (";" in text and "," in text):
         return None
     try:
-        rows = np.loadtxt(io.StringIO(text.translate(_TO_SPACES)), comments=None, ndmin=2)
+        rows = np.loadtxt(io.StringIO(text.translate(TO_SPACES)), comments=None, ndmin=2)
     except ValueError:
         return None
     return None if np.isinf(rows).any() else rows
@@ -135,7 +135,7 @@ def _first_fault(lines: list[str], where: str, columns: tuple[int, ...], skipped
     expected = columns
     for number, line in enumerate(lines, 1 + skipped):
         place = f"{where}, line {number}"
-        tokens = line.translate(_TO_SPACES).split()
+        tokens = line.translate(TO_SPACES).split()
         if ";" in line and "," in line:
             return UserError(f"{place}: both commas and semicolons in {_shown(line)}; separate numbers by one of them")
         for token in tokens:

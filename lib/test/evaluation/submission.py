@@ -8,8 +8,8 @@ GOT-10k       <video>/<video>_001.txt, one box x,y,w,h per frame, and <video>/<v
 TrackingNet   <video>.txt, one box x,y,w,h per frame
 
 A source folder holds <video>.txt and <video>_time.txt as this project writes them, or GOT-10k's own layout, with or
-without its folders. Numbers may be separated by commas, tabs or spaces; their digits are copied to the zip unchanged.
-The same results give the same bytes.
+without its folders. Numbers may be separated by commas, semicolons, tabs or spaces; their digits are copied to the zip
+unchanged. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.readers.annotation import parse_rows
+from ...data.readers.annotation import TO_SPACES, parse_rows
 from ...data.video import StoredFrames, Video
 from ...utils.errors import UserError, shortened, unknown_name
 from ...utils.files import atomic_path, decode_text
@@ -137,7 +137,7 @@ def _checked(path: Path, columns: int, video: Video, check: Check) -> tuple[byte
         problems.append(f"{path}, line {min(len(rows), len(video)) + 1}: {len(rows)} rows for the {len(video)} frames "
                         f"of {video.name}")
     # The text of the numbers is kept: formatting them again could change the last digit of what was evaluated here.
-    packed = [",".join(line.replace(",", " ").split()) for line in lines]
+    packed = [",".join(line.translate(TO_SPACES).split()) for line in lines]
     return "".join(f"{line}\n" for line in packed).encode(), problems
 
 

@@ -96,10 +96,11 @@ def test_got10k_zip_has_boxes_and_times_with_all_decimals(data, tmp_path):
     assert state(tmp_path / "own") == before
 
 
-def test_trackingnet_zip_is_flat_and_comma_separated(data, tmp_path):
-    for video in GIVEN:  # foreign: tabs, many decimals, no times
+@pytest.mark.parametrize("separator", ["\t", "; "])
+def test_trackingnet_zip_is_flat_and_comma_separated(data, tmp_path, separator):
+    for video in GIVEN:  # foreign: other separators, many decimals, no times
         rows = boxes_of(video)
-        (tmp_path / f"{video}.txt").write_text("\n".join("\t".join(f"{v:.9f}" for v in row) for row in rows))
+        (tmp_path / f"{video}.txt").write_text("\n".join(separator.join(f"{v:.9f}" for v in row) for row in rows))
     files = packed(data, tmp_path, "trackingnet", tmp_path / "out.zip")
     assert list(files) == ["a.txt", "b.txt"]
     assert files["a.txt"].splitlines()[1] == "11.123400000,20.500000000,30.030100000,40.000000000"
