@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(parser, "config", defaults={"config": None})
     add_results_argument(parser)
     parser.add_argument("--trackers", nargs="+", default=[], metavar="NAME",
-                        help="with --results: only these (tracker, config or tracker/config)")
+                        help="only these (tracker, config or tracker/config)")
     parser.add_argument("--sequence", action="append", metavar="VIDEO", help="only this video (may be repeated)")
     parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
                         help="videos per set of results, unless --sequence is given (default: %(default)s)")
@@ -75,18 +75,20 @@ def draw_together(args: argparse.Namespace, paths: Paths) -> None:
 
     load_named = partial(load_near, dataset_dir=paths.dataset, data_dir=paths.data_dir)
     benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_named(args.dataset)
-    results = results_on(benchmark, paths.save_dir, args.results, args.trackers)
+    trackers = [*args.trackers, args.config] if args.config else args.trackers
+    results = results_on(benchmark, paths.save_dir, args.results, trackers)
     out = args.out or paths.save_dir / "test" / "videos" / benchmark.name
     draw(args, benchmark, results.folders, out)
 
 
 def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
     """Every set of results under the output folder by itself."""
+    from mstgt.test.analysis.result_folders import choose
     from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
     from mstgt.test.evaluation.results import find_results, results_root
 
     root = folder_benchmark(args.dataset_dir).root if args.dataset_dir else None
-    found = [results for results in find_results(paths.save_dir)
+    found = [results for results in choose(find_results(paths.save_dir), args.trackers, {})
              if args.dataset in (None, results.benchmark) and args.config in (None, results.config)
              and root in (None, results.root)]
     if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -82,6 +83,24 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     said, complained = capsys.readouterr()
     assert said.splitlines() == [str(videos / "a.mp4"), str(videos / "a.png")]
     assert "1 of 2 videos with results were chosen; --limit N draws more" in complained
+
+
+def test_only_chosen_trackers_are_drawn(tmp_path, monkeypatch):
+    root = tmp_path / "set"
+    (root / "a").mkdir(parents=True)
+    cv2.imwrite(str(root / "a" / "1.png"), np.full((120, 160, 3), 90, np.uint8))
+    (root / "a" / "groundtruth.txt").write_text("20,40,32,32")
+    for tracker in ("one", "two"):
+        folder = tmp_path / "out" / "test" / "tracking_results" / tracker / "x" / "set"
+        write_result(folder, "a", np.array([[20.0, 40, 32, 32]]), np.ones(1), np.ones(1))
+        (folder / "benchmark.json").write_text(json.dumps({"benchmark": "set", "root": str(root)}))
+    monkeypatch.setattr(sys, "argv", ["draw_results.py", "--dataset_dir", str(root), "--save_dir",
+                                      str(tmp_path / "out"), "--trackers", "two"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(DRAW), run_name="__main__")
+    assert stop.value.code == 0
+    videos = tmp_path / "out" / "test" / "videos"
+    assert [path.name for path in videos.iterdir()] == ["two"]
 
 
 def test_results_without_a_benchmark_are_refused(tmp_path, monkeypatch, capsys):
