@@ -40,8 +40,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--limit", "--most", type=int, default=5, metavar="N",
                         help="how many gains and losses to name (default: %(default)s)")
     args = parser.parse_args()
-    if args.resamples < 1:
-        parser.error(f"--resamples {args.resamples}: give 1 or more")
+    for flag, least in (("resamples", 1), ("seed", 0), ("limit", 0)):
+        if getattr(args, flag) < least:
+            parser.error(f"--{flag} {getattr(args, flag)}: give {least} or more")
     return args
 
 

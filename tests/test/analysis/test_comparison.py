@@ -106,6 +106,12 @@ def test_a_missing_video_is_said_and_sets_the_status(world):
     assert run("full", "Theirs", *args, "--allow_missing")[0] == 0
 
 
+@pytest.mark.parametrize("flag", ["--seed", "--limit"])
+def test_numbers_below_zero_are_refused(world, flag):
+    status, _, err = run("full", "Theirs", *world[1], flag, "-1")
+    assert status == 2 and f"{flag} -1: give 0 or more" in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(("names", "words"), [
     (("full", "Nobody"), "Nobody"), (("mstgt", "Theirs"), None), (("full", "mstgt/full"), "one tracker")])
 def test_names_that_mean_nothing_or_too_much(world, names, words):
