@@ -151,7 +151,7 @@ def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[st
     names = benchmark.videos.video_names
     unknown = set(wanted or ()) - set(names)
     if unknown:
-        raise UserError(f"no video {sorted(unknown)[0]!r} in {benchmark.name}; it has {', '.join(names)}")
+        raise UserError(f"no video {sorted(unknown)[0]!r} in {benchmark.name}; it has {shortened(names)}")
     return [name for name in names if not wanted or name in wanted]
 
 
