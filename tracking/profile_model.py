@@ -44,7 +44,7 @@ def main() -> None:
     import torch
 
     from mstgt.models.mstgt import build_model
-    from mstgt.profiling.frame_parts import draw_parts, profile_frame
+    from mstgt.profiling.frame_parts import profile_frame
     from mstgt.profiling.profile import describe_device, measure_cost, network_fps, tracker_fps
     from mstgt.test.tracker.torch_engine import TorchEngine
     from mstgt.utils.files import write_json
@@ -68,6 +68,8 @@ def main() -> None:
     profile = profile_frame(torch_engine, args.seconds)
     print_parts(profile, network)
     if args.plot:
+        from mstgt.visualize.frame_parts import draw_parts  # loads matplotlib
+
         draw_parts(profile.parts, f"{args.config}, {args.precision}, {describe_device(device)}", args.plot)
     if args.json:
         write_json(args.json, {

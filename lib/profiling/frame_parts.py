@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,12 +25,10 @@ from ..data.images import decode_image
 from ..geometry.boxes import clip_box
 from ..geometry.crop import Crop
 from ..test.tracker.torch_engine import PackedLinear, TorchEngine
-from ..utils.files import atomic_path
 from .profile import FRAME_SIZE, time_rounds
 
 BOX = np.array([600.0, 300, 80, 100])
 NETWORK = ("stem", "guidance", "stage 3", "head")
-_GREY, _COLOURS = "#999999", ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 @dataclass(frozen=True)
@@ -142,27 +139,3 @@ def _flops_of_packed() -> dict[Any, Callable[..., int]]:
         return 2 * x_shape.numel() * weight_shape[0]
 
     return {torch.ops.mkldnn._linear_pointwise: count}
-
-
-def draw_parts(parts: list[Part], title: str, path: Path) -> None:
-    """Draw the parts of a frame as one stacked bar; the suffix of ``path`` chooses PNG, PDF or SVG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 2.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    total, start = sum(part.seconds for part in parts), 0.0
-    for part in parts:
-        colour = _COLOURS[NETWORK.index(part.name)] if part.name in NETWORK else _GREY
-        share = part.seconds / total
-        axes.barh(0, part.seconds * 1e3, left=start, color=colour, edgecolor="white",
-                  label=f"{part.name}  {part.seconds * 1e3:.2f} ms, {100 * share:.1f} %")
-        if share > 0.06:
-            axes.text(start + part.seconds * 500, 0, part.name, ha="center", va="center", color="white")
-        start += part.seconds * 1e3
-    axes.set(xlim=(0, start), yticks=[], xlabel="ms", title=title)
-    axes.spines[["left", "right", "top"]].set_visible(False)
-    figure.legend(ncols=4, loc="outside lower center", frameon=False, fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)

@@ -14,10 +14,11 @@ import torch
 from mstgt.config import load_config
 from mstgt.models.mstgt import build_model
 from mstgt.profiling import profile as profiling
-from mstgt.profiling.frame_parts import NETWORK, draw_parts, main_products, profile_frame
+from mstgt.profiling.frame_parts import NETWORK, main_products, profile_frame
 from mstgt.profiling.profile import measure_cost, time_rounds
 from mstgt.test.tracker.torch_engine import TorchEngine
 from mstgt.utils.errors import UserError
+from mstgt.visualize.frame_parts import draw_parts
 
 CFG = load_config("MSTGT", "MSTGT-demo-128")
 ROOT = Path(__file__).resolve().parents[2]
