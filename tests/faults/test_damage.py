@@ -10,26 +10,26 @@ from typing import Any
 
 from tests.faults.commands import COMMANDS, end_state
 from tests.faults.conftest import Lab, assert_refusal
-from tests.faults.injuries import INJURIES
+from tests.faults.corruptions import CORRUPTIONS
 from tests.faults.seeds import announce, cases, chance
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Where damage is done, and what is known about it.
+    """Which files are corrupted, and what is known about them.
 
-    command   reads the file, in a run after
-    globs     the files of which one is corrupt, under the run's folder
-    finished  the command has run to its end before; else the file is one that it is given
-    injuries  those that leave a trace: a text without checksum may be cut or changed so that it still makes sense
-    read      False: nothing of the file is used, it is written anew
-    kept      what the end state says of files whose name ends so does not count
+    command      reads the file, in a run after
+    globs        the files of which one is corrupted, under the run's folder
+    finished     the command has run to its end before; else the file is one of its inputs
+    corruptions  those that can be noticed: a text without checksum may be cut or changed so that it is still valid
+    read         False: nothing of the file is used, it is written again
+    kept         endings of file names that are left out of the comparison of the end states
     """
 
     command: str
     globs: tuple[str, ...]
     finished: bool = True
-    injuries: tuple[str, ...] = tuple(INJURIES)
+    corruptions: tuple[str, ...] = tuple(CORRUPTIONS)
     read: bool = True
     kept: tuple[str, ...] = ()
 
@@ -58,8 +58,8 @@ DAMAGES: dict[str, Damage] = {
     "submit-zip": Damage("submit", ("out/test/submissions/**/*.zip",), read=False),
     "pack-zip": Damage("pack_zip", ("out/set.zip",), read=False),
     "pack-lmdb": Damage("pack_lmdb", ("out/set.lmdb",), read=False),
-    # without its file of arguments a folder is a stranger's, which is not replaced
-    "synthetic-spec": Damage("synthetic", ("**/synthetic.json",), injuries=("truncate", "flip", "empty")),
+    # a folder without its file of arguments is taken for somebody else's, which is not replaced
+    "synthetic-spec": Damage("synthetic", ("**/synthetic.json",), corruptions=("truncate", "flip", "empty")),
     "synthetic-list": Damage("synthetic", ("**/list.txt",), read=False),
 }
 ALWAYS = ("train-checkpoint", "index", "test-checkpoint", "test-result", "test-manifest", "zip", "lmdb", "score-cache")
@@ -71,15 +71,15 @@ def test_damaged_file(lab, tmp_path, name, seed):
     here = lab.fresh(damage.command, damage.finished)
     path = random.choice(sorted({p for glob in damage.globs for p in here.glob(glob) if p.is_file()}))
     shutil.copy2(path, tmp_path / "whole")
-    injury = damage.injuries[seed % len(damage.injuries)]
-    announce(seed, INJURIES[injury](path, random))
+    corruption = damage.corruptions[seed % len(damage.corruptions)]
+    announce(seed, CORRUPTIONS[corruption](path, random))
     ignored = damage.kept if damage.finished else (*damage.kept, str(path.relative_to(here)))
     run = lab.start(damage.command)
     status, said = lab.finish(run), run.said()
     assert "Traceback" not in said, said
     named = str(path) in said or (str(path.parent) in said and path.name in said)
     if status == 0 and not path.is_dir() and left(here, ignored) == left(lab.calm(damage.command).here, ignored):
-        assert named or injury in ("flip", "broken_link") or not damage.read, f"{path} is not named:\n{said}"
+        assert named or corruption in ("flip", "broken_link") or not damage.read, f"{path} is not named:\n{said}"
         return
     assert named, f"{path} is not named:\n{said}"
     if status:

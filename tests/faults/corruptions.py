@@ -1,4 +1,4 @@
-"""What can happen to a file: it is cut short, bits flip, it is emptied, a folder or a link to nowhere is in its place.
+"""Ways to corrupt a file: it is cut short, bits flip, it is emptied, a folder or a link to nowhere is in its place.
 
 Unreadable files are made by the last two, for who runs as root may read everything.
 """
@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-INJURIES: dict[str, Callable[[Path, Random], str]] = {}
+CORRUPTIONS: dict[str, Callable[[Path, Random], str]] = {}
 
 
-def _injury(function: Callable[[Path, Random], str]) -> Callable[[Path, Random], str]:
-    INJURIES[function.__name__] = function
+def _corruption(function: Callable[[Path, Random], str]) -> Callable[[Path, Random], str]:
+    CORRUPTIONS[function.__name__] = function
     return function
 
 
-@_injury
+@_corruption
 def truncate(path: Path, random: Random) -> str:
     size = path.stat().st_size
     kept = random.randrange(size)
@@ -26,7 +26,7 @@ def truncate(path: Path, random: Random) -> str:
     return f"{path} cut to {kept} of {size} bytes"
 
 
-@_injury
+@_corruption
 def flip(path: Path, random: Random) -> str:
     data = bytearray(path.read_bytes())
     bits = [random.randrange(8 * len(data)) for _ in range(random.choice((1, 1, 3)))]
@@ -37,20 +37,20 @@ def flip(path: Path, random: Random) -> str:
     return f"bits {bits} of {path} flipped"
 
 
-@_injury
+@_corruption
 def empty(path: Path, _random: Random) -> str:
     os.truncate(path, 0)
     return f"{path} emptied"
 
 
-@_injury
+@_corruption
 def folder(path: Path, _random: Random) -> str:
     path.unlink()
     path.mkdir()
     return f"a folder in place of {path}"
 
 
-@_injury
+@_corruption
 def broken_link(path: Path, _random: Random) -> str:
     path.unlink()
     path.symlink_to(path.with_name("nowhere"))
