@@ -1,4 +1,4 @@
-"""The same tracker without any trick, to measure against: plain eager PyTorch in fp32.
+"""The same tracker without optimizations, to measure against: plain eager PyTorch in fp32.
 
     tracker = PlainTracker(network, cfg)            # the weights are those of ``network``
     tracker.init(image, box_xywh)

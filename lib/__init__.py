@@ -7,11 +7,11 @@
     box_xywh, score = tracker.update(image_rgb)
 
     apps       programs for people: video_demo, web_demo
-    config     settings of an experiment, and where data and results lie on this machine
+    config     settings of an experiment, and the folders of data and results on this machine
     data       videos, and the readers of every dataset
     export     ONNX files and the runtimes that execute them
     geometry   boxes, and the crop that training and tracking share
-    models     the network; knows nothing of files
+    models     the network, and the files of its weights
     profiling  parameters, FLOPs, time per frame
     synthetic  rendered training videos
     test       the tracker, the benchmarks, the scores

@@ -39,7 +39,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "verify_reference": ("verify_reference", "compare the network with recorded outputs"),
     "vot_tracker": ("vot_tracker", "answer the VOT toolkit, which starts it"),
     "vot_workspace": ("vot_workspace", "register a tracker in a workspace of the VOT toolkit"),
-    "create_default_local_file": ("create_default_local_file", "write down where data and results lie"),
+    "create_default_local_file": ("create_default_local_file", "write the folders of data and results to local.py"),
 }
 
 

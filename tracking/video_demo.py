@@ -3,7 +3,7 @@
     python tracking/video_demo.py holiday.mp4 --init_box 210 95 60 80      # x y w h in pixels
     python tracking/video_demo.py holiday.mp4 --init_box 210,95,60,80 --init_box 20,30,50,50     # two targets
     python tracking/video_demo.py holiday.mp4 --init_box 210 95 60 80 --start 60 --both_ways     # and before frame 60
-    python tracking/video_demo.py holiday.mp4 --correct 120 300 80 40 60   # put right from frame 120 on
+    python tracking/video_demo.py holiday.mp4 --correct 120 300 80 40 60   # correct it from frame 120 on
     python tracking/video_demo.py rtsp://camera.local/live                 # Ctrl-C ends and saves
     python tracking/video_demo.py 0                                        # a webcam; asks for a box
 

@@ -1,4 +1,4 @@
-"""Where things lie: the folders of data, results and pretrained weights, and the checkpoints of an experiment.
+"""The folders of data, results and pretrained weights, and the checkpoints of an experiment.
 
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
     paths.dataset("lasot")                                              # /home/me/data/lasot
@@ -38,7 +38,7 @@ _CHECKPOINT_NAME = re.compile(r"MSTGT_ep(\d{4,})\.pth\.tar")
 
 Mode = Literal["train", "test"]
 
-# An installed package is not written to: there, the files lie in the current folder.
+# An installed package is not written to: there, the files are in the current folder.
 LOCAL_FILES: dict[Mode, Path] = {
     "train": PROJECT_ROOT / "lib" / "train" / "admin" / "local.py" if IS_CLONE else Path("local_train.py"),
     "test": PROJECT_ROOT / "lib" / "test" / "evaluation" / "local.py" if IS_CLONE else Path("local_test.py"),

@@ -53,7 +53,7 @@ class Frames(Protocol):
         """
 
     def where(self, index: int) -> str:
-        """How to name frame ``index`` to a person."""
+        """The path of frame ``index``, for messages."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class StoredFrames:
         if image_keys(self.store, folder):
             return None
         files = [name for place in (folder, folder.rpartition("/")[0]) for name in self.store.list(place)]
-        films = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
-        advice = f"the frames of {films[0]} must be single images there, as of ffmpeg -i {films[0]} %08d.jpg" \
-            if films else "fetch them, or put them there"
+        videos = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
+        advice = f"the frames of {videos[0]} must be single images there, as of ffmpeg -i {videos[0]} %08d.jpg" \
+            if videos else "fetch them, or put them there"
         return UserError(f"there are no images in {self.store.where(folder)}: {advice}")
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ class VideoSet:
     ``difficulty_of`` gives the difficulty of a video without parsing its boxes; None where no video has one.
     ``class_of`` does the same for the class of its target.
     ``fingerprint`` gives a value that changes when the files of a video change.
-    ``notes`` says what was passed over, one line each.
+    ``notes`` says what was ignored, one line each.
     """
 
     name: str

@@ -42,7 +42,7 @@ _REQUIRED = ("template_size", "search_size", "mean", "std", "precision", "batch"
 
 @dataclass(frozen=True)
 class OnnxFiles:
-    """Where the files of an exported network lie."""
+    """The paths of an exported network's files."""
 
     folder: Path
     name: str

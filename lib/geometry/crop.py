@@ -118,14 +118,14 @@ class Crop:
         return cv2.remap(image, *np.meshgrid(x, y), cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, (0, 0, 0))
 
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
-        """Map a box x, y, w, h of the image to cx, cy, w, h as a share of the crop (the network's target)."""
+        """Map a box (4,) x, y, w, h in image px to cx, cy, w, h (4,) as shares of the crop (the network's target)."""
         center = box_xywh[:2] + box_xywh[2:] / 2
         # The crop's centre is the centre of its pixel grid, (S - 1) / 2, as published; from_crop is the exact inverse.
         inside = (self.size - 1) / 2 + (center - self.center) * self.scale
         return np.concatenate([inside, box_xywh[2:] * self.scale]) / self.size
 
     def from_crop(self, box_cxcywh: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Map cx, cy, w, h as a share of the crop (the network's output) to a box x, y, w, h of the image."""
+        """Map cx, cy, w, h (4,) as shares of the crop (the network's output) to a box (4,) x, y, w, h in image px."""
         # In plain numbers: operations on arrays of two take ten times as long, in every frame.
         cx, cy, w, h = (float(value) * self.size for value in box_cxcywh)
         scale, middle = self.scale, (self.size - 1) / 2

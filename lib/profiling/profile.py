@@ -105,7 +105,7 @@ def tracker_fps(engine: TrackerEngine, seconds: float, narrow: bool = False) -> 
     if not narrow:
         return _rate(lambda: engine.step([image], [target]), engine.device_name, seconds)
     calm = replace(target, motion=0.0)
-    # Not the whole step: an untrained network's answer would be doubted, and the ordinary crop be looked at as well.
+    # Not the whole step: an untrained network's score is low, so the ordinary crop would be searched as well.
     return _rate(lambda: engine.locate([image], [calm], [engine.search_crop(calm)]), engine.device_name, seconds)
 
 

@@ -1,1 +1,1 @@
-"""What every part of the project uses: user errors, safe file writing, progress."""
+"""What every part of the project uses: user errors, atomic file writing, progress, devices, threads, the version."""

@@ -241,7 +241,7 @@ def test_folder_takes_ground_truth_as_people_write_it(tmp_path):
     a, b = folder(tmp_path)
     assert a.boxes_xywh.tolist() == b.boxes_xywh.tolist() == [[1, 2, 3, 4]]
     assert a.frames.keys == ("a/Img/1_left.jpg",) and b.frames.keys == ("b/IMG/0001.JPG",)
-    assert "GroundTruth.TXT is a header" in a.notes[0] and "1 images are passed over" in a.notes[1]
+    assert "GroundTruth.TXT is a header" in a.notes[0] and "1 images are ignored" in a.notes[1]
 
 
 def test_folder_reads_mot_challenge(tmp_path):
@@ -350,7 +350,7 @@ def test_two_names_of_one_number_are_one_frame(tmp_path):
     put(tmp_path, {"v/groundtruth.txt": boxes(2)})
     put(tmp_path, dict.fromkeys(("v/img/1.jpg", "v/img/01.jpg", "v/img/2.jpg", "v/img/02.jpg"), None))
     (video,) = folder(tmp_path)
-    assert len(video) == 2 and "2 images are passed over" in video.notes[0] and "1.jpg, 2.jpg" in video.notes[0]
+    assert len(video) == 2 and "2 images are ignored" in video.notes[0] and "1.jpg, 2.jpg" in video.notes[0]
 
 
 @pytest.mark.parametrize("truth", ["v/Ground_Truth.txt", "v/GROUNDTRUTH_RECT.TXT", "v/groundtruth.csv"])

@@ -1,4 +1,4 @@
-"""Tracking a video that a person brings: the parts of ``tracking/video_demo.py`` and ``tracking/web_demo.py``.
+"""Track a user's own video: the parts of ``tracking/video_demo.py`` and ``tracking/web_demo.py``.
 
     with open_source("holiday.mp4") as source:
         for frame in track(source, MultiTracker("MSTGT-nano"), {1: {0: (210, 95, 60, 80)}}):

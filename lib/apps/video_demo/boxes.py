@@ -1,4 +1,4 @@
-"""Boxes as people write them on a command line.
+"""Parse boxes from the command line or a file.
 
     parse_box("20 40 32 32")                    # x y w h in pixels
     parse_box("[20, 40, 32, 32]")

@@ -2,7 +2,7 @@
 
 Of a folder, the images whose names differ in a number are the frames, by the same rule as in datasets
 (:mod:`mstgt.data.frame_names`); others, such as a ``cover.jpg`` or a second copy of each frame, are
-passed over and named in ``notes``.
+ignored and named in ``notes``.
 
 Images are turned upright as their EXIF orientation says, as every viewer does it. Images of 16 bits or floating point
 are stretched to 8 bits over the range of the first readable one; the range stays fixed, so that brightness does not
@@ -44,7 +44,7 @@ class ImageFiles:
         self.fps, self.frames = FPS, len(self.paths)
         self.notes: list[str] = []
         if ignored:
-            self.notes.append(f"passed over, because their names do not fit the others: {len(ignored)} images "
+            self.notes.append(f"ignored, because their names do not fit the others: {len(ignored)} images "
                               f"({shortened(ignored)})")
         missing = missing_frames(tuple(path.name for path in self.paths), rows=0, first_only=True)[1]
         if missing:

@@ -4,9 +4,9 @@
 
 Drop a video, draw a box on its first frame, watch it being tracked, download the result and the boxes.
 
-    server   the server's life                       app     what it answers
-    guard    who may ask                             jobs    tracking in threads, some at once, others in line
-    videos   what visitors brought, and its limits
+    server   starting and stopping the server        app     the requests and their answers
+    guard    which requests are accepted             jobs    tracking in threads, a bounded number at a time
+    videos   uploaded videos, and their limits
     page.html, page.css, *.js                        the page: stage (image and box), plot (the score), tracking (a
                                                      job), main (what happens when)
 

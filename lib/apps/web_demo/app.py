@@ -1,4 +1,4 @@
-"""What the server answers.
+"""The requests that the server answers.
 
     GET    /                                   the page; /assets/<name> its parts
     POST   /videos                             a video file as it is -> id, width, height, fps, frames, first

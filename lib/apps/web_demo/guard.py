@@ -1,4 +1,4 @@
-"""Who may ask: pages of this very server, opened under a name of this very computer.
+"""Accepts requests only from pages of this server, opened under a name of this computer.
 
 A page from elsewhere that a person has open reaches ``127.0.0.1`` as well. So every request must name this computer in
 ``Host`` (a foreign name that was made to point here does not), and none may come from a page of another origin: what

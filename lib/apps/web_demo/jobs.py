@@ -1,4 +1,4 @@
-"""Tracking for visitors: a bounded number of jobs at once, each in a thread; the others wait in line.
+"""Tracking jobs of the web demo: a bounded number run at once, each in a thread; the others wait.
 
     jobs = Jobs(places=2)
     async for event in jobs.follow(Job(video, Order({1: {0: box_xywh}}), make_tracker, max_frames=3000)):

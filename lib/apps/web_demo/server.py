@@ -1,4 +1,4 @@
-"""The server's life: listen on this computer only, until it is told to end; then leave no files behind.
+"""Run the server: listen on this computer only, until it is told to end; then remove its files.
 
     serve(Settings(name="MSTGT-nano", device="cpu"), make_tracker)       # until Ctrl-C
 """

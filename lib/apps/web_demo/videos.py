@@ -1,4 +1,4 @@
-"""The videos that visitors have brought, each in a folder of its own with a name that nobody can guess.
+"""The uploaded videos, each in a folder of its own with a random name that cannot be guessed.
 
     video = await videos.receive(request.content.iter_chunked(1 << 16), request.content_length)
     videos.get(video.id).frame_path(12)
@@ -74,13 +74,13 @@ class Video:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Source]:
-        """The images. Errors speak of the video, not of where it lies."""
+        """The images. Errors name the video, not its path on the server."""
         with self.plain_errors(), open_source(self.path) as source:
             yield source
 
     @contextlib.contextmanager
     def plain_errors(self) -> Iterator[None]:
-        """Leave out of a user error where things lie."""
+        """Remove server paths from a user error."""
         try:
             yield
         except UserError as error:

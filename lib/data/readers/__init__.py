@@ -57,7 +57,7 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
     """The videos of a training or validation set by its name in a config, or of a folder as ``FOLDER:<path>``, or
     samples composed of a folder's photographs as ``PHOTOS:<path>``.
 
-    ``dataset_dir`` says where a dataset lies by its key (``Paths.dataset``).
+    ``dataset_dir`` gives the folder of a dataset by its key (``Paths.dataset``).
     """
     prefix = name.partition(":")[0] + ":"
     if name.startswith(FOLDER_PREFIX):
@@ -88,9 +88,9 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
 
 
 def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
-    """Raise :class:`UserError` where a set of :func:`read_training_set` has an unknown name, or lies nowhere.
+    """Raise :class:`UserError` where a set of :func:`read_training_set` has an unknown name or no folder.
 
-    Its videos are not looked for, which takes long with many; only an empty folder is refused at once.
+    Its videos are not searched for, which takes long for large sets; only an empty folder is refused.
     """
     kind, _, path = name.partition(":")
     if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):

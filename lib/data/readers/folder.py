@@ -14,7 +14,7 @@ frame, distinguished by the number of columns:
 The name may be in upper or lower case, have ``ground_truth`` in it and end in ``.csv``; numbers may be separated by
 semicolons, and the first line may be a header. Flags beside the ground truth are read if they are there (GOT-10k's
 ``absence.label``, ``cover.label`` and ``meta_info.ini``, LaSOT's ``full_occlusion.txt`` and ``out_of_view.txt``).
-Folders with frames but no ground truth are ``missing``; what else is passed over is named in ``VideoSet.notes`` and
+Folders with frames but no ground truth are ``missing``; what else is ignored is named in ``VideoSet.notes`` and
 ``Video.notes``.
 
 Two other layouts are read if there is no ground truth of these kinds: masks instead of boxes
@@ -83,7 +83,7 @@ def folder(root: str | Path) -> VideoSet:
                         "one of them in the folder itself, with the frames beside it or in img/; give such a folder")
     notes: tuple[str, ...] = ()
     if ignored:
-        notes = (f"passed over in {root}: {shortened(ignored)} (neither frames nor ground truth)",)
+        notes = (f"ignored in {root}: {shortened(ignored)} (neither frames nor ground truth)",)
     return VideoSet(name, tuple(found), partial(_read_target, store, found), tuple(missing),
                     fingerprint=partial(_fingerprint, store, found), notes=notes)
 
@@ -125,7 +125,7 @@ def _find_videos(store: FrameStore, name: str) -> tuple[dict[str, Target], list[
 
 
 def _with_unique_names(store: FrameStore, found: dict[str, list[tuple[str, Target]]]) -> dict[str, Target]:
-    """Name each target after its folder; folders of the same name are told apart by the folders above them."""
+    """Name each target after its folder; the folders above distinguish folders of the same name."""
     targets: dict[str, Target] = {}
     for name, places in found.items():
         for place, target in places:
@@ -228,7 +228,7 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
         notes += (f"the first line of {truth_file} is a header",)
     ignored = find_frames(store.list(frames_at)).ignored
     if ignored:
-        notes += (f"{len(ignored)} images are passed over, because their names do not fit the others: "
+        notes += (f"{len(ignored)} images are ignored, because their names do not fit the others: "
                   f"{shortened(ignored)}",)
     cover = join(video_folder, "cover.label")
     ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None

@@ -15,7 +15,7 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Where the frames of one video lie: ``frames/{number:0{digits}d}.{ext}`` for first + skip_first … last.
+    """The files of one video's frames: ``frames/{number:0{digits}d}.{ext}`` for first + skip_first … last.
 
     ``skip_first`` leading frames are left out, and as many leading rows of the annotation with them.
     """

@@ -51,7 +51,7 @@ def make_sample(seed_key: tuple[int, ...], frames: int, material: Material) -> P
                 return _scene(rng, seed_key, frames, material, source)
             return _composite(rng, seed_key, frames, material)
         except UserError as error:
-            warn_once(_log, f"passed over: {error}")
+            warn_once(_log, f"skipped: {error}")
             if attempt == MAX_ATTEMPTS - 1:
                 raise
     raise AssertionError

@@ -1,4 +1,4 @@
-"""What made the results in a folder, and whether they may stand beside new ones.
+"""Records what made the results in a folder, and checks that new ones may be added to them.
 
     left = prepare_results_dir(folder, benchmark, "mstgt", "MSTGT-full-256", provenance, names, overwrite=False)
 

@@ -80,7 +80,7 @@ def run_name(config: str, run: str) -> str:
 
 
 def result_folder(save_dir: str | Path, tracker: str, config: str, benchmark: str) -> Path:
-    """Where the results of one tracker on one benchmark lie."""
+    """The folder with the results of one tracker on one benchmark."""
     return results_root(save_dir) / tracker / config / benchmark
 
 

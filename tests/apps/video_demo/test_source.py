@@ -228,13 +228,13 @@ def test_each_frame_has_its_own_time(tmp_path, video_images, broken_video):
 @pytest.mark.parametrize(("others", "passed_over"), [
     (["cover.jpg", "Thumbs.db", "._0.png"], "1 images (cover.jpg)"), (["0.jpg", "1.jpg"], "2 images (0.jpg, 1.jpg)"),
     (["0_depth.png"], "1 images (0_depth.png)")])
-def test_images_that_are_no_frames_of_a_folder_are_passed_over(others, passed_over, tmp_path, video_images):
+def test_images_that_are_no_frames_of_a_folder_are_ignored(others, passed_over, tmp_path, video_images):
     write_images(tmp_path, video_images[:3], ["0.png", "1.png", "2.png"])
     for name in others:
         (tmp_path / name).write_bytes(cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes())
     with open_source(tmp_path) as source:
         assert [path.name for path in source.paths] == ["0.png", "1.png", "2.png"]
-        assert source.notes == [f"passed over, because their names do not fit the others: {passed_over}"]
+        assert source.notes == [f"ignored, because their names do not fit the others: {passed_over}"]
 
 
 def test_images_that_are_missing_between_others_are_named(tmp_path, video_images):

@@ -189,14 +189,14 @@ def test_shapes_change_in_samples_of_mask_videos(tmp_path):
     assert len(scene.images) == len(scene.outlines) == 4
 
 
-def test_a_photograph_that_cannot_be_read_is_passed_over_and_named(tmp_path, caplog):
+def test_a_photograph_that_cannot_be_read_is_skipped_and_named(tmp_path, caplog):
     folder = make.coco_folder(tmp_path / "set", 6)
     (folder / "train2017" / "000001.png").write_bytes(b"torn")
     material = open_material((str(folder),), "all")
     with caplog.at_level(logging.WARNING):
         for index in range(20):
             make_sample((0, 0, index), 3, material)
-    assert caplog.text.count("000001.png") == 1 and "passed over: cannot decode image" in caplog.text
+    assert caplog.text.count("000001.png") == 1 and "skipped: cannot decode image" in caplog.text
 
 
 def test_the_last_failure_is_an_error_in_one_line(tmp_path):
