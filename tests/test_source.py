@@ -25,7 +25,7 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def sins(tree: ast.AST) -> list[str]:
+def dangerous_calls(tree: ast.AST) -> list[str]:
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
@@ -48,7 +48,7 @@ def sins(tree: ast.AST) -> list[str]:
 @pytest.mark.parametrize("folder", PARTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_shell_and_no_code_from_data(folder):
     for path in folder.glob("*.py"):
-        assert (path.name, sins(ast.parse(path.read_bytes()))) == (path.name, [])
+        assert (path.name, dangerous_calls(ast.parse(path.read_bytes()))) == (path.name, [])
 
 
 def test_images_are_decoded_where_their_headers_are_looked_at():
@@ -63,5 +63,5 @@ def test_images_are_decoded_where_their_headers_are_looked_at():
     "torch.load(f)", "torch.load(f, weights_only=False)", "np.load(f)", "np.load(f, allow_pickle=True)",
     "yaml.load(f, Loader=yaml.Loader)", "z.extractall(d)", "subprocess.Popen(f'ls {x}', shell=y)"])
 def test_dangerous_calls_are_found(line):
-    assert len(sins(ast.parse(line))) >= 1
-    assert sins(ast.parse("network.eval(); subprocess.run([a, b]); torch.load(f, weights_only=True)")) == []
+    assert len(dangerous_calls(ast.parse(line))) >= 1
+    assert dangerous_calls(ast.parse("network.eval(); subprocess.run([a, b]); torch.load(f, weights_only=True)")) == []

@@ -79,7 +79,7 @@ def test_unknown_dataset_lists_the_known(local):
         load_paths(local_file=local).dataset("lasto")
 
 
-def test_halves_have_their_own_file():
+def test_train_and_test_have_a_local_file_each():
     assert LOCAL_FILES["train"].relative_to(PROJECT_ROOT) == Path("lib/train/admin/local.py")
     assert LOCAL_FILES["test"].relative_to(PROJECT_ROOT) == Path("lib/test/evaluation/local.py")
 

@@ -140,7 +140,7 @@ def test_a_cache_with_an_object_in_it_is_never_unpickled(root, caplog):
     assert facts(open_indexed(root)[0]) == FACTS and "corrupt" in caplog.text
 
 
-def test_an_older_format_is_built_again_without_a_word(root, monkeypatch, caplog):
+def test_an_older_format_is_rebuilt_silently(root, monkeypatch, caplog):
     open_indexed(root)
     monkeypatch.setattr(index, "FORMAT", index.FORMAT + 1)
     assert open_indexed(root)[1] == ["a", "b", "c"] and not caplog.records

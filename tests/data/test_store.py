@@ -127,7 +127,7 @@ def test_folder_zip_and_lmdb_are_found_by_name(tmp_path, source):
 # --- archives not to be trusted
 
 @pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/etc/passwd", "C:/x", "a\\..\\x", "a//b", "a\nb"])
-def test_names_that_lead_astray_are_refused(tmp_path, name):
+def test_names_that_lead_out_of_the_root_are_refused(tmp_path, name):
     with pytest.raises(UserError, match=r"bad\.zip: refused for its entry "):
         ZipStore(zip_of(tmp_path / "bad.zip", [("good.txt", b"1"), (name, b"2")]))
 
@@ -167,7 +167,7 @@ def test_a_corrupt_member_is_named_and_the_others_read(tmp_path, source):
     assert store.read("list.txt") == FILES["list.txt"]
 
 
-def test_an_archive_replaced_while_in_use_is_said(tmp_path):
+def test_an_archive_replaced_while_in_use_is_named(tmp_path):
     path = zip_of(tmp_path / "a.zip", [("a", b"1")])
     store = ZipStore(path)
     zip_of(path, [("b", b"22")])
@@ -191,7 +191,7 @@ def test_broken_lmdbs_are_named(tmp_path, source):
         LmdbStore(tmp_path / "flip.lmdb").read("train/a/00000001.jpg")
 
 
-def test_a_foreign_lmdb_is_refused(tmp_path):
+def test_an_lmdb_of_another_program_is_refused(tmp_path):
     import lmdb
     with lmdb.open(str(tmp_path / "f.lmdb"), subdir=False, lock=False) as environment, \
             environment.begin(write=True) as transaction:

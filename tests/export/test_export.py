@@ -162,7 +162,7 @@ def test_a_fixed_batch_is_written(exported, tmp_path):
     assert session.get_modelmeta().custom_metadata_map["batch"] == "2"
 
 
-def test_what_the_files_say(exported):
+def test_the_files_hold_their_metadata(exported):
     import onnx
 
     for path in (exported.files.start, exported.files.step):
@@ -175,7 +175,7 @@ def test_what_the_files_say(exported):
         assert [d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim][0] == "batch"
 
 
-def test_the_state_counts(exported):
+def test_the_state_changes_the_boxes(exported):
     pair, rng = OnnxPair(exported.files.start, exported.files.step), np.random.default_rng(0)
     template, search = (rng.integers(0, 256, (1, size, size, 3), np.uint8) for size in (64, 128))
     state = pair.start(template)

@@ -175,7 +175,7 @@ def test_auto_takes_openvino_on_x86_cpus(monkeypatch):
 @pytest.mark.parametrize(("backend", "device", "precision", "words"), [
     ("tensorrt", "cpu", "fp32", "unknown backend"), ("openvino", "cuda", "fp32", "runs on the CPU"),
     ("onnx", "cpu", "bf16", "computes in fp32")])
-def test_what_a_runtime_cannot_do_is_said(backend, device, precision, words):
+def test_what_a_runtime_cannot_do_is_refused(backend, device, precision, words):
     with pytest.raises(UserError, match=words):
         resolve_backend(backend, device, precision)
 

@@ -42,7 +42,7 @@ def test_a_box_is_refused_or_can_be_cut_out(box, factor, reduce):
 
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "ab", [[1, 2], [3]], None, [1, 2, 3, "x"], np.zeros(5000)])
-def test_what_is_no_box_is_one_short_line(box):
+def test_a_bad_box_is_refused_in_one_short_line(box):
     with pytest.raises(UserError, match="^initial box: ") as error:
         check_box(box, "initial box")
     assert "\n" not in str(error.value) and len(str(error.value)) < 300

@@ -146,7 +146,7 @@ def test_other_arguments_need_overwrite(tmp_path: Path) -> None:
     assert not list(root.glob(HIDDEN + "*"))
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
         write_set(tmp_path, small_spec(), overwrite=True)

@@ -57,7 +57,7 @@ def test_a_page_without_scores_shows_its_problems(make_small_report, tmp_path):
     assert values["trackers"] == values["videos"] == values["attributes"] == [] and len(values["problems"]) == 2
 
 
-def test_a_video_that_one_tracker_lacks_has_no_figure_there(make_small_report):
+def test_a_video_that_one_tracker_lacks_has_no_metric_there(make_small_report):
     report, _ = make_small_report()
     less = dataclasses.replace(report.scores[0], video_scores=report.scores[0].video_scores[:1])
     values = page_values(dataclasses.replace(report, scores=(less, *report.scores[1:])))

@@ -29,7 +29,7 @@ def test_everything_there_is_data_for_is_drawn_as_png_and_pdf(make_small_report,
             assert cv2.imread(str(path)).std() > 5
 
 
-def test_what_would_compare_nothing_is_not_drawn(make_small_report, tmp_path):
+def test_plots_that_need_several_trackers_or_videos_are_left_out(make_small_report, tmp_path):
     """One tracker has no speed to compare; axes of single videos have no mean."""
     report, _ = make_small_report(["a"], videos=1)
     assert drawn(draw_plots(report, tmp_path)) == CURVES | {"attributes"}

@@ -10,7 +10,7 @@ from tests.test.analysis.helpers import NAN, sequence
 BIG = [100.0, 100.0, 50.0, 50.0]
 
 
-def test_nothing_happens_in_a_calm_video():
+def test_a_calm_video_has_no_attributes():
     assert measured_attributes(sequence([BIG, [104, 100, 50, 50], BIG])) == ()
 
 
@@ -41,7 +41,7 @@ def test_the_datasets_own_attributes_come_first():
     np.testing.assert_array_equal(found["bare"].boxes_xywh, bare.boxes_xywh)
 
 
-def test_a_table_stands_above_the_datasets_own(tmp_path):
+def test_a_given_table_overrides_the_datasets_attributes(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("video, rain, fast motion\r\none,0,1\n\ntwo, 1, 1\nother,0,0\n")
     table = read_attributes(path)
@@ -56,7 +56,7 @@ def test_a_table_stands_above_the_datasets_own(tmp_path):
 @pytest.mark.parametrize(("text", "line"), [
     ("", 1), ("one,0,1\n", 1), ("video\none\n", 1), ("video,rain\none,2\n", 2), ("video,rain\none,1\none,0\n", 3),
     ("video,rain\none,1,1\n", 2)])
-def test_what_is_no_table_is_named_by_its_line(tmp_path, text, line):
+def test_a_malformed_table_is_refused_with_its_line(tmp_path, text, line):
     path = tmp_path / "table.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=f"table.csv, line {line}: expected"):

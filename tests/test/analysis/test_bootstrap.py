@@ -55,6 +55,6 @@ def test_the_seed_decides_and_the_other_way_round_is_the_mirror(values, seed):
     assert values.min() - 1e-9 <= one.low[0] <= one.high[0] <= values.max() + 1e-9
 
 
-def test_nothing_to_draw_from_is_a_defect():
+def test_the_bootstrap_of_no_videos_is_a_defect():
     with pytest.raises(ValueError):
         paired_bootstrap(np.zeros((0, 3)))

@@ -85,7 +85,7 @@ def world(tmp_path):
                       "--results", f"Theirs={tmp_path / 'theirs'}")
 
 
-def test_own_results_against_foreign_ones(world):
+def test_own_results_against_external_ones(world):
     tmp_path, args = world
     status, out, err = run("full", "Theirs", *args, "--json", tmp_path / "c.json", "--resamples", 500)
     assert status == 0, err
@@ -114,7 +114,7 @@ def test_numbers_below_zero_are_refused(world, flag):
 
 @pytest.mark.parametrize(("names", "words"), [
     (("full", "Nobody"), "Nobody"), (("mstgt", "Theirs"), None), (("full", "mstgt/full"), "one tracker")])
-def test_names_that_mean_nothing_or_too_much(world, names, words):
+def test_unknown_and_ambiguous_names_are_refused(world, names, words):
     status, _, err = run(*names, *world[1])
     if words is None:
         assert status == 0, err

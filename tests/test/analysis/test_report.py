@@ -96,7 +96,7 @@ def test_problems_come_before_means_and_set_the_status(world):
     assert done.returncode == 1 and f"{results / 'a.txt'}, line 2" in done.stdout and "(1 of 3 videos)" in done.stdout
 
 
-def test_foreign_results_and_choice_of_trackers(world):
+def test_external_results_and_choice_of_trackers(world):
     tmp_path, results = world
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -149,7 +149,7 @@ def test_measured_attributes_are_said_to_be_measured(world):
     assert "low_resolution" in done.stdout
 
 
-def test_a_broken_annotation_costs_its_video_only(world):
+def test_a_broken_annotation_excludes_its_video_alone(world):
     tmp_path, _ = world
     truth = tmp_path / "mine" / "b" / "groundtruth.txt"
     truth.write_text("0,y,20,20\n" + truth.read_text())
@@ -158,7 +158,7 @@ def test_a_broken_annotation_costs_its_video_only(world):
     assert done.stdout.index(f"problem: mine: {truth}, line 1: 'y' is not") < done.stdout.index("2 of 3 videos")
 
 
-def test_holes_in_an_annotation_follow_the_rule(world):
+def test_gaps_in_an_annotation_follow_the_policy(world):
     tmp_path, _ = world
     (tmp_path / "mine" / "b" / "groundtruth.txt").write_text("0,0,20,20\nNaN,NaN,NaN,NaN\n20,20,0,0\n30,30,20,20\n")
     done = run("--save_dir", tmp_path / "out")

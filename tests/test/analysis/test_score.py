@@ -52,7 +52,7 @@ def test_a_video_without_any_truth_cannot_be_scored():
 
 
 @pytest.mark.parametrize("policy", [absent_frames.DROP, absent_frames.LASOT, absent_frames.GOT10K])
-def test_the_given_frame_alone_is_nothing_to_score(policy):
+def test_truth_in_the_first_frame_alone_is_nothing_to_score(policy):
     videos = [sequence([BOX]), sequence([BOX, NAN, NAN], annotated=1)]
     if policy.overlap == "drop":
         videos.append(sequence([BOX, NAN, NAN]))
@@ -79,7 +79,7 @@ def test_the_static_box_baseline_keeps_the_given_box():
 @pytest.mark.parametrize("rule", [absent_frames.DROP, absent_frames.LASOT, absent_frames.OTB, absent_frames.UAV,
                                   absent_frames.GOT10K])
 @pytest.mark.parametrize("hole", [NAN, [0, 0, 0, 0], [5, 5, 3, 0], [5, 5, -3, 4]])
-def test_a_hole_in_the_annotation_never_makes_a_figure_undefined(rule, hole):
+def test_a_gap_in_the_annotation_never_makes_a_metric_undefined(rule, hole):
     video = sequence([BOX, BOX, hole, BOX], visible_ratio=np.ones(4), size_wh=(100, 100))
     score = score_video(np.array([BOX] * 4), video, rule)
     figures = [score.auc, score.precision, score.norm_precision, *score.overlap_totals]

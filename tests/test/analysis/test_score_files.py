@@ -58,7 +58,7 @@ def world(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_fault_costs_its_video_only_and_is_said_with_file_and_line(tmp_path, workers):
+def test_a_bad_result_excludes_its_video_alone_and_is_named_with_file_and_line(tmp_path, workers):
     bench, videos = benchmark(*(sequence([BOX] * 3, name) for name in ("good", *FAULTS)))
     write(tmp_path, "good", 3 * GOOD)
     for name, (text, _) in FAULTS.items():
@@ -88,7 +88,7 @@ def test_fps_leaves_out_the_first_frame_and_needs_the_times_of_all(tmp_path):
     assert score_folders({"t": tmp_path}, bench, videos)[0][0].fps is None
 
 
-def test_processes_and_cache_change_no_figure(world, monkeypatch):
+def test_processes_and_cache_change_no_score(world, monkeypatch):
     tmp_path, folders, bench, videos = world
     alone, _ = score_folders(folders, bench, videos, workers=1)
     shared, _ = score_folders(folders, bench, videos, tmp_path / "cache", workers=2)

@@ -87,7 +87,7 @@ def test_a_batch_of_one_is_the_tracker(engine):
     assert track.boxes_xywh[0].tolist() == [60, 40, 30, 24] and track.scores[0] == 1
 
 
-def test_room_is_filled_again_and_every_frame_ticks_once(engine):
+def test_free_slots_are_filled_again_and_every_frame_is_reported_once(engine):
     ticks = []
     outcomes(engine, VIDEOS, 2, ticks.append)
     # a 6 steps, b 2, then c (none), d 4, then e 5: only its last step is alone
@@ -112,7 +112,7 @@ def test_a_video_is_requested_when_there_is_room():
 BAD = {"nan": (np.nan,) * 4, "flat": (5, 5, 0, 9), "outside": (500, 5, 9, 9)}
 
 
-def test_a_video_that_fails_costs_itself(engine):
+def test_a_failing_video_does_not_affect_the_others(engine):
     alone = outcomes(engine, VIDEOS, 1)
     bad = [video("torn", 6, 6, broken=3), video("torn0", 6, 6, broken=0), video("empty", 0)]
     bad += [video(name, 4, 7, box=box) for name, box in BAD.items()]

@@ -37,7 +37,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_benchmark_runs_on_what_is_there(name, command, put, tmp_path):
+def test_a_benchmark_is_run_on_the_videos_that_are_on_disk(name, command, put, tmp_path):
     benchmark, video, videos, files = LAYOUTS[name]
     put(tmp_path / "data", files)
     threads = ("--threads", "2")  # more than there are videos
@@ -101,7 +101,7 @@ def test_broken_videos_give_a_line_each_and_the_rest_is_done(batch, command, vid
     assert command("--dataset_dir", root) == 0  # nothing is left to do
 
 
-def test_a_film_in_place_of_images_is_named(command, put, tmp_path):
+def test_a_video_file_in_place_of_images_is_named(command, put, tmp_path):
     for name in ("film", "nothing"):
         put(tmp_path / "mine", {f"{name}/groundtruth.txt": ROWS})
     (tmp_path / "mine/film/a.mp4").write_bytes(b"film")

@@ -28,7 +28,7 @@ def test_rows_that_do_not_match_are_a_defect(tmp_path):
 
 
 @pytest.mark.parametrize("separator", [",", "\t", " "])
-def test_foreign_separators(tmp_path, separator):
+def test_separators_of_other_projects(tmp_path, separator):
     (tmp_path / "v.txt").write_text(separator.join("1234"))
     assert results.read_boxes(tmp_path, "v").tolist() == [[1, 2, 3, 4]]
 

@@ -57,7 +57,7 @@ def test_workers_batches_and_shards_give_the_same_boxes(command, videos, bars):
     assert command.boxes(run="_shards") == alone
 
 
-def test_a_worker_that_dies_costs_its_video_and_is_replaced(command, videos, bars):
+def test_a_crashed_worker_fails_its_video_and_is_replaced(command, videos, bars):
     root = videos(long=1500, a=4, b=4, c=4)
 
     pools = []

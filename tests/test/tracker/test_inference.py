@@ -218,7 +218,7 @@ def test_videos_in_a_padded_batch_keep_their_boxes(network, clip, monkeypatch):
         assert target.state.guidance.shape[0] == 1
 
 
-def test_what_cannot_be_is_one_line(network):
+def test_unsupported_options_are_refused_in_one_line(network):
     wrong = ({"precision": "fp8"}, "fp32"), ({"precision": "fp16"}, "bf16"), ({"cuda_graph": True}, "GPU")
     for options, words in wrong:
         with pytest.raises(UserError, match=words):

@@ -80,7 +80,7 @@ def test_boxes_stay_in_the_image(engine):
         assert x >= 0 and y >= 0 and x + w <= 160 and y + h <= 120 and 0 < score < 1
 
 
-def test_two_trackers_on_one_engine_do_not_meet(engine):
+def test_two_trackers_on_one_engine_are_independent(engine):
     a, b = Tracker(engine), Tracker(engine)
     a.init(IMAGE, (100, 60, 30, 24))
     alone = [a.update(IMAGE)[0] for _ in range(3)]
