@@ -39,11 +39,12 @@ class WouldOverwriteError(UserError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return an error for a name that is in no table: it names the nearest known one and lists all of them.
 
-    The middle of a long name, which a corrupt file may hold, is left out.
+    The middle of a long name, which a corrupt file may hold, is left out. What a caller gives in place of a name need
+    not be text.
     """
     known = sorted(known)
     folded = {k.casefold(): k for k in known}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=1)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     return UserError(f"unknown {kind} {_SHORT.repr(name)}{hint} (known: {', '.join(known)})")
 

@@ -38,7 +38,9 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     if not isinstance(config, str):
         raise TrackerInputError("load_tracker takes an experiment's name, such as 'MSTGT-nano-128', "
                                 f"not {config!r:.100}")
-    if isinstance(overrides, str):
+    if not isinstance(script, str):
+        raise TrackerInputError(f"script is the name of a folder of experiments, such as 'MSTGT', not {script!r:.100}")
+    if not isinstance(overrides, list | tuple) or not all(isinstance(override, str) for override in overrides):
         raise TrackerInputError(f"overrides is a list of settings, such as ['TEST.SEARCH_FACTOR=4.5'], "
                                 f"not {overrides!r:.100}")
     if not isinstance(checkpoint, str | os.PathLike | None):

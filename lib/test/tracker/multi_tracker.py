@@ -30,7 +30,7 @@ class MultiTracker:
     """
 
     def __init__(self, source: str | TrackerEngine | Tracker, **options: Any):
-        if options and not isinstance(source, str):
+        if options and isinstance(source, TrackerEngine | Tracker):
             raise TrackerInputError(f"{', '.join(options)}: options go with an experiment's name; this "
                                     f"{type(source).__name__} has its own already")
         if isinstance(source, TrackerEngine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,16 +292,20 @@ def test_a_box_may_be_a_tensor(engine):
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"threads": -1}, "threads is a whole number of at least 1"), ({"threads": "2"}, "not '2'"),
-    ({"overrides": "TEST.SEARCH_FACTOR=4.5"}, "overrides is a list"), ({"checkpoint": 3}, "path of a file, not 3")])
+    ({"overrides": "TEST.SEARCH_FACTOR=4.5"}, "overrides is a list"), ({"checkpoint": 3}, "path of a file, not 3"),
+    ({"overrides": None}, "overrides is a list"), ({"overrides": [4.5]}, r"not \[4.5\]"), ({"script": 3}, "script is"),
+    ({"backend": 3}, "unknown backend 3 .known: auto"), ({"precision": 16}, "unknown precision 16; did you mean")])
 def test_options_of_a_wrong_kind_are_one_line(options, words):
-    with pytest.raises(TrackerInputError, match=words):
+    with pytest.raises(UserError, match=words):
         load_tracker("MSTGT-nano-128", device="cpu", **options)
 
 
-@pytest.mark.parametrize("name", [3, None, b"MSTGT-nano-128"])
+@pytest.mark.parametrize("name", [3, None, b"MSTGT-nano-128", Path("MSTGT-nano-128")])
 def test_load_tracker_wants_a_name(name):
-    with pytest.raises(TrackerInputError, match="experiment's name"):
+    with pytest.raises(TrackerInputError, match="takes an experiment's name"):
         load_tracker(name)
+    with pytest.raises(TrackerInputError, match="takes an experiment's name"):
+        MultiTracker(name, device="cpu")
 
 
 @pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
