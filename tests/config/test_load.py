@@ -250,7 +250,7 @@ def test_empty_file_is_the_defaults(write_experiment):
 
 
 @pytest.mark.parametrize("config", [*PUBLISHED, "MSTGT-demo-128", "MSTGT-nano-128", "MSTGT-mini-128",
-                                    "MSTGT-nano", "MSTGT-mini"])
+                                    "MSTGT-nano", "MSTGT-nano-slim", "MSTGT-mini"])
 def test_dump_reads_back(config):
     cfg = load_config("mstgt", config, ["TRAIN.LR=1.23456789e-7"])
     text = dump_config(cfg)

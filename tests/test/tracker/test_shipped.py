@@ -15,7 +15,7 @@ from mstgt.utils.device import is_fast_in
 from mstgt.utils.errors import UserError
 
 OF_THE_SYNTHETIC_WORLD = "MSTGT-nano-128", "MSTGT-mini-128"
-NAMES = "MSTGT-nano", "MSTGT-mini", *OF_THE_SYNTHETIC_WORLD
+NAMES = "MSTGT-nano", "MSTGT-nano-slim", "MSTGT-mini", *OF_THE_SYNTHETIC_WORLD
 THRESHOLDS = np.linspace(0, 1, 21)
 
 
