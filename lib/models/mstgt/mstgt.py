@@ -88,7 +88,10 @@ class GuidanceEncoder(nn.Module):
         self.proj = nn.Linear(dim, dim, bias=False)
 
     def prompt(self, state: torch.Tensor) -> torch.Tensor:
-        """The guidance tokens for the attention blocks: S averaged over 2x2 cells. (B, Nz, C) -> (B, Nz / 4, C)."""
+        """The guidance tokens for the attention blocks: S averaged over 2x2 cells.
+
+        (B, Nz, C) -> (B, g * g, C) with g = floor(sqrt(Nz) / 2): an odd last row and column are left out.
+        """
         grid = state.transpose(1, 2).unflatten(2, (self.grid, self.grid))
         return self.proj(F.avg_pool2d(grid, 2).flatten(2).transpose(1, 2))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import SHIPPED, find_experiment, load_config, load_paths, script_name
-from ...config.arguments import BACKENDS
+from ...config.arguments import BACKENDS, PRECISIONS
 from ...config.paths import WEIGHTS_SUFFIX, checkpoint_path, list_checkpoints, run_folder
 from ...utils.device import resolve_device
 from ...utils.errors import UserError, unknown_name
@@ -66,6 +66,8 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, bac
     """
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise TrackerInputError(f"threads is a whole number of at least 1, not {threads!r:.100}")
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     device = resolve_device(device)
     chosen = resolve_backend(backend, device, precision, compile or cuda_graph)
     engine = _build_engine(chosen, cfg, checkpoint, device, precision, threads, compile, cuda_graph,

@@ -294,7 +294,8 @@ def test_a_box_may_be_a_tensor(engine):
     ({"threads": -1}, "threads is a whole number of at least 1"), ({"threads": "2"}, "not '2'"),
     ({"overrides": "TEST.SEARCH_FACTOR=4.5"}, "overrides is a list"), ({"checkpoint": 3}, "path of a file, not 3"),
     ({"overrides": None}, "overrides is a list"), ({"overrides": [4.5]}, r"not \[4.5\]"), ({"script": 3}, "script is"),
-    ({"backend": 3}, "unknown backend 3 .known: auto"), ({"precision": 16}, "unknown precision 16; did you mean")])
+    ({"backend": 3}, "unknown backend 3 .known: auto"), ({"precision": ["fp16"]}, "unknown precision .'fp16'"),
+    ({"precision": 16}, "unknown precision 16; did you mean")])
 def test_options_of_a_wrong_kind_are_one_line(options, words):
     with pytest.raises(UserError, match=words):
         load_tracker("MSTGT-nano-128", device="cpu", **options)
