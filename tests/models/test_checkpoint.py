@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mstgt.config.backbones import BACKBONES
 from mstgt.models.mstgt import MSTGT, HiViTSpec
 from mstgt.models.mstgt.checkpoint import load_file, load_network, load_pretrained, resize_positions, save_weights
 from mstgt.models.mstgt.reference import build_reference_model, read_reference
@@ -218,8 +219,9 @@ def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, g
     ("{ASYMMETRIC_ATTENTION: true}", "MODEL.ASYMMETRIC_ATTENTION=true: give --set MODEL.ASYMMETRIC_ATTENTION=true"),
     ("{BACKBONE: {TYPE: lite_nano}}", "MODEL.BACKBONE.TYPE=lite_nano: give --set MODEL.BACKBONE.TYPE=lite_nano"),
 ])
-def test_a_checkpoint_of_another_network_names_the_setting(tmp_path, trained, wanted):
+def test_a_checkpoint_of_another_network_names_the_setting(tmp_path, monkeypatch, trained, wanted):
     model, path = fresh(), tmp_path / "net.pth.tar"
+    monkeypatch.setitem(BACKBONES, "small", model.spec)
     torch.save({"net": model.state_dict(), "config": f"MODEL: {trained}\n"}, path)
     if wanted:
         with pytest.raises(UserError, match=re.escape(f"net.pth.tar was trained with {wanted}")):

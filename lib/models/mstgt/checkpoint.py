@@ -249,7 +249,9 @@ def _check_trained_as(model: MSTGT, content: Any, path: str | Path) -> None:
     kind = str(backbone.get("TYPE")) if isinstance(backbone, dict) else ""
     # Checkpoints from before there was a choice do not say it.
     asymmetric = trained.get("ASYMMETRIC_ATTENTION") is True
-    wanted = [f"MODEL.BACKBONE.TYPE={kind}"] if BACKBONES.get(kind, model.spec) != model.spec else []
+    known = BACKBONES.values()  # a model may have another size, which no setting names
+    other = kind in BACKBONES and model.spec in known and BACKBONES[kind] != model.spec
+    wanted = [f"MODEL.BACKBONE.TYPE={kind}"] if other else []
     if asymmetric != model.asymmetric:
         wanted.append(f"MODEL.ASYMMETRIC_ATTENTION={str(asymmetric).lower()}")
     if wanted:
