@@ -76,7 +76,7 @@ def _all_numbers(name: str) -> tuple[int, ...]:
 
 def _in_natural_order(names: list[str]) -> list[tuple[int, str]]:
     """Return (place from 1, name) in the order of all numbers of the names together."""
-    # Names with the same numbers ("1.jpg" and "01.jpg") are one frame; the others are passed over.
+    # Names with the same numbers ("1.jpg" and "01.jpg") are one frame; the others are ignored.
     first_of: dict[tuple[int, ...], str] = {}
     for name in sorted(names):
         first_of.setdefault(_all_numbers(name), name)
