@@ -221,7 +221,7 @@ def load_openvino_engine(cfg: Any, checkpoint: str | Path, precision: str = "fp3
     def build(folder: Path) -> None:
         from .openvino_convert import convert_checkpoint  # imported here: it needs torch, a cached network does not
 
-        _log.warning("preparing %s for OpenVINO, once, which may take a minute; with --backend torch this is not "
+        _log.warning("preparing %s for OpenVINO, once, which takes about ten seconds; with --backend torch this is not "
                      "needed", Path(checkpoint).name)
         convert_checkpoint(cfg, checkpoint, folder)
 
