@@ -7,6 +7,7 @@ ready in a fraction of the time that ``import torch`` takes.
 from __future__ import annotations
 
 import argparse
+import inspect
 import logging
 import os
 from collections.abc import Sequence
@@ -34,7 +35,14 @@ def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | No
     overrides   settings such as "TEST.SEARCH_FACTOR=4.5"
     device      "cpu", "cuda", "cuda:1", "mps"; default: a CUDA GPU where there is one
     options     backend, precision, threads, compile, cuda_graph: those of :func:`load_engine`
+
+    Raises :class:`TypeError` for an option of another name, and :class:`UserError` for a value that cannot be.
     """
+    known = [name for function in (load_tracker, load_engine) for name in inspect.signature(function).parameters
+             if name not in ("config", "cfg", "options")]
+    for name in options:
+        if name not in known:
+            raise TypeError(unknown_name("option", name, set(known)))
     if not isinstance(config, str):
         raise TrackerInputError("load_tracker takes an experiment's name, such as 'MSTGT-nano-128', "
                                 f"not {config!r:.100}")

@@ -301,6 +301,13 @@ def test_options_of_a_wrong_kind_are_one_line(options, words):
         load_tracker("MSTGT-nano-128", device="cpu", **options)
 
 
+def test_an_unknown_option_is_named_with_the_known_ones():
+    with pytest.raises(TypeError, match="unknown option 'thread'; did you mean 'threads'.*backend, checkpoint"):
+        load_tracker("MSTGT-nano-128", thread=3)
+    with pytest.raises(TypeError, match="unknown option 'bogus'"):
+        MultiTracker("MSTGT-nano-128", bogus=3)
+
+
 @pytest.mark.parametrize("name", [3, None, b"MSTGT-nano-128", Path("MSTGT-nano-128")])
 def test_load_tracker_wants_a_name(name):
     with pytest.raises(TrackerInputError, match="takes an experiment's name"):
