@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from .store import FrameStore, join
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LAST_NUMBER = re.compile(r"([0-9]+)\.[^.]+$")
 _NUMBER = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"(.*?)(?<![0-9])(?<![0-9]\.)([0-9]+)(?:\.([0-9]+))?([^0-9]*\.[^.]+)")
 
 
 class FrameNames(NamedTuple):
@@ -31,7 +33,8 @@ def find_frames(names: Iterable[str]) -> FrameNames:
 
     Frames are found and put in order by the numbers in their names: ``10.jpg`` follows ``9.jpg``. The number may have
     text before it (``frame10.jpg``) or behind it (``10_camA.png``). Where names are times (``12-00-59.jpg``,
-    ``12-01-00.jpg``), their order is that of all numbers together, and ``numbers`` are the places in it, from 1.
+    ``12-01-00.jpg``), their order is that of all numbers together, or that of decimal numbers (``9.75.jpg``,
+    ``9.8.jpg``, ``10.jpg``), and ``numbers`` are the places in it, from 1.
 
         frames = find_frames(["10_camA.png", "9_camA.png", "preview.jpg"])
         frames.names        # ("9_camA.png", "10_camA.png")
@@ -50,6 +53,9 @@ def find_frames(names: Iterable[str]) -> FrameNames:
     frames.sort()
     if not _are_counted(frames):
         frames = _in_natural_order([name for _, name in frames])
+    decimals = _in_decimal_order(images)
+    if decimals and decimals != [name for _, name in frames]:
+        frames = list(enumerate(decimals, 1))
     chosen = {name for _, name in frames}
     ignored = tuple(name for name in images if name not in chosen)
     return FrameNames(tuple(name for _, name in frames), tuple(number for number, _ in frames), ignored)
@@ -105,6 +111,34 @@ def _by_pattern(images: list[str]) -> list[tuple[int, str]]:
             return list(zip(values, names, strict=True))
     # No single number identifies a frame ("scene1_1.png" … "scene2_1.png"): the order is that of all numbers together.
     return _in_natural_order(names)
+
+
+def _in_decimal_order(images: list[str]) -> list[str]:
+    """Return the names that differ in one decimal number only, in the order of its value; [] where it is none.
+
+    Two numbers that count, such as scene and frame of ``1.9.jpg``, ``1.10.jpg``, look alike. Decimals without padding
+    never end in 0, and those behind one and the same number are not evenly spaced from digit to digit.
+    """
+    kinds: dict[tuple[str, str], list[re.Match[str]]] = {}
+    for name in sorted(images):
+        match = _DECIMAL.fullmatch(name)
+        if match:
+            kinds.setdefault((match[1].lower(), match[4].lower()), []).append(match)
+    matches = max(kinds.values(), key=len, default=[])
+    fractions = [match[3] for match in matches if match[3]]
+    if not fractions or 3 * len(fractions) < len(matches):
+        return []  # a few names with a point are copies of others
+    if len(set(map(len, fractions))) > 1 and any(len(text) > 1 and text.endswith("0") for text in fractions):
+        return []
+    if len({int(match[2]) for match in matches}) == 1 and len(fractions) == len(matches):
+        counts = sorted(map(int, fractions))
+        steps = {after - before for before, after in zip(counts, counts[1:], strict=False)}
+        if len(steps) < 2 or counts[-1] - counts[0] < 2 * len(counts):
+            return []
+    first_of: dict[Decimal, str] = {}
+    for match in matches:
+        first_of.setdefault(Decimal(f"{match[2]}.{match[3] or 0}"), match[0])
+    return [first_of[value] for value in sorted(first_of)]
 
 
 def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:

@@ -211,9 +211,11 @@ def test_folder_looks_into_classes(tmp_path):
     put(tmp_path, {"bike/bike-1/groundtruth.txt": boxes(1), "bike/bike-1/img/1.jpg": None,
                    "cup/cup-2/groundtruth.txt": boxes(1), "cup/cup-2/1.jpg": None,
                    "a/one/groundtruth.txt": boxes(1), "b/one/groundtruth.txt": boxes(1), "a/bare/1.jpg": None,
-                   "notes/readme.md": "x", "empty/readme.txt": "x"})
+                   "notes/readme.md": "x", "empty/readme.txt": "x", "clip.mp4/1.jpg": None,
+                   "clip.avi/groundtruth.txt": boxes(1), "clip.avi/1.jpg": None})
     videos = folder(tmp_path)
-    assert set(videos.video_names) == {"bike-1", "cup-2", "a_one", "b_one"} and videos.missing == ("a/bare",)
+    assert set(videos.video_names) == {"bike-1", "cup-2", "a_one", "b_one", "clip.avi"}
+    assert videos.missing == ("a/bare", "clip.mp4"), "a folder, whatever its name ends in"
     note, = videos.notes
     assert "empty, notes (neither frames nor ground truth)" in note
 
@@ -228,6 +230,13 @@ def test_folder_looks_into_classes(tmp_path):
     (["12-00-58.jpg", "12-00-59.jpg", "12-01-00.jpg"], ["12-00-58.jpg", "12-00-59.jpg", "12-01-00.jpg"], []),
     (["12-01-00_b1.jpg", "12-00-59_b1.jpg"], ["12-00-59_b1.jpg", "12-01-00_b1.jpg"], []),
     (["7.97.png", "7.99.png", "8.01.png"], ["7.97.png", "7.99.png", "8.01.png"], []),
+    (["0.1.png", "0.25.png", "0.3.png", "10.5.png"], ["0.1.png", "0.25.png", "0.3.png", "10.5.png"], []),
+    (["0.5.png", "1.png", "1.25.png", "1.5.png"], ["0.5.png", "1.png", "1.25.png", "1.5.png"], []),
+    (["t_0.2s.png", "t_0.9s.png", "t_1.0s.png"], ["t_0.2s.png", "t_0.9s.png", "t_1.0s.png"], []),
+    # Scenes and their frames, and a copy, are no decimals.
+    (["1.10.png", "1.9.png", "2.1.png"], ["1.9.png", "1.10.png", "2.1.png"], []),
+    (["v1.5.png", "v1.15.png", "v1.25.png"], ["v1.5.png", "v1.15.png", "v1.25.png"], []),
+    (["1.jpg", "2.jpg", "3.jpg", "3.1.jpg", "4.jpg"], ["1.jpg", "2.jpg", "3.jpg", "4.jpg"], ["3.1.jpg"]),
     (["id9_1.png", "id4_2.png", "id5_3.png"], ["id9_1.png", "id4_2.png", "id5_3.png"], []),
     (["1.jpg", "2.jpg", "1.png"], ["1.jpg", "2.jpg"], ["1.png"]), ([], [], []), (["a.jpg"], [], ["a.jpg"])])
 def test_numbers_in_names_decide(names, order, ignored):

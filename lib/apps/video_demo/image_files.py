@@ -127,6 +127,18 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def natural_order(path: Path) -> list[str | int]:
-    """A sort key that puts 9.jpg before 10.jpg."""
+def in_frame_order(paths: Sequence[Path]) -> list[Path]:
+    """Return ``paths`` folder by folder, each in the order of its frames; where not all are frames, 9.jpg before
+    10.jpg."""
+    folders: dict[Path, list[str]] = {}
+    for path in sorted(paths, key=_natural_order):
+        folders.setdefault(path.parent, []).append(path.name)
+    ordered = []
+    for folder, names in folders.items():
+        frames = find_frames(names)
+        ordered += [folder / name for name in (names if frames.ignored else frames.names)]
+    return ordered
+
+
+def _natural_order(path: Path) -> list[str | int]:
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", str(path)))]

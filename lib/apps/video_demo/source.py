@@ -145,12 +145,11 @@ def _no_such(text: str) -> UserError:
 
 
 def _open_glob(pattern: str) -> Source:
-    from .image_files import ImageFiles, is_image, natural_order
+    from .image_files import ImageFiles, in_frame_order, is_image
     from .video_file import VideoFile
 
-    found = sorted(map(Path, glob.glob(pattern, recursive=True)), key=natural_order)
-    files = [path for path in found if path.is_file()]
-    images = [path for path in files if is_image(path)]
+    files = [path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file()]
+    images = in_frame_order([path for path in files if is_image(path)])
     if len(files) == 1 and not images:
         return VideoFile(files[0])
     if not images:

@@ -102,7 +102,9 @@ def _find_videos(store: FrameStore, name: str) -> tuple[dict[str, Target], list[
         anything = False
         for inner in store.list(parent):
             place = join(parent, inner)
-            if inner.startswith(".") or inner.lower().endswith(_FILE_SUFFIXES) or not store.list(place):
+            if inner.startswith(".") or (inner.lower().endswith(_FILE_SUFFIXES) and store.exists(place)):
+                continue
+            if not store.list(place):
                 continue
             targets = _targets(store, place, inner)
             for target_name, target in targets.items():

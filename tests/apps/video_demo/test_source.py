@@ -152,6 +152,9 @@ def test_globs(tmp_path, video_images, video_file):
         assert (source.name, source.frames) == ("walk", 2)
     with open_source(f"{video_file.parent}/*.mp4") as source:
         assert source.name == "square"
+    write_images(tmp_path / "times", video_images[:3], ["0.25.png", "0.3.png", "10.5.png"])
+    with open_source(f"{tmp_path}/[tw]*/*.png") as source:
+        assert [path.name for path in source.paths] == ["0.25.png", "0.3.png", "10.5.png", "a1.png", "a2.png", "b1.png"]
     with pytest.raises(UserError, match=r"no images match .*c\*\.png"):
         open_source(f"{tmp_path}/walk/c*.png")
 
