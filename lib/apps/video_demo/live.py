@@ -44,6 +44,9 @@ RETRY_S = 0.5  # between attempts to reconnect
 PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,srt"
 WARM_UP = 5  # frames in which a webcam adjusts its exposure
 PATIENCE = 25  # frames in a row that fail before a webcam counts as gone
+# In the path of a URL: key=value up to what separates it from the next, which is an underscore for some cameras.
+_SECRET = re.compile(r"(user(?:name)?|usr|login|pass(?:word|wd)?|pwd|pw|psw|token|auth|secret|(?:api_?)?key)="
+                     r"(?:(?!_[a-z]+=)[^/&;])*", re.IGNORECASE)
 
 Grab = Callable[[], "np.ndarray | None"]  # converts a received frame to RGB; None: it cannot be read
 
@@ -286,5 +289,11 @@ def open_webcam(index: int) -> LiveSource:
 
 
 def without_password(url: str) -> str:
-    """``url`` without the user's name and password, for messages and file names."""
-    return re.sub(r"//[^/?#]*@", "//", url, count=1)  # up to the last @: a password may hold one
+    """``url`` without the user's name and password, for messages and file names.
+
+    They may be before the host, in the path as ``key=value``, or in the query, whose values are all left out.
+    """
+    # Up to the last @: a password may hold one. With a slash in it, it is told from a port by what is behind the colon.
+    url = re.sub(r"//([^/?#]*|[^/?#:@]*:(?!\d{1,5}(?:[/?#]|$)).*)@", "//", url, count=1)
+    path = re.split("[?#]", url, maxsplit=1)[0]
+    return _SECRET.sub(r"\1=***", path) + (f"{url[len(path)]}***" if path != url else "")
