@@ -2,9 +2,10 @@
 
     scores, problems = score_folders({"ATOM": folder}, benchmark, videos, cache_folder=save_dir / ".cache/scores")
 
-A result that is missing, unreadable or not as long as its video is a ``Problem`` and not part of any mean. What was
-scored before and has not changed comes from the cache (``mstgt.test.analysis.cache``). The rest is spread over several
-processes where there is much to read. Neither changes a number.
+A result that is missing, unreadable or not as long as its video is a ``Problem`` and not part of any mean. So is a
+file of times, without which the boxes are scored all the same. What was scored before and has not changed comes from
+the cache (``mstgt.test.analysis.cache``). The rest is spread over several processes where there is much to read.
+Neither changes a number.
 """
 
 from __future__ import annotations
@@ -47,9 +48,16 @@ class _Result(NamedTuple):
         return find_file(self.folder, BOX_SOURCES, self.video)
 
 
+class _Outcome(NamedTuple):
+    """The score of a result, or what is wrong with it; both where only its times cannot be used."""
+
+    score: VideoScore | None
+    fault: str | None = None
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a video out of a mean. ``missing``: the file is not there."""
+    """Something that keeps a video out of a mean, if only that of FPS. ``missing``: the file is not there."""
 
     message: str
     missing: bool = False
@@ -64,13 +72,13 @@ def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, videos: Map
     """
     policy = benchmark.absent_policy
     cache = ScoreCache(cache_folder, policy, videos)
-    outcomes: dict[tuple[str, str], VideoScore | str] = {}
+    outcomes: dict[tuple[str, str], _Outcome] = {}
     to_score = []
     for tracker, folder in folders.items():
         cached = cache.load(tracker, folder)
         for name in videos:
             if name in cached:
-                outcomes[tracker, name] = cached[name]
+                outcomes[tracker, name] = _Outcome(cached[name])
             elif has_result(folder, name):
                 to_score.append(_Result(tracker, folder, name))
     for result, outcome in _score_all(to_score, videos, policy, workers):
@@ -80,9 +88,10 @@ def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, videos: Map
     rescored = {result.tracker for result in to_score}
     for tracker, folder in folders.items():
         found = {name: outcomes[tracker, name] for name in videos if (tracker, name) in outcomes}
-        video_scores = [outcome for outcome in found.values() if isinstance(outcome, VideoScore)]
+        video_scores = [outcome.score for outcome in found.values() if outcome.score is not None]
         if tracker in rescored:
-            cache.save(tracker, folder, video_scores)
+            # A fault is told at every run: what has one is scored again.
+            cache.save(tracker, folder, [score for score, fault in found.values() if score and not fault])
         problems += _problems(tracker, folder, benchmark, found)
         score = average(tracker, video_scores, benchmark.expected)
         if score is not None:
@@ -91,15 +100,15 @@ def score_folders(folders: Mapping[str, Path], benchmark: Benchmark, videos: Map
 
 
 def _problems(tracker: str, folder: Path, benchmark: Benchmark,
-              outcomes: Mapping[str, VideoScore | str]) -> list[Problem]:
+              outcomes: Mapping[str, _Outcome]) -> list[Problem]:
     """What is wrong with the results of one tracker, in the order of the videos; all missing files are one line."""
     problems: list[Problem] = []
     missing: list[str] = []
     place = 0
     for name in benchmark.videos.video_names:
         outcome = outcomes.get(name)
-        if isinstance(outcome, str):
-            problems.append(Problem(f"{tracker}: {outcome}"))
+        if outcome is not None and outcome.fault:
+            problems.append(Problem(f"{tracker}: {outcome.fault}"))
         elif outcome is None and not has_result(folder, name):
             if not missing:
                 place = len(problems)
@@ -114,13 +123,12 @@ def _problems(tracker: str, folder: Path, benchmark: Benchmark,
 
 
 def _score_all(results: list[_Result], videos: Mapping[str, Video], policy: AbsentFramePolicy,
-               workers: int | None) -> Iterator[tuple[_Result, VideoScore | str]]:
-    """The score of each result, or what is wrong with it."""
+               workers: int | None) -> Iterator[tuple[_Result, _Outcome]]:
     workers = _worker_count(results) if workers is None else min(workers, len(results))
     with progress(total=len(results), desc="scoring", unit="video", leave=False) as bar:
         if workers < 2:
             for result in results:
-                yield result, _score_or_fault(result, videos[result.video], policy)
+                yield result, _score(result, videos[result.video], policy)
                 bar.update()
             return
         # The videos reach the workers by fork, without being pickled. Only Linux can fork safely here.
@@ -157,32 +165,35 @@ def _init_worker(videos: Mapping[str, Video], policy: AbsentFramePolicy) -> None
     _in_worker = videos, policy
 
 
-def _score_in_worker(result: _Result) -> VideoScore | str:
+def _score_in_worker(result: _Result) -> _Outcome:
     videos, policy = _in_worker
-    return _score_or_fault(result, videos[result.video], policy)
+    return _score(result, videos[result.video], policy)
 
 
-def _score_or_fault(result: _Result, video: Video, policy: AbsentFramePolicy) -> VideoScore | str:
-    """The score of one result; the message where it cannot be scored."""
+def _score(result: _Result, video: Video, policy: AbsentFramePolicy) -> _Outcome:
+    fault = None
     try:
-        boxes_xywh = read_boxes(result.folder, video.name)
         seconds = read_seconds(result.folder, video.name)
-        boxes_xywh = _without_missing_frames(boxes_xywh, video)
         if seconds is not None:
-            seconds = _without_missing_frames(seconds, video)
-        for suffix, values in (("", boxes_xywh), ("_time", seconds)):
-            # A result may end where the annotation ends.
-            if values is not None and len(values) not in (len(video), video.annotated):
-                kind = "short" if len(values) < len(video) else "long"
-                return (f"{result.folder / (video.name + suffix + '.txt')}: too {kind}: {len(values)} rows for "
-                        f"{len(video)} frames")
-        return score_video(boxes_xywh, video, policy, seconds)
+            seconds = _fitted(seconds, video, result.folder / f"{video.name}_time.txt")
     except UserError as error:
-        return str(error)
+        seconds, fault = None, f"{error}; its boxes are scored without times"
+    try:
+        boxes_xywh = _fitted(read_boxes(result.folder, video.name), video, result.path)
+        return _Outcome(score_video(boxes_xywh, video, policy, seconds), fault)
+    except UserError as error:
+        return _Outcome(None, str(error))
 
 
-def _without_missing_frames(rows: np.ndarray, video: Video) -> np.ndarray:
-    """The rows of the frames that are there, where a result also has rows for frames that are missing here."""
+def _fitted(rows: np.ndarray, video: Video, path: Path) -> np.ndarray:
+    """The rows of the frames that are there, where a result also has rows for frames that are missing here.
+
+    Raises :class:`UserError` for rows that are not those of the video's frames.
+    """
     if video.missing_rows and len(rows) == len(video) + len(video.missing_rows):
-        return np.delete(rows, video.missing_rows, axis=0)
+        rows = np.delete(rows, video.missing_rows, axis=0)
+    # A result may end where the annotation ends.
+    if len(rows) not in (len(video), video.annotated):
+        kind = "short" if len(rows) < len(video) else "long"
+        raise UserError(f"{path}: too {kind}: {len(rows)} rows for {len(video)} frames")
     return rows

@@ -70,12 +70,16 @@ def test_a_bad_result_excludes_its_video_alone_and_is_named_with_file_and_line(t
         assert problem.message.startswith("t: " + said.format(file=tmp_path / f"{name}.txt"))
 
 
-def test_times_that_do_not_fit_are_a_fault(tmp_path):
+@pytest.mark.parametrize(("times", "said"), [(2 * "0.1\n", "too short: 2 rows for 3 frames"),
+                                             (4 * "0.1\n", "too long"), ("0.1\nfast\n0.1\n", "line 2: 'fast'")])
+def test_times_that_do_not_fit_are_a_fault_and_the_boxes_are_scored(tmp_path, times, said):
     bench, videos = benchmark(sequence([BOX] * 3))
     write(tmp_path, "v", 3 * GOOD)
-    (tmp_path / "v_time.txt").write_text("0.1\n0.1\n")
-    scores, (problem,) = score_folders({"t": tmp_path}, bench, videos)
-    assert scores == [] and "v_time.txt: too short: 2 rows for 3 frames" in problem.message
+    (tmp_path / "v_time.txt").write_text(times)
+    for _ in range(2):  # the second time with what is kept
+        (score,), (problem,) = score_folders({"t": tmp_path}, bench, videos, tmp_path / "cache")
+        assert f"{tmp_path / 'v_time.txt'}" in problem.message and said in problem.message
+        assert score.videos == 1 and score.op50 == 100 and score.fps is None
 
 
 def test_fps_leaves_out_the_first_frame_and_needs_the_times_of_all(tmp_path):
