@@ -245,10 +245,15 @@ function begin() {
   targets = targets.filter((boxes) => Object.keys(boxes).length);
   current = Math.min(current, targets.length - 1);
   const first = bothWays ? 0 : firstFrame();
+  // The boxes that were drawn on this image stay on it until the first tracked one comes.
+  const given = targets.map((boxes, at) => ({ at, box: boxes[place()], color: targets.length > 1 ? colorOf(at) : null }))
+    .filter(({ box }) => box);
   seen = [];
   plot.begin(video.frames === null ? null : Math.min(video.frames - first, SETTINGS.most_frames),
     targets.length > 1 ? targets.map((_, at) => colorOf(at)) : [null], current);
   step("track");
+  stage.show(stage.image, video, null);
+  stage.others = given;
   byId("bar").removeAttribute("value");
   byId("rate").textContent = "";
   hint("Starting …");
@@ -305,6 +310,7 @@ async function showImage(event, isWanted) {
   const of = video;
   const image = await video.image(event.frame);
   if (!image || video !== of || !isWanted()) return;
+  if (isStep("track")) stage.others = [];
   stage.show(image, video, { ...event, colors: targets.length > 1 ? targets.map((_, at) => colorOf(at)) : null });
   const lost = lostTargets(event);
   byId("lost").hidden = !lost.length;

@@ -3,7 +3,8 @@
 // const stage = new Stage(canvas, {changed(box), accepted(), picked(place)})
 // stage.show(image, {width, height}, {targets: [{target, box, search, score, lost}], colors})     in the video's pixels
 // stage.edit(true); stage.box = [x, y, w, h]           the box being drawn; null: none
-// stage.ink = "#ff961e"; stage.others = [{at, box, color}]    its color, and boxes drawn around other targets
+// stage.ink = "#ff961e"; stage.others = [{at, box, color}]    its color, and boxes drawn around other targets; with the
+//                                                             color null, that of the only target
 //
 // Boxes are [x, y, w, h] in pixels of the video, whatever size the image has here.
 
@@ -95,8 +96,8 @@ export class Stage {
     if (this.drawn) this.paintDrawn(width, height);
     else if (this.seen) this.paintSeen();
     for (const { at, box, color } of this.marked) {
-      this.outline(box, color, 2);
-      this.tag(box, String(at + 1), color);
+      this.outline(box, color ?? INK.drawn, 2);
+      if (color) this.tag(box, String(at + 1), color);
     }
   }
 

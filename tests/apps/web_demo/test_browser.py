@@ -247,6 +247,9 @@ def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, 
             first.locator("#rate", has_text="frame 2").wait_for()
             [video] = server.ids
     second.get_by_text("1 video must end before this one starts").wait_for()
+    x, y, w, _ = true_box(0)
+    red, _, blue = colour(second, x + w / 2, y)
+    assert blue > 200 and red < 120, "the box that was drawn is still there"
     # As a person closes it: the page's own handlers run, of which one tells the server.
     first.close(run_before_unload=True)
     until(lambda: not server.holds(video))
