@@ -29,6 +29,7 @@ from ..models.mstgt.checkpoint import load_model
 from ..synthetic import synthetic_video
 from ..utils.errors import UserError
 from ..utils.files import atomic_path, file_sha256
+from ..utils.threads import torch_threads
 from ..utils.version import code_version
 from .onnx_engine import (
     ANSWERS,
@@ -95,6 +96,7 @@ class _Step(_Start):
         return answers[:, :4], answers[:, 4], *after.changed_since(before).values()
 
 
+@torch_threads(1)  # several would wait for one another on a busy machine, and most of this is not products
 def export_network(network: MSTGT, metadata: Mapping[str, str], files: OnnxFiles, batch: int | None = None,
                    on_stage: Callable[[str], object] = lambda stage: None) -> float:
     """Write and check the files of ``network``; the largest difference of any box between onnxruntime and PyTorch, as a

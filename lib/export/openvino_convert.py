@@ -26,6 +26,7 @@ from ..models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ..models.mstgt.checkpoint import load_model
 from ..test.tracker.engine import search_sizes
 from ..utils.errors import UserError, first_line
+from ..utils.threads import torch_threads
 from .openvino_engine import (
     FRAME_INPUTS,
     INIT_FILE,
@@ -85,6 +86,7 @@ def openvino_engine_of(network: MSTGT, cfg: Any, precision: str = "fp32", thread
 
 
 @torch.no_grad()
+@torch_threads(1)  # several would wait for one another on a busy machine, and most of this is not products
 def convert_network(network: MSTGT, cfg: Any, folder: Path) -> None:
     """Write the graphs of ``network``, which is left as it is, to ``folder``. Errors: :func:`convert_checkpoint`."""
     network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)

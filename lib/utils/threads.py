@@ -7,9 +7,11 @@ for both, so :class:`ThreadChoice` measures while it tracks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 from collections import deque
+from collections.abc import Iterator
 
 SPIN_COUNT = "20000"
 TRAINING_SPIN_COUNT = "2000"
@@ -55,6 +57,24 @@ def quiet_threads(network_bytes: int) -> int:
 def default_threads() -> int:
     """OMP_NUM_THREADS, else the fastest number for a small network on a quiet machine."""
     return given_threads() or quiet_threads(0)
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with ``count`` threads, and afterwards with as many as before.
+
+    The number belongs to the whole process, and the caller's own computations go on with theirs.
+    """
+    import torch  # imported here: OpenVINO's engine needs this module and no torch
+
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count != before:
+            torch.set_num_threads(before)
 
 
 class ThreadChoice:

@@ -46,6 +46,7 @@ import torch
 from ...data.video import Frames, Video
 from ...geometry.boxes import usable_boxes
 from ...utils.errors import UserError
+from ...utils.threads import torch_threads
 from ..tracker import Target, TrackerEngine
 from .results import write_result
 
@@ -248,15 +249,12 @@ def _fixed_threads() -> Iterator[None]:
     The last bits of a sum depend on how many threads it is split over. The number of threads must therefore not depend
     on the load of the machine or on the number of workers. Parallelism comes from several workers instead.
     """
-    torch_threads = torch.get_num_threads()
     opencv_threads = cv2.getNumThreads()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        yield
+        with torch_threads(torch.get_num_threads() if "OMP_NUM_THREADS" in os.environ else 1):
+            yield
     finally:
-        torch.set_num_threads(torch_threads)
         cv2.setNumThreads(opencv_threads)
 
 

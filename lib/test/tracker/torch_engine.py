@@ -31,7 +31,7 @@ from ...models.layers.transformer import Attention, Mlp
 from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ...utils.device import is_fast_in, set_up, slowness
 from ...utils.errors import UserError, unknown_name
-from ...utils.threads import ThreadChoice, given_threads, quiet_threads
+from ...utils.threads import ThreadChoice, given_threads, quiet_threads, torch_threads
 from .engine import TrackerEngine, search_sizes
 from .graphs import CudaGraphs, Step, compiled, pad_batch
 
@@ -110,19 +110,12 @@ class TorchEngine(TrackerEngine):
         if self.device.type != "cpu":
             yield
             return
-        before = torch.get_num_threads()
         choice = self._choices[size]
         threads = choice.current()
-        # The number belongs to the whole process, and the caller's own computations go on with theirs.
-        if threads != before:
-            torch.set_num_threads(threads)
-        try:
+        with torch_threads(threads):
             started = time.perf_counter()
             yield
             choice.record(threads, (time.perf_counter() - started) / videos)
-        finally:
-            if threads != before:
-                torch.set_num_threads(before)
 
     @torch.inference_mode()
     def cat_states(self, states: Sequence[TrackState]) -> TrackState:
