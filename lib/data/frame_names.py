@@ -149,17 +149,14 @@ def image_keys(store: FrameStore, folder: str) -> tuple[str, ...]:
 def frame_keys(store: FrameStore, folder: str, rows: int, digits: int = 8, first: int = 1) -> tuple[str, ...]:
     """The images in ``folder``; where there is none, ``rows`` names by rule (``00000001.jpg`` …)."""
     start = folder and f"{folder}/"
-    return image_keys(store, folder) or tuple([start + name for name in _rule_names(rows, digits, first)])
+    # In whole thousands, so that the cached names serve many videos.
+    names = _names_by_rule(-(-rows // 1000), digits, first)[:rows]
+    return image_keys(store, folder) or tuple([start + name for name in names])
 
 
 @lru_cache(8)
 def _names_by_rule(thousands: int, digits: int, first: int) -> tuple[str, ...]:
     return tuple(f"{n:0{digits}d}.jpg" for n in range(first, first + 1000 * thousands))
-
-
-def _rule_names(rows: int, digits: int, first: int) -> tuple[str, ...]:
-    """The first ``rows`` names by rule; made once for many videos."""
-    return _names_by_rule(-(-rows // 1000), digits, first)[:rows]
 
 
 def missing_frames(keys: tuple[str, ...], rows: int, first_only: bool = False,

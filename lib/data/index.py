@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
@@ -47,11 +48,12 @@ def indexed(videos: VideoSet, root: Path) -> VideoSet:
     fingerprints = digests((name, videos.fingerprint(name)) for name in videos.video_names)
     facts = cached_arrays(root, videos.name, fingerprints, partial(_collect, videos, fingerprints), _FACTS,
                           _same_length)
-    classes = dict(zip(videos.video_names, facts["classes"].tolist(), strict=True))
-    difficulties = dict(zip(videos.video_names, facts["difficulties"].tolist(), strict=True))
-    rated = not np.isnan(facts["difficulties"]).all()
-    return replace(videos, class_of=partial(_class_of, classes) if any(classes.values()) else None,
-                   difficulty_of=partial(_difficulty_of, difficulties) if rated else None)
+    # Empty strings and NaN stand for facts that a video does not have.
+    classes = {name: fact or None for name, fact in zip(videos.video_names, facts["classes"].tolist(), strict=True)}
+    difficulties = {name: None if math.isnan(fact) else fact
+                    for name, fact in zip(videos.video_names, facts["difficulties"].tolist(), strict=True)}
+    return replace(videos, class_of=classes.__getitem__ if any(classes.values()) else None,
+                   difficulty_of=difficulties.__getitem__ if set(difficulties.values()) - {None} else None)
 
 
 def digests(fingerprints: Iterable[Hashable]) -> np.ndarray:
@@ -109,14 +111,6 @@ def _collect(videos: VideoSet, fingerprints: np.ndarray, old: Arrays | None) -> 
             bar.update()
     classes, difficulties = zip(*found, strict=True) if found else ((), ())
     return {"classes": np.array(classes, np.str_), "difficulties": np.array(difficulties, np.float64)}
-
-
-def _class_of(classes: dict[str, str], name: str) -> str | None:
-    return classes[name] or None
-
-
-def _difficulty_of(difficulties: dict[str, float], name: str) -> float | None:
-    return None if np.isnan(difficulties[name]) else difficulties[name]
 
 
 def _folders(root: Path) -> tuple[Path, Path]:

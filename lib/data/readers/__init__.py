@@ -59,17 +59,14 @@ def read_training_set(name: str, dataset_dir: Callable[[str], Path]) -> VideoSet
 
     ``dataset_dir`` gives the folder of a dataset by its key (``Paths.dataset``).
     """
-    prefix = name.partition(":")[0] + ":"
-    if name.startswith(FOLDER_PREFIX):
-        root = absolute(name[len(FOLDER_PREFIX):])
+    kind, colon, path = name.partition(":")
+    prefix = kind + colon
+    if prefix in (FOLDER_PREFIX, *FOLDER_SPLITS):
+        root = absolute(path)
         videos = folder(root)
-    elif prefix in FOLDER_SPLITS:
-        root = absolute(name[len(prefix):])
-        videos = folder(root)
-    elif name.partition(":")[0] in PHOTO_SETS:
+    elif kind in PHOTO_SETS:
         # imported here because the world of photographs reads what it has written through this package
         from ...synthetic.photos.dataset import photos
-        kind, _, path = name.partition(":")
         root = absolute(path) if path else dataset_dir("photos")
         videos = photos(root, PHOTO_SETS[kind])
     elif name in TRAINING_SETS:
@@ -92,8 +89,8 @@ def require_training_set(name: str, dataset_dir: Callable[[str], Path]) -> None:
 
     Its videos are not searched for, which takes long for large sets; only an empty folder is refused.
     """
-    kind, _, path = name.partition(":")
-    if f"{kind}:" in (FOLDER_PREFIX, *FOLDER_SPLITS):
+    kind, colon, path = name.partition(":")
+    if kind + colon in (FOLDER_PREFIX, *FOLDER_SPLITS):
         if not open_store(absolute(path)).list():
             folder(path)  # says what was expected in it
     elif kind in PHOTO_SETS:

@@ -19,7 +19,7 @@ import numpy as np
 from ...untrusted.limits import refuse_size
 from ...utils.errors import UserError
 from ...utils.files import decode_text
-from ..store import FrameStore
+from ..store import FrameStore, join
 
 MAX_BYTES = 32 << 20  # some 800 000 frames
 GOT10K_FILES = ("groundtruth.txt", "absence.label", "cover.label", "meta_info.ini")
@@ -48,6 +48,24 @@ def parse_rows(data: bytes, where: str, columns: tuple[int, ...] = (4,), header:
     if rows is None or rows.shape[1] not in columns:
         raise _first_fault(lines, where, columns, skipped)
     return rows
+
+
+def read_box_rows(store: FrameStore, key: str) -> np.ndarray:
+    """Return the boxes in an annotation file, (rows, 4) float64 x, y, w, h."""
+    return parse_rows(store.read(key), store.where(key))
+
+
+def read_flags(store: FrameStore, key: str) -> np.ndarray | None:
+    """Return the flags in a file as :func:`parse_flags` does; None where there is no such file."""
+    return parse_flags(store.read(key), store.where(key)) if store.exists(key) else None
+
+
+def read_text(store: FrameStore, key: str, kind: str) -> str:
+    """Return the text of a file. Raises :class:`UserError` that says it is not ``kind`` where it is no text."""
+    try:
+        return decode_text(store.read(key))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{store.where(key)}: not {kind} ({error.reason})") from error
 
 
 def has_header(data: bytes) -> bool:
@@ -180,8 +198,7 @@ def as_difficulty(text: str, where: str) -> float:
 
 def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
     """(rows,) non-zero where the target is fully occluded or out of view; None where the folder has no flags."""
-    prefix = f"{folder}/" if folder else ""
-    keys = [key for key in (prefix + name for name in LASOT_ABSENCE) if store.exists(key)]
+    keys = [key for name in LASOT_ABSENCE if store.exists(key := join(folder, name))]
     flags = [parse_flags(store.read(key), store.where(key)) for key in keys]
     if len({len(f) for f in flags}) > 1:
         raise UserError(f"{store.where(keys[0])} has {len(flags[0])} flags, {store.where(keys[1])} has {len(flags[1])}")
@@ -190,7 +207,7 @@ def read_absence(store: FrameStore, folder: str) -> np.ndarray | None:
 
 def read_meta(store: FrameStore, folder: str) -> dict:
     """``object_class``, ``attributes``, ``difficulty`` and ``size_wh``, as far as ``meta_info.ini`` has them."""
-    key = f"{folder}/meta_info.ini" if folder else "meta_info.ini"
+    key = join(folder, "meta_info.ini")
     values: dict[str, str] = {}
     if store.exists(key):
         parser = configparser.RawConfigParser()

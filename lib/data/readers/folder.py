@@ -41,9 +41,9 @@ from .annotation import (
     LASOT_ABSENCE,
     boxes_from_rows,
     has_header,
-    parse_flags,
     parse_rows,
     read_absence,
+    read_flags,
     read_meta,
 )
 from .mask_videos import mask_videos
@@ -218,11 +218,13 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
     where = store.where(truth)
     data = store.read(truth)
     rows = parse_rows(data, where, columns=(4, 6, 8), header=True)
-    absent = None
+    absent: np.ndarray | None
     if rows.shape[1] == 6:
         boxes_xywh, absent = _tlp_rows(rows, where)
     else:
-        boxes_xywh, absent = boxes_from_rows(rows), _absence(store, video_folder)
+        boxes_xywh, absent = boxes_from_rows(rows), read_flags(store, join(video_folder, "absence.label"))
+        if absent is None:
+            absent = read_absence(store, video_folder)
     frames_at = _frame_folder(store, video_folder)
     frames_at = join(video_folder, "img") if frames_at is None else frames_at
     notes: tuple[str, ...] = ()
@@ -232,16 +234,10 @@ def read_video_folder(store: FrameStore, video_folder: str, truth_file: str, nam
     if ignored:
         notes += (f"{len(ignored)} images are ignored, because their names do not fit the others: "
                   f"{shortened(ignored)}",)
-    cover = join(video_folder, "cover.label")
-    ratio = parse_flags(store.read(cover), store.where(cover)) / 8 if store.exists(cover) else None
+    cover = read_flags(store, join(video_folder, "cover.label"))
     return make_video(name, store, frame_keys(store, frames_at, len(boxes_xywh)), boxes_xywh, absent=absent,
-                      visible_ratio=ratio, notes=notes, **read_meta(store, video_folder))
-
-
-def _absence(store: FrameStore, video_folder: str) -> np.ndarray | None:
-    label = join(video_folder, "absence.label")
-    return parse_flags(store.read(label), store.where(label)) if store.exists(label) \
-        else read_absence(store, video_folder)
+                      visible_ratio=None if cover is None else cover / 8, notes=notes,
+                      **read_meta(store, video_folder))
 
 
 def _tlp_rows(rows: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from ...utils.errors import UserError
 from ..frame_names import image_keys
 from ..store import FrameStore
 from ..video import Video, VideoSet, make_video, require_videos, split_present
-from .annotation import boxes_from_rows, parse_rows
+from .annotation import read_box_rows
 from .split_lists import FrameRange, read_frame_ranges
 
 
@@ -49,7 +49,7 @@ def _read_set(name: str, store: FrameStore, spec_file: str, looked_for: str) -> 
 
 def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) -> Video:
     spec = ranges[video]
-    rows = parse_rows(store.read(spec.annotation), store.where(spec.annotation), columns=(4,))
+    boxes_xywh = read_box_rows(store, spec.annotation)
     keys = spec.keys()
     notes: tuple[str, ...] = ()
     on_disk = set(image_keys(store, spec.frames))
@@ -59,5 +59,4 @@ def _read_video(store: FrameStore, ranges: dict[str, FrameRange], video: str) ->
         raise UserError(f"{store.where(spec.frames)}: none of the frames of {video} is there (first: {spec.keys()[0]})")
     if len(keys) < len(spec.keys()):
         notes = (f"{len(keys)} of the {len(spec.keys())} frames are on disk",)
-    return make_video(spec.name, store, keys, boxes_from_rows(rows)[spec.skip_first:], notes=notes,
-                         object_class=spec.object_class)
+    return make_video(spec.name, store, keys, boxes_xywh[spec.skip_first:], notes=notes, object_class=spec.object_class)

@@ -15,12 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ...utils.errors import UserError
-from ...utils.files import decode_text
 from ..frame_names import frame_keys
 from ..store import FrameStore, MtimeKey, fingerprint, join
 from ..video import Video, VideoSet, make_video, require_videos, split_present
-from .annotation import GOT10K_FILES, boxes_from_rows, parse_flags, parse_rows, read_meta
+from .annotation import GOT10K_FILES, read_box_rows, read_flags, read_meta, read_text
 from .split_lists import read_index_ranges
 
 TRAIN_VIDEOS = 9335
@@ -58,10 +56,7 @@ def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
 
 def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
     """The names in a file such as ``list.txt``, one per line."""
-    try:
-        return tuple(decode_text(store.read(key)).split())
-    except UnicodeDecodeError as error:
-        raise UserError(f"{store.where(key)}: not a list of names ({error.reason})") from error
+    return tuple(read_text(store, key, "a list of names").split())
 
 
 def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], folders: Sequence[str],
@@ -90,14 +85,10 @@ def _fingerprint(store: FrameStore, prefix: str, video: str) -> tuple[MtimeKey |
 def _read_video(store: FrameStore, prefix: str, hidden_truth: bool, name: str) -> Video:
     """One video folder in the layout of this module; all files but ``groundtruth.txt`` may be absent."""
     folder = join(prefix, name)
-    truth = join(folder, "groundtruth.txt")
-    boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
-    labels = {}
-    for label in ("absence.label", "cover.label"):
-        key = join(folder, label)
-        labels[label] = parse_flags(store.read(key), store.where(key)) if store.exists(key) else None
-    cover = labels["cover.label"]
+    boxes_xywh = read_box_rows(store, join(folder, "groundtruth.txt"))
+    absent = read_flags(store, join(folder, "absence.label"))
+    cover = read_flags(store, join(folder, "cover.label"))
     return make_video(
-        name, store, frame_keys(store, folder, len(boxes_xywh)), boxes_xywh,
-        absent=labels["absence.label"], visible_ratio=None if cover is None else cover / _FULLY_VISIBLE,
-        first_only=hidden_truth, **read_meta(store, folder))
+        name, store, frame_keys(store, folder, len(boxes_xywh)), boxes_xywh, absent=absent,
+        visible_ratio=None if cover is None else cover / _FULLY_VISIBLE, first_only=hidden_truth,
+        **read_meta(store, folder))

@@ -11,7 +11,7 @@ from functools import partial
 from ..frame_names import frame_keys
 from ..store import FrameStore, MtimeKey, fingerprint
 from ..video import Video, VideoSet, make_video, require_videos, split_present
-from .annotation import LASOT_ABSENCE, boxes_from_rows, parse_rows, read_absence
+from .annotation import LASOT_ABSENCE, read_absence, read_box_rows
 from .split_lists import read_names
 
 
@@ -55,7 +55,6 @@ def _fingerprint(store: FrameStore, folders: dict[str, str], video: str) -> tupl
 
 def _read_video(store: FrameStore, folders: dict[str, str], video: str) -> Video:
     folder = folders[video]
-    truth = f"{folder}/groundtruth.txt"
-    boxes_xywh = boxes_from_rows(parse_rows(store.read(truth), store.where(truth), columns=(4,)))
+    boxes_xywh = read_box_rows(store, f"{folder}/groundtruth.txt")
     return make_video(video, store, frame_keys(store, f"{folder}/img", len(boxes_xywh)), boxes_xywh,
                          absent=read_absence(store, folder), object_class=_class(video))

@@ -10,7 +10,7 @@ from functools import partial
 from ..frame_names import frame_keys
 from ..store import FrameStore
 from ..video import Video, VideoSet, make_video, require_videos
-from .annotation import parse_rows
+from .annotation import read_box_rows
 
 
 def tnl2k(store: FrameStore) -> VideoSet:
@@ -21,6 +21,5 @@ def tnl2k(store: FrameStore) -> VideoSet:
 
 
 def _read_video(store: FrameStore, video: str) -> Video:
-    truth = f"{video}/groundtruth.txt"
-    boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
+    boxes_xywh = read_box_rows(store, f"{video}/groundtruth.txt")
     return make_video(video, store, frame_keys(store, f"{video}/imgs", len(boxes_xywh), digits=5), boxes_xywh)

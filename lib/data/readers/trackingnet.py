@@ -12,11 +12,10 @@ from functools import partial
 from typing import Any
 
 from ...utils.errors import UserError
-from ...utils.files import decode_text
 from ..frame_names import frame_keys
 from ..store import FrameStore, MtimeKey, fingerprint, join
 from ..video import Video, VideoSet, make_video, require_videos, split_present
-from .annotation import parse_rows
+from .annotation import read_box_rows, read_text
 
 CLASS_MAP = "trackingnet_classmap.txt"
 _PARTS = tuple(f"TRAIN_{k}" for k in range(12))
@@ -48,16 +47,11 @@ def trackingnet_train(name: str, store: FrameStore) -> VideoSet:
 
 
 def _read_classes(store: FrameStore) -> dict[str, str]:
-    where = store.where(CLASS_MAP)
-    try:
-        lines = decode_text(store.read(CLASS_MAP)).splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: not a text file ({error.reason})") from error
     classes = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(store, CLASS_MAP, "a text file").splitlines(), 1):
         fields = line.split(maxsplit=1)
         if len(fields) == 1:
-            raise UserError(f"{where}, line {number}: expected <video> <class>, found {line[:60]!r}")
+            raise UserError(f"{store.where(CLASS_MAP)}, line {number}: expected <video> <class>, found {line[:60]!r}")
         if fields:
             classes[fields[0]] = fields[1].strip()
     return classes
@@ -82,7 +76,6 @@ def _read_video(store: FrameStore, prefix: str, video: str) -> Video:
 
 
 def _read(store: FrameStore, prefix: str, video: str, name: str, **known: Any) -> Video:
-    truth = join(prefix, f"anno/{video}.txt")
-    boxes_xywh = parse_rows(store.read(truth), store.where(truth), columns=(4,))
+    boxes_xywh = read_box_rows(store, join(prefix, f"anno/{video}.txt"))
     keys = frame_keys(store, join(prefix, "frames", video), len(boxes_xywh), digits=1, first=0)
     return make_video(name, store, keys, boxes_xywh, **known)
