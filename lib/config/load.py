@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,7 +70,8 @@ def config_from_text(text: str, where: str = "saved configuration") -> EasyDict:
 
 def dump_config(cfg: dict[str, Any]) -> str:
     """``cfg`` as YAML of plain types, in the order of the defaults."""
-    return yaml.safe_dump(_plain(cfg), sort_keys=False, width=120)
+    # Through JSON: YAML's safe writer takes plain dicts and lists alone.
+    return yaml.safe_dump(json.loads(json.dumps(cfg)), sort_keys=False, width=120)
 
 
 def find_experiment(script: str, config: str, experiments_dir: Path = EXPERIMENTS_DIR) -> Path:
@@ -165,14 +167,6 @@ def _nested(flat: dict[str, Any]) -> EasyDict:
             node = node.setdefault(section, {})
         node[name] = value
     return EasyDict(tree)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
 
 
 def flatten(tree: dict[str, Any], where: str = "settings") -> dict[str, Any]:

@@ -175,15 +175,13 @@ def read_local_file(path: Path, names: Collection[str]) -> dict[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            statements = ast.parse(source).body
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # MemoryError: nested too deeply
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = getattr(error, "msg", str(error) or "nested too deeply")
         raise UserError(f"{path}{line}: {reason}; correct or delete the file") from error
     values: dict[str, str] = {}
-    for number, statement in enumerate(statements):
-        if number == 0 and _is_docstring(statement):
-            continue
+    for statement in tree.body if ast.get_docstring(tree) is None else tree.body[1:]:
         name, value = _assignment(statement, path)
         if name not in names:
             raise UserError(f"{path}, line {statement.lineno}: {unknown_name('path', name, names)}")
@@ -205,10 +203,6 @@ def write_local_file(path: Path, values: Mapping[str, str]) -> Path | None:
         write_bytes(backup, old)
     write_text(path, text)
     return backup
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _assignment(statement: ast.stmt, path: Path) -> tuple[str, str]:

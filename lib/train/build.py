@@ -236,13 +236,10 @@ def _find_checkpoint(folder: Path, resume: str) -> dict[str, Any] | None:
 
 def _check_same_config(state: dict[str, Any], cfg: Any, folder: Path) -> None:
     old, new = flatten(config_from_text(state["config"])), flatten(cfg)
-    changed = [f"{key} {old[key]} -> {new[key]}" for key in new if old[key] != new[key] and not _may_change(key)]
+    fixed = [key for key in new if key not in FREE and not key.startswith("TEST.")]
+    changed = [f"{key} {old[key]} -> {new[key]}" for key in fixed if old[key] != new[key]]
     if changed:
         raise ResumeError(f"the run in {folder} has another configuration ({'; '.join(changed[:4])})")
-
-
-def _may_change(key: str) -> bool:
-    return key in FREE or key.startswith("TEST.")
 
 
 def _print_start(trainer: Trainer, group: Group, resumed: bool) -> None:

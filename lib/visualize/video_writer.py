@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import av
 import cv2
@@ -58,9 +58,8 @@ class VideoWriter:
         self._session.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> bool | None:
-        return self._session.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._session.__exit__(*error)
 
     def add(self, image_rgb: np.ndarray, time_s: float | None = None) -> None:
         """Append (H, W, 3) uint8 RGB. An image of another size is fitted in, with black bars.

@@ -24,16 +24,14 @@ from ...data.images import decode_full_depth, decode_image, may_be_deep, stretch
 from ...data.readers.folder import FRAME_FOLDERS
 from ...data.store import FolderStore
 from ...utils.errors import UserError, explain_os_error, shortened
-from .source import Frame
+from .source import Frame, Source
 
 FPS = 25.0
 _EXIF_WITHIN = 1 << 17  # bytes from the start of a file in which its EXIF data begin
 
 
-class ImageFiles:
-    """The images at ``paths`` as a :class:`~mstgt.apps.video_demo.source.Source`, named after ``origin``."""
-
-    live = False
+class ImageFiles(Source):
+    """The images at ``paths`` as a source named after ``origin``."""
 
     def __init__(self, paths: Sequence[Path], origin: Path, ignored: Sequence[str] = ()):
         self.paths = list(paths)
@@ -60,12 +58,6 @@ class ImageFiles:
     def read(self, start: int = 0) -> Iterator[Frame]:
         for index in range(start, len(self.paths)):
             yield Frame(index, self._load(self.paths[index]), index / self.fps)
-
-    def __enter__(self) -> ImageFiles:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        pass
 
     def _load(self, path: Path) -> np.ndarray | None:
         """(H, W, 3) uint8 RGB; None if it cannot be read."""

@@ -31,7 +31,7 @@ import numpy as np
 
 from ...data.images import MAX_PIXELS, quiet_opencv
 from ...utils.errors import UserError
-from .source import Frame
+from .source import Frame, Source
 from .video_file import DEFAULT_FPS, frame_rate, to_rgb
 
 _log = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ class Feed:
         raise NotImplementedError
 
 
-class LiveSource:
-    """A :class:`~mstgt.apps.video_demo.source.Source` of which only the newest frame is kept.
+class LiveSource(Source):
+    """A source of which only the newest frame is kept.
 
     feed         where frames come from
     reconnect_s  how long to try again after the feed broke off; 0: not at all
@@ -77,7 +77,6 @@ class LiveSource:
 
     live = True
     frames = None
-    notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, feed: Feed, reconnect_s: float = 0.0):
         self.name, self.dropped, self.reconnects = name, 0, 0
@@ -92,10 +91,7 @@ class LiveSource:
         self._thread.start()
         first = self._first_image()
         self._first, self.size_wh = first, (first.shape[1], first.shape[0])
-
-    @property
-    def fps(self) -> float:
-        return self._feed.fps
+        self.fps = feed.fps  # known once frames come
 
     @property
     def recording(self) -> bool:
@@ -120,9 +116,6 @@ class LiveSource:
     def stop(self) -> None:
         """End as the feed would end: no further frame is given. May be called in a signal handler."""
         self._stopped.set()
-
-    def __enter__(self) -> LiveSource:
-        return self
 
     def __exit__(self, *_error: object) -> None:
         self.stop()

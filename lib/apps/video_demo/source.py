@@ -18,8 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,41 +40,33 @@ class Frame(NamedTuple):
     time_s: float
 
 
-class Source(Protocol):
-    """name     a text that may be part of a file name
+class Source:
+    """What gives images; a context manager.
+
+    name     a text that may be part of a file name
     fps      frames per second, on average (25 for images)
     frames   how many there should be; None if that is not known beforehand
     size_wh  of the first readable image, in px, rotated upright
     live     frames are gone once they were read, and those that come too fast are dropped
-    notes    sentences that the user should read about how the images are shown"""
+    notes    sentences that the user should read about how the images are shown
+    """
 
-    # Read-only, so that classes may have plain attributes, class constants or properties.
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fps(self) -> float: ...
-
-    @property
-    def frames(self) -> int | None: ...
-
-    @property
-    def size_wh(self) -> tuple[int, int]: ...
-
-    @property
-    def live(self) -> bool: ...
-
-    @property
-    def notes(self) -> Sequence[str]: ...
+    name: str
+    fps: float
+    frames: int | None
+    size_wh: tuple[int, int]
+    live = False
+    notes: Sequence[str] = ()
 
     def read(self, start: int = 0) -> Iterator[Frame]:
         """The frames from number ``start`` on. Images are (H, W, 3) uint8 RGB."""
-        ...
+        raise NotImplementedError
 
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> Source:
+        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None: ...
+    def __exit__(self, *_error: object) -> None:
+        """Files are open only while they are read; a source that holds more closes it here."""
 
 
 def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Source:

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from ...data.images import MAX_PIXELS, MAX_SIDE
 from ...utils.errors import UserError
-from .source import Frame
+from .source import Frame, Source
 
 DEFAULT_FPS = 25.0
 # Containers of a single file. Playlists are excluded: a video must not make the program read other files.
@@ -28,11 +28,8 @@ FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,
 _LIMIT = {"max_pixels": str(MAX_PIXELS)}  # for FFmpeg's decoders
 
 
-class VideoFile:
-    """The video at ``path`` as a :class:`~mstgt.apps.video_demo.source.Source`."""
-
-    live = False
-    notes: tuple[str, ...] = ()
+class VideoFile(Source):
+    """The video at ``path``."""
 
     def __init__(self, path: Path):
         self.path, self.name = path, path.stem
@@ -52,12 +49,6 @@ class VideoFile:
                 time_s = clock.seconds(pts)
                 if index >= start:
                     yield Frame(index, to_rgb(frame) if frame is not None and _is_good(frame) else None, time_s)
-
-    def __enter__(self) -> VideoFile:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        pass
 
     def _open(self) -> InputContainer:
         try:

@@ -23,13 +23,9 @@ def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
     b = np.asarray(b_xywh, float)
     top_left = np.maximum(a[:, :2], b[:, :2])
     bottom_right = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
-    shared = _area(np.maximum(bottom_right - top_left, 0))
-    union = _area(a[:, 2:]) + _area(b[:, 2:]) - shared
+    shared = np.maximum(bottom_right - top_left, 0).prod(axis=1)
+    union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - shared
     return np.clip(np.divide(shared, union, out=np.zeros(len(a)), where=union > 0), 0.0, 1.0)
-
-
-def _area(sizes_wh: np.ndarray) -> np.ndarray:
-    return sizes_wh[:, 0] * sizes_wh[:, 1]
 
 
 def centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:

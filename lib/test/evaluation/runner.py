@@ -86,7 +86,7 @@ def run_videos(setup: WorkerSetup, videos: Mapping[str, Video], devices: Sequenc
                         if reason is not None:
                             failures.append(Failure(name, reason))
                         if name in videos:
-                            queue.release(name)
+                            queue.locks.release(name)
                             tracker.close(name)
                 names = queue.wait_for_others()
             finally:

@@ -4,7 +4,7 @@
     names = shard.take({"bear-2": 1200, …})       # its videos
     queue = VideoQueue(folder, names)
     name = queue.take()                           # locked in the results folder; None when none is left
-    queue.release(name)
+    queue.locks.release(name)                     # it has a result or has failed
 
 Several commands, on one machine or many, may write into the same results folder. Shards are balanced by frames. They
 are the same on every machine that has the same videos.
@@ -132,10 +132,6 @@ class VideoQueue:
         """Return a video that was taken and not tracked."""
         self.locks.release(name)
         self.waiting.appendleft(name)
-
-    def release(self, name: str) -> None:
-        """The video has a result or has failed."""
-        self.locks.release(name)
 
     def wait_for_others(self) -> list[str]:
         """Wait until the other processes have ended their videos; gives those that they left without a result."""

@@ -36,7 +36,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
 import cv2
@@ -219,26 +218,24 @@ def _start(engine: TrackerEngine, video: Video, reader: ReadAhead) -> _Slot:
     return _Slot(video, images, target, track, image.shape[:2])
 
 
-class ReadAhead:
+class ReadAhead(ThreadPoolExecutor):
     """One thread that decodes the next frames of any number of videos while the current ones are tracked.
 
     Frames that were not asked for are dropped at the end.
     """
 
-    def __enter__(self) -> ReadAhead:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-        return self
+    def __init__(self) -> None:
+        super().__init__(1, thread_name_prefix="read-ahead")
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None,
-                 _trace: TracebackType | None) -> None:
-        self._thread.shutdown(cancel_futures=True)
+    def __exit__(self, *_error: object) -> None:
+        self.shutdown(cancel_futures=True)
 
     def frames(self, frames: Frames) -> Iterator[np.ndarray]:
         """Yield the frames in order. If a frame cannot be read, its error is raised when the frame is due."""
         waiting: deque[Future[np.ndarray]] = deque()
         for index in range(len(frames)):
             while len(waiting) <= AHEAD and index + len(waiting) < len(frames):
-                waiting.append(self._thread.submit(frames.read, index + len(waiting)))
+                waiting.append(self.submit(frames.read, index + len(waiting)))
             yield waiting.popleft().result()
 
 

@@ -66,6 +66,7 @@ class TrackerEngine(ABC):
 
     backend: str
     runtime: dict[str, str] = {}  # the package that executes the network, and its version; nothing of PyTorch
+    pads_batches = False  # whether batches are padded to a power of two: every new size costs a compilation
 
     def __init__(self, cfg: Any, device: str = "cpu", precision: str = "fp32"):
         self.settings, self.device_name, self.precision = cfg.TEST, device, precision
@@ -94,11 +95,6 @@ class TrackerEngine(ABC):
     @abstractmethod
     def split_state(self, state: Any) -> list[Any]:
         """The state of a batch as the states of its videos."""
-
-    @property
-    def pads_batches(self) -> bool:
-        """Whether batches are padded to a power of two because every new batch size costs a compilation."""
-        return False
 
     def start(self, image: np.ndarray, box_xywh: Sequence[float] | np.ndarray) -> Target:
         """The target in its first image, (H, W, 3) uint8 RGB, with the box as given.

@@ -52,7 +52,6 @@ class MultiTracker:
         # Without targets, another video may begin, with images of another size.
         if self.targets and self._image_size is not None:
             check_image_size(image, self._image_size)
-        check_image(image)
         # First what may be refused: a box that is no box uses up no id.
         target = self.engine.start(image, box_xywh)
         target_id = self._next_id

@@ -68,7 +68,8 @@ class TorchEngine(TrackerEngine):
             raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
         set_up(self.device)
         fixed = threads or given_threads()
-        options = (fixed,) if fixed else (min(quiet_threads(_bytes_of(network)), torch.get_num_threads()), 1)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+        options = (fixed,) if fixed else (min(quiet_threads(size), torch.get_num_threads()), 1)
         # Of every size of crops: what is fastest for a small one need not be for a large one.
         self._choices = {size: ThreadChoice(*options) for size in search_sizes(cfg)}
         self.network = prepare(network, self.device, precision)
@@ -78,11 +79,7 @@ class TorchEngine(TrackerEngine):
         # Recorded last: with both options the graph replays the compiled kernels.
         if cuda_graph:
             self.run_frame = CudaGraphs(self.run_frame)
-        self.fixed_shapes = compile or cuda_graph
-
-    @property
-    def pads_batches(self) -> bool:
-        return self.fixed_shapes
+        self.pads_batches = compile or cuda_graph
 
     @torch.inference_mode()
     def init_state(self, templates: np.ndarray) -> TrackState:
@@ -95,7 +92,7 @@ class TorchEngine(TrackerEngine):
         count = len(searches)
         # The copy from pinned memory (_alloc_crops) runs beside the host; rows.tolist() below waits for all of it.
         batch = torch.from_numpy(searches).to(self.device, non_blocking=True)
-        if self.fixed_shapes:
+        if self.pads_batches:
             batch, state = pad_batch(batch, state)
         with self._chosen_threads(*batch.shape[:2]):
             rows, state = self.run_frame(batch, state)
@@ -129,10 +126,6 @@ class TorchEngine(TrackerEngine):
         # Pinned memory is copied to a GPU without the host's help.
         on_gpu = self.device.type == "cuda"
         return torch.empty((count, size, size, 3), dtype=torch.uint8, pin_memory=on_gpu).numpy()
-
-
-def _bytes_of(network: torch.nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
 
 
 def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MSTGT:
@@ -211,13 +204,10 @@ def pack_linear(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             # In an Mlp nothing but GELU follows fc1: the kernel can apply it before it writes its result to memory.
-            gelu = isinstance(module, Mlp) and name == "fc1" and _is_gelu(module.act)
+            gelu = (isinstance(module, Mlp) and name == "fc1" and isinstance(module.act, nn.GELU)
+                    and module.act.approximate == "none")
             setattr(module, name, PackedLinear(child, gelu))
             if gelu:
                 module.act = nn.Identity()
         else:
             pack_linear(child)
-
-
-def _is_gelu(module: nn.Module) -> bool:
-    return isinstance(module, nn.GELU) and module.approximate == "none"

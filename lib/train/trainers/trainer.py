@@ -119,7 +119,8 @@ class Trainer:
         Raises :class:`UserError` if the loss or its gradient is not finite: nothing is updated then.
         """
         # Seeded per step, so that stochastic depth does not depend on where the run was resumed.
-        seed_step(self.cfg.TRAIN.SEED, self.group.rank, self.global_step)
+        key = np.random.SeedSequence([self.cfg.TRAIN.SEED, self.group.rank, self.global_step])
+        torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
         set_lr(self.optimizer, self.lr)
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -363,8 +364,3 @@ def _loader_advice(error: OSError | RuntimeError) -> str | None:
         return ("a data loading process ended unexpectedly; memory or shared memory (/dev/shm) may be full: lower "
                 "TRAIN.NUM_WORKER, or load in the training process with TRAIN.NUM_WORKER=0")
     return None
-
-
-def seed_step(seed: int, rank: int, step: int) -> None:
-    """Seed torch for one step of one process."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, rank, step]).generate_state(1, np.uint64)[0]))

@@ -93,7 +93,7 @@ def network():
 
 def engine_of_graphs(network) -> TorchEngine:
     engine = TorchEngine(network, CFG)
-    engine.run_frame, engine.fixed_shapes = CudaGraphs(engine.frame), True
+    engine.run_frame, engine.pads_batches = CudaGraphs(engine.frame), True
     return engine
 
 
