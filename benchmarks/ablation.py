@@ -167,7 +167,7 @@ def validation_iou(run: Run) -> float:
     raise UserError(f"{path} has no validation of epoch {run.epochs}")
 
 
-def summarise(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
+def summarize(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     """By variant: its seeds, and of each figure the mean and the sample standard deviation (None for one seed)."""
     table: dict[str, dict[str, Any]] = {}
     for variant in dict.fromkeys(score["variant"] for score in scores):
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None, runner: Runner = run_logged) ->
     if scores:
         import torch
 
-        table = summarise(scores)
+        table = summarize(scores)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         notes = (f"{args.epochs} epochs of {args.samples} samples, {', '.join(BASE)}; {device_name(device)}, one CPU "
                  f"thread a run, PyTorch {torch.__version__}")

@@ -39,7 +39,7 @@ METRICS: dict[str, Callable[[Score], float | None]] = {
     "success AUC (%)": lambda s: s.auc,
     "median of the videos' AUC (%)": median_auc,
     "precision at 20 px (%)": lambda s: s.precision,
-    "normalised precision at 0.2 (%)": lambda s: s.norm_precision,
+    "normalized precision at 0.2 (%)": lambda s: s.norm_precision,
     "frames a second": lambda s: s.fps,
 }
 

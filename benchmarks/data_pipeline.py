@@ -3,7 +3,7 @@
     python benchmarks/data_pipeline.py [--size 256] [--searches 4] [--seconds 10]
 
 Writes textured JPEG videos of 1280 x 720 px and about 390 KB a frame to a temporary folder and draws samples from
-them in this process, on one thread: sampling, decoding, cropping; what the device does (flip, colour, normalising)
+them in this process, on one thread: sampling, decoding, cropping; what the device does (flip, color, normalizing)
 is not in it. Prints a table: samples a second, and the processor time of a sample, which other work on the machine
 disturbs less. Rows: without and with the partner of feature mixing, and, for comparison, decoding the same number of
 frames in full and nothing else (a sample needs less: fewer rows, and often at a half or a quarter of the size).

@@ -13,7 +13,7 @@ import numpy as np
 
 from mstgt.test.analysis.score import Score, VideoScore, average
 
-_MEANS = ("success", "precision_curve", "normalised_curve", "frame_overlap")
+_MEANS = ("success", "precision_curve", "normalized_curve", "frame_overlap")
 
 
 def mean_of_runs(tracker: str, runs: Sequence[Score]) -> Score | None:

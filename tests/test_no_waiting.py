@@ -92,10 +92,10 @@ def loaded() -> Batch:
     yes = torch.zeros(BATCH, dtype=torch.bool)
     search = torch.zeros(FRAMES, BATCH, SEARCH, SEARCH, 3, dtype=torch.uint8)
     boxes = torch.rand(FRAMES, BATCH, 4)
-    partner = PartnerBatch(search, boxes, flip=yes, grey=yes, brightness=torch.rand(FRAMES, BATCH), active=yes,
+    partner = PartnerBatch(search, boxes, flip=yes, gray=yes, brightness=torch.rand(FRAMES, BATCH), active=yes,
                            videos=[""] * BATCH)
     return Batch(torch.zeros(BATCH, TEMPLATE, TEMPLATE, 3, dtype=torch.uint8), torch.rand(BATCH, 4), search, boxes,
-                 flip=yes, grey=yes, brightness=torch.rand(FRAMES + 1, BATCH), videos=[""] * BATCH,
+                 flip=yes, gray=yes, brightness=torch.rand(FRAMES + 1, BATCH), videos=[""] * BATCH,
                  frames=[[]] * BATCH, unreadable=[], partner=partner)
 
 

@@ -5,7 +5,7 @@
         --results ATOM=/results/ATOM --results SiamRPNpp=/results/SiamRPNpp --json difference.json
 
 A and B are results under the output folder (config or tracker/config) or names given with --results. Prints both
-trackers' AUC, precision and normalised precision on the videos that both have, the difference A − B with its 95 %
+trackers' AUC, precision and normalized precision on the videos that both have, the difference A − B with its 95 %
 interval, the share of resamples in which A is better, what that means, and the videos with the greatest gains and
 losses. Result files that are missing or corrupt are listed first and make the exit status 1, unless --allow_missing is
 given and nothing else is wrong.

@@ -17,7 +17,7 @@ prune    for a network with fewer hidden channels (lite_slim, lite_thin) than th
          channels that the others can replace are removed, and the layers behind them are fitted again.
 
 Writes a .safetensors file (--out) in fp16. Train from it with --set MODEL.PRETRAIN_FILE=<name>, with the file in the
-folder pretrained_networks. The teacher's weights are under the Apache-2.0 licence.
+folder pretrained_networks. The teacher's weights are under the Apache-2.0 license.
 """
 
 from __future__ import annotations

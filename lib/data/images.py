@@ -9,13 +9,13 @@ height in the file's header is set to where the decoder should stop: it then nev
 for what cameras and data sets hold: JPEGs in one scan of all three components. JPEGs in color that are asked for whole
 are decoded by simplejpeg as well, everything else by OpenCV.
 
-The pixels of both ways are the same but for one thing: where a JPEG holds its colours at half the resolution of what is
+The pixels of both ways are the same but for one thing: where a JPEG holds its colors at half the resolution of what is
 asked for, their pixels are doubled here and interpolated by OpenCV. In crops of real videos that makes 0.3 to 0.8 of
 255 levels (root of the mean square, no bias); it saves 3 % of a sample's time.
 
 What is read: JPEG, PNG, BMP, WebP and TIFF of at most ``MAX_PIXELS`` and ``MAX_SIDE``. The size is checked before
 anything is decoded: of a JPEG by simplejpeg, of the other kinds by OpenCV, which gets the limits from environment
-variables when it is loaded (``mstgt/__init__.py`` sets them). Grey, palette and CMYK images become RGB, alpha is
+variables when it is loaded (``mstgt/__init__.py`` sets them). Gray, palette and CMYK images become RGB, alpha is
 dropped, and of an animation the first image is taken. A rotation written into EXIF is not applied: boxes are annotated
 on the pixels as they are stored. TIFF is the exception, which OpenCV may turn.
 
@@ -84,7 +84,7 @@ def decode_full_depth(data: bytes, where: str, upright: bool = True) -> np.ndarr
     except UserError:
         if not data.startswith(_TIFF):
             raise
-        # OpenCV does not make color of a grey TIFF of more than 16 bits.
+        # OpenCV does not make color of a gray TIFF of more than 16 bits.
         return np.repeat(_decode_bgr(data, where, flags | cv2.IMREAD_GRAYSCALE)[..., None], 3, axis=2)
 
 
@@ -108,7 +108,7 @@ def _check_kind_and_size(data: bytes, where: str) -> None:
     if data.startswith(_JPEG):
         try:
             height, width = simplejpeg.decode_jpeg_header(data, strict=False)[:2]
-        except (ValueError, KeyError) as error:  # KeyError: a colour space that it does not know
+        except (ValueError, KeyError) as error:  # KeyError: a color space that it does not know
             raise UserError(f"cannot decode image {where}: not an image, or cut short") from error
         if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
             raise _too_large(where)

@@ -206,7 +206,7 @@ def make_video(name: str, store: FrameStore, keys: tuple[str, ...], boxes_xywh: 
     """
     missing_rows, missing_names = missing_frames(keys, len(boxes_xywh), first_only, first_number)
     if missing_rows and len(boxes_xywh) > len(keys):
-        # The row of a missing frame goes, so that the frames behind the gap are not compared with their neighbours'.
+        # The row of a missing frame goes, so that the frames behind the gap are not compared with their neighbors'.
         absent, visible_ratio = (
             flags if flags is None or len(flags) != len(boxes_xywh) else np.delete(flags, missing_rows)
             for flags in (absent, visible_ratio))

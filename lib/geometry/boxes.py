@@ -1,6 +1,6 @@
 """Boxes as NumPy arrays: formats, clipping, overlap. Tensors use ``torchvision.ops``.
 
-``box_xywh`` is top-left x, y, width, height in pixels; ``box_cxcywh`` is centre x, y, width, height.
+``box_xywh`` is top-left x, y, width, height in pixels; ``box_cxcywh`` is center x, y, width, height.
 Coordinates are those of the annotation; :mod:`.crop` says how they map to pixels.
 
 A box may lie outside its image, partly or wholly. Boxes with numbers beyond ``MAX_PX`` or sides below ``MIN_PX`` are
@@ -78,5 +78,5 @@ def _clip_range(start: float, length: float, limit: float, margin: float) -> tup
 
 
 def xywh_to_cxcywh(box_xywh: np.ndarray) -> np.ndarray:
-    """Convert boxes (..., 4) from top-left to centre format."""
+    """Convert boxes (..., 4) from top-left to center format."""
     return np.concatenate([box_xywh[..., :2] + box_xywh[..., 2:] / 2, box_xywh[..., 2:]], axis=-1)

@@ -1,7 +1,7 @@
 """The crop of training and tracking: a square around a box, resized to the network's input.
 
-The side of the square is ceil(sqrt(w * h) * factor), its top-left corner round(centre - side / 2). Pixels outside the
-image are black; resizing is bilinear. A box centre c maps to (S - 1) / 2 + (c - centre) * S / side in the S x S crop,
+The side of the square is ceil(sqrt(w * h) * factor), its top-left corner round(center - side / 2). Pixels outside the
+image are black; resizing is bilinear. A box center c maps to (S - 1) / 2 + (c - center) * S / side in the S x S crop,
 and back by the inverse.
 """
 
@@ -23,7 +23,7 @@ FAR = 8192  # px: crops with longer sides are sampled directly, without memory f
 class Crop:
     """A square region of an image.
 
-    center  (2,) x, y of the region's centre in px
+    center  (2,) x, y of the region's center in px
     side    of the region in px
     size    of the crop in px, after resizing
     """
@@ -34,7 +34,7 @@ class Crop:
 
     @classmethod
     def around(cls, box_xywh: np.ndarray, factor: float, size: int) -> Crop:
-        """Return the crop centred on the box whose side is ``factor`` times the box's mean side sqrt(w * h)."""
+        """Return the crop centered on the box whose side is ``factor`` times the box's mean side sqrt(w * h)."""
         x, y, w, h = (float(value) for value in box_xywh)
         # Rounded up to whole pixels, as in the OSTrack family: published weights were trained with these sides.
         side = max(1, math.ceil(math.sqrt(w * h) * factor))
@@ -100,8 +100,8 @@ class Crop:
     def _cut_reduced(self, image: np.ndarray, reduce: int, out: np.ndarray) -> np.ndarray:
         """Sample the region from a reduced image, in which its corner need not be a whole pixel."""
         step = self.side / (self.size * reduce)  # pixels of the reduced image per pixel of the crop
-        # The crop's first pixel centre: half a crop pixel into the region, in coordinates whose whole numbers are the
-        # centres of the reduced pixels. The same half pixels as in cv2.resize, so both ways give the same crop.
+        # The crop's first pixel center: half a crop pixel into the region, in coordinates whose whole numbers are the
+        # centers of the reduced pixels. The same half pixels as in cv2.resize, so both ways give the same crop.
         x, y = (c / reduce + step / 2 - 0.5 for c in self._corner)
         matrix = np.array([[step, 0, x], [0, step, y]])
         return cv2.warpAffine(image, matrix, (self.size, self.size), out, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -110,7 +110,7 @@ class Crop:
     def _cut_far(self, image: np.ndarray, reduce: int, out: np.ndarray) -> np.ndarray:
         """Sample a very large region pixel by pixel, so that its size needs no memory."""
         height, width = image.shape[:2]
-        # Where the crop's pixel centres lie in the region. Coordinates are clipped just outside the image, where
+        # Where the crop's pixel centers lie in the region. Coordinates are clipped just outside the image, where
         # remap gives black: its float32 and int16 arithmetic cannot hold larger ones.
         places = (np.arange(self.size) + 0.5) * self.side / self.size
         x, y = (np.clip((corner + places) / reduce - 0.5, -2, extent + 1).astype(np.float32)
@@ -120,7 +120,7 @@ class Crop:
     def to_crop(self, box_xywh: np.ndarray) -> np.ndarray:
         """Map a box (4,) x, y, w, h in image px to cx, cy, w, h (4,) as shares of the crop (the network's target)."""
         center = box_xywh[:2] + box_xywh[2:] / 2
-        # The crop's centre is the centre of its pixel grid, (S - 1) / 2, as published; from_crop is the exact inverse.
+        # The crop's center is the center of its pixel grid, (S - 1) / 2, as published; from_crop is the exact inverse.
         inside = (self.size - 1) / 2 + (center - self.center) * self.scale
         return np.concatenate([inside, box_xywh[2:] * self.scale]) / self.size
 

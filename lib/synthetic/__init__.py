@@ -8,7 +8,7 @@ static objects on it. The camera pans, follows, zooms, tilts and shakes. Texture
 patterns and strokes; solid objects are shaded. The target rotates, grows, stretches and deforms. Other objects move
 as well, some of them look like the target, and some stand or pass in front of it. It may leave the image and return.
 Light, color temperature, defocus, motion blur (of each object along its velocity, of the background along that of the
-camera), sensor noise and JPEG quality vary. Some videos are grey.
+camera), sensor noise and JPEG quality vary. Some videos are gray.
 
 **Difficulty.** One number in [0, 1] per video sets how much of each there is. At 0, one object moves slowly over a
 faint, defocused background of another color, and the camera hardly moves. At 1 there are clutter, up to three

@@ -11,14 +11,14 @@ Attributes of a video, with the thresholds that define them:
     scale_change       largest over smallest √area of the whole silhouette's box > 1.5
     aspect_change      largest over smallest width/height of the whole silhouette's box > 1.5
     rotation           the target's turn spans more than 30°
-    illumination       mean tone of mid grey spans a factor > 1.35
+    illumination       mean tone of mid gray spans a factor > 1.35
     motion_blur        blur of the target or of the background > 4 px × (short side / 240) in 3 frames or more
     fast_motion        a step between frames, both with the target present, > 0.35 √(w·h)
     distractors        at least one look-alike
     partial_occlusion  something in front covers more than 15 % of the silhouette inside the image in some frame
     full_occlusion     … more than 98 %
     out_of_view        no pixel of the silhouette inside the image in some frame
-    camera_motion      the background at the image's centre moves > 1 % of the short side per frame on average
+    camera_motion      the background at the image's center moves > 1 % of the short side per frame on average
     deformation        the outline wobbles, or the body is jointed
     low_resolution     √(w·h) of the whole silhouette's box < 10 % of the short side in some frame
     grey               the video has no color
@@ -64,18 +64,18 @@ def silhouette_extent(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _frame(scene: Scene, frame: int) -> tuple[list[int], list[float], float, float, bool]:
-    """Box inside the image, whole box (centre x, y, w, h), visible share, covered share, cut by the image."""
+    """Box inside the image, whole box (center x, y, w, h), visible share, covered share, cut by the image."""
     width, height = scene.size_wh
     target = scene.target
     patch = target.thing.silhouette(target.poses[frame], frame)
     whole = patch.alpha > 127
     x, y, w, h = silhouette_extent(whole)
-    centre = [patch.x0 + x + w / 2, patch.y0 + y + h / 2, float(w), float(h)]
+    center = [patch.x0 + x + w / 2, patch.y0 + y + h / 2, float(w), float(h)]
     left, top = max(0, -patch.x0), max(0, -patch.y0)
     inside = whole[top:max(top, height - patch.y0), left:max(left, width - patch.x0)]
     total, count = int(whole.sum()), int(inside.sum())
     if not count:
-        return [0, 0, 0, 0], centre, 0.0, 0.0, False
+        return [0, 0, 0, 0], center, 0.0, 0.0, False
     x0, y0 = patch.x0 + left, patch.y0 + top
     x, y, w, h = silhouette_extent(inside)
     seen = inside.copy()
@@ -84,7 +84,7 @@ def _frame(scene: Scene, frame: int) -> tuple[list[int], list[float], float, flo
         if other is not None:
             _cover(seen, x0, y0, other.alpha > 127, other.x0, other.y0)
     visible = int(seen.sum())
-    return [x0 + x, y0 + y, w, h], centre, visible / total, 1 - visible / count, count < total
+    return [x0 + x, y0 + y, w, h], center, visible / total, 1 - visible / count, count < total
 
 
 def _cover(seen: np.ndarray, x0: int, y0: int, mask: np.ndarray, mx: int, my: int) -> None:
@@ -117,8 +117,8 @@ def _attributes(scene: Scene, whole: np.ndarray, inside: np.ndarray, absent: np.
     side = np.sqrt(whole[:, 2] * whole[:, 3])
     step = np.hypot(*np.diff(whole[:, :2], axis=0).T) if len(whole) > 1 else np.zeros(0)
     together = ~absent[1:] & ~absent[:-1]
-    centre = scene.camera.to_image(scene.camera.to_world(np.array(scene.size_wh) / 2, 0))
-    drift = np.hypot(*np.diff(centre, axis=0).T) if len(whole) > 1 else np.zeros(0)
+    center = scene.camera.to_image(scene.camera.to_world(np.array(scene.size_wh) / 2, 0))
+    drift = np.hypot(*np.diff(center, axis=0).T) if len(whole) > 1 else np.zeros(0)
     blur = np.hypot(*np.array([p.velocity for p in scene.target.poses]).T)
     ground = np.append(drift, 0) * scene.look.shutter
     turn = np.array([p.angle for p in scene.target.poses])
@@ -137,6 +137,6 @@ def _attributes(scene: Scene, whole: np.ndarray, inside: np.ndarray, absent: np.
         "camera_motion": drift.size > 0 and drift.mean() > 0.01 * short,
         "deformation": scene.deforms or scene.object_class in JOINTED,
         "low_resolution": side.min() < 0.1 * short,
-        "grey": scene.look.grey,
+        "grey": scene.look.gray,
     }
     return tuple(name for name in ATTRIBUTES if present[name])

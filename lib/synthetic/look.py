@@ -1,4 +1,4 @@
-"""Effects of light, lens and sensor: gain, gamma, color temperature, a gradient of light, defocus, noise, grey.
+"""Effects of light, lens and sensor: gain, gamma, color temperature, a gradient of light, defocus, noise, gray.
 
 A :class:`Look` holds the parameters of a whole video; :meth:`Look.apply` applies those of one frame.
 """
@@ -30,7 +30,7 @@ class Look:
     defocus: np.ndarray
     noise: float
     coarse: float
-    grey: bool
+    gray: bool
     shutter: float
     jpeg_quality: int
 
@@ -71,7 +71,7 @@ class Look:
         if self.defocus[frame] > 0.3:
             image = cv2.GaussianBlur(image, (0, 0), float(self.defocus[frame]))
         image = cv2.LUT(image, self.table(frame))
-        if self.grey:
+        if self.gray:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if self.noise > 0.3:
             noisy = self._noise(image, frame, noise_tile)
@@ -95,5 +95,5 @@ def make_look(rng: Rng, frames: int, difficulty: float, unit: float, seed_key: t
         slope_turn=rng.uniform(0, 6.28) + curve(rng, frames, 120) * 1.5,
         defocus=defocus, noise=float(rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.5, 3 + 7 * difficulty)),
         coarse=float(rng.uniform(1.2, 1.6 + difficulty)) if rng.random() < 0.12 else 1.0,
-        grey=bool(rng.random() < 0.07), shutter=float(rng.uniform(0.0, 0.35 + 0.6 * difficulty)),
+        gray=bool(rng.random() < 0.07), shutter=float(rng.uniform(0.0, 0.35 + 0.6 * difficulty)),
         jpeg_quality=int(rng.integers(60, 96)))

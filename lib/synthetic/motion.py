@@ -114,7 +114,7 @@ class Camera:
         return np.linalg.solve(matrix[:, :2], image_xy - matrix[:, 2])
 
 
-def make_camera(rng: Rng, frames: int, size_wh: tuple[int, int], centre_world: np.ndarray, difficulty: float,
+def make_camera(rng: Rng, frames: int, size_wh: tuple[int, int], center_world: np.ndarray, difficulty: float,
                 followed: np.ndarray) -> Camera:
     """A camera that pans, zooms, tilts and shakes, and follows the (N, 2) path ``followed`` (px) by a random share."""
     short, middle = min(size_wh), np.array(size_wh) / 2
@@ -122,7 +122,7 @@ def make_camera(rng: Rng, frames: int, size_wh: tuple[int, int], centre_world: n
     name = rng.choice(["cruise", "oscillate", "wander"])
     pan = smooth(PATHS[name](rng, frames, speed * short), 1.5)
     follow = rng.choice([0.0, rng.uniform(0, 1.3)])
-    centre = centre_world + pan - pan[0] + follow * smooth(followed - followed[0], 2.0)
+    center = center_world + pan - pan[0] + follow * smooth(followed - followed[0], 2.0)
     depth = rng.uniform(0, 0.04 + 0.16 * difficulty)
     zoom = np.exp(depth * curve(rng, frames, rng.uniform(30, 90)))
     angle = rng.uniform(0, 0.02 + 0.1 * difficulty) * curve(rng, frames, rng.uniform(30, 90))
@@ -130,5 +130,5 @@ def make_camera(rng: Rng, frames: int, size_wh: tuple[int, int], centre_world: n
     shake = rng.normal(0, amount, (frames, 2)) * 0.6 + smooth(rng.normal(0, amount * 1.5, (frames, 2)), 1.0)
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     linear = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
-    offset = middle + shake - np.einsum("nij,nj->ni", linear, centre)
+    offset = middle + shake - np.einsum("nij,nj->ni", linear, center)
     return Camera(np.concatenate([linear, offset[:, :, None]], 2), zoom, angle, shake)

@@ -10,11 +10,11 @@ Objects keep their upright shape from image to image, as most objects of real vi
 sets of ten most objects stand, two to four times as high as wide, as people do in the street. Three objects of ten
 consist of bands of different textures, so that one surface alone does not identify the object.
 
-**Difficulty**, in [0, 1], rises over the set. At 0 the objects are nearly plain, of clearly different colours, and do
+**Difficulty**, in [0, 1], rises over the set. At 0 the objects are nearly plain, of clearly different colors, and do
 not change, on a faint ground. At 1 they are textured, some look like the target, they turn, stretch and bend, hide each
 other, and the ground is full of still objects; light, blur, noise and JPEG change from image to image.
 
-Below ``BLOCKS`` the objects are squares of one size with blurred colours of their own: from these, attention learns
+Below ``BLOCKS`` the objects are squares of one size with blurred colors of their own: from these, attention learns
 within minutes to compare the search region with the template. Without them this does not start.
 
 Everything is a function of the seed and the key of the object set. Objects and grounds come from a stock that each
@@ -31,10 +31,10 @@ import numpy as np
 
 from .annotate import Annotation, silhouette_extent
 from .look import Look, make_look
-from .paint import SPRITE, Patch, Pose, Sprite, Thing, Wobble, compose, lookalike, make_thing, recoloured
+from .paint import SPRITE, Patch, Pose, Sprite, Thing, Wobble, compose, lookalike, make_thing, recolored
 from .scene import make_canvas
 from .shapes import BODIES, BODY_SHARES, Part
-from .textures import POOL_SIZE, TexturePool, recolour_matrix, texture_pool
+from .textures import POOL_SIZE, TexturePool, recolor_matrix, texture_pool
 
 THINGS, GROUNDS, POOLS = 600, 80, 8
 MIN_SHARE = 0.35  # of the target that must be seen where it does not count as absent
@@ -158,19 +158,19 @@ def _stamp(mask: np.ndarray, patch: Patch, value: int) -> None:
         mask[y0:y1, x0:x1][patch.alpha[y0 - patch.y0:y1 - patch.y0, x0 - patch.x0:x1 - patch.x0] > 127] = value
 
 
-def _in_new_colours(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
-    """The things in new colours: nearly plain and clearly different in easy sets."""
+def _in_new_colors(rng: Rng, things: list[Thing], difficulty: float) -> list[Thing]:
+    """The things in new colors: nearly plain and clearly different in easy sets."""
     plain = 0.85 * max(0.0, 1 - 1.6 * difficulty) if rng.random() < 0.8 else 0.0
     result = []
     for thing in things:
-        matrix = recolour_matrix(rng, 1.0)
+        matrix = recolor_matrix(rng, 1.0)
         if plain:
-            colour = rng.uniform(20, 235, 3)
+            color = rng.uniform(20, 235, 3)
             mean = matrix[:, :3] @ np.full(3, 118.0) + matrix[:, 3]
             matrix = np.hstack([(1 - plain) * matrix[:, :3],
-                                ((1 - plain) * matrix[:, 3] + plain * (0.5 * mean + 0.5 * colour)
-                                 + 0.5 * plain * (colour - mean))[:, None]])
-        result.append(recoloured(thing, matrix))
+                                ((1 - plain) * matrix[:, 3] + plain * (0.5 * mean + 0.5 * color)
+                                 + 0.5 * plain * (color - mean))[:, None]])
+        result.append(recolored(thing, matrix))
     return result
 
 
@@ -204,7 +204,7 @@ def make_object_set(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, 
     count = int(rng.integers(4, 11))
     street = rng.random() < 0.4
     chosen = [store.things[i] for i in _choose(rng, store, count, street)]
-    things = _in_new_colours(rng, [thing for _, thing in chosen], difficulty)
+    things = _in_new_colors(rng, [thing for _, thing in chosen], difficulty)
     for k in range(1, count):
         if rng.random() < 0.3 * difficulty:
             things[k] = lookalike(rng, things[0], rng.uniform(0.25, 1.0))
@@ -291,7 +291,7 @@ def _poses(rng: Rng, rest: list[Pose], size_wh: tuple[int, int], difficulty: flo
 
 
 def _blocks(rng: Rng, seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int], store: Stock) -> ObjectSet:
-    """Squares of one size with blurred colours of their own on a blurred ground, elsewhere in every image."""
+    """Squares of one size with blurred colors of their own on a blurred ground, elsewhere in every image."""
     short, count = min(size_wh), int(rng.integers(5, 12))
     things = tuple(_block(rng) for _ in range(count))
     sizes = np.full(count, float(short * np.exp(rng.uniform(np.log(0.15), np.log(0.28)))))
@@ -313,7 +313,7 @@ def _block(rng: Rng) -> Thing:
 
 
 def _blurred(rng: Rng, coarse: int, contrast: float, side: int) -> np.ndarray:
-    """(side, side, 3) uint8: a random colour, and ``coarse`` x ``coarse`` random changes of it."""
+    """(side, side, 3) uint8: a random color, and ``coarse`` x ``coarse`` random changes of it."""
     noise = rng.normal(0, 1, (coarse, coarse, 3)) * contrast + rng.normal(0, 1, 3) * contrast + 118
     return cv2.resize(np.clip(noise, 0, 255).astype(np.float32), (side, side)).astype(np.uint8)
 
@@ -324,8 +324,8 @@ def _bent(thing: Thing, rng: Rng, waves: np.ndarray) -> Thing:
 
 
 def _faded(rng: Rng, ground: np.ndarray, contrast: float) -> np.ndarray:
-    """``ground`` in other colours, with ``contrast`` about its mean."""
-    matrix = recolour_matrix(rng, 0.8)
+    """``ground`` in other colors, with ``contrast`` about its mean."""
+    matrix = recolor_matrix(rng, 0.8)
     mean = matrix[:, :3] @ ground.mean((0, 1)) + matrix[:, 3]
     return cv2.transform(ground, np.hstack([contrast * matrix[:, :3],
                                             (contrast * matrix[:, 3] + (1 - contrast) * mean)[:, None]]))

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from .shapes import Part
-from .textures import POOL_SIZE, TexturePool, recolour_matrix
+from .textures import POOL_SIZE, TexturePool, recolor_matrix
 
 Rng = np.random.Generator
 SPRITE = 128  # px, side of a part's texture
-NO_COLOUR = np.empty((0, 0, 3), np.uint8)
+NO_COLOR = np.empty((0, 0, 3), np.uint8)
 MARGIN = 1.35  # the sprite covers this much more than the resting outline, for the wobble
 
 
@@ -51,7 +51,7 @@ class Patch(NamedTuple):
     x0: int
     y0: int
     alpha: np.ndarray  # (h, w) uint8
-    colour: np.ndarray = NO_COLOUR  # (h, w, 3) uint8 RGB; a silhouette has none
+    color: np.ndarray = NO_COLOR  # (h, w, 3) uint8 RGB; a silhouette has none
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Sprite:
     """A part's texture (SPRITE, SPRITE, 3) and the square of part coordinates that it covers."""
 
     levels: list[np.ndarray]
-    centre: np.ndarray
+    center: np.ndarray
     half: float
 
     def warp(self, matrix: np.ndarray, size_wh: tuple[int, int], roll: tuple[float, float]) -> np.ndarray:
@@ -85,8 +85,8 @@ class Sprite:
             self.levels.append(cv2.pyrDown(self.levels[-1]))
         image = self.levels[level]
         step = 2 * self.half / image.shape[0]
-        inner = np.array([[step, 0, self.centre[0] - self.half + roll[0] * self.half],
-                          [0, step, self.centre[1] - self.half + roll[1] * self.half]])
+        inner = np.array([[step, 0, self.center[0] - self.half + roll[0] * self.half],
+                          [0, step, self.center[1] - self.half + roll[1] * self.half]])
         whole = matrix[:, :2] @ inner
         whole[:, 2] += matrix[:, 2]
         return cv2.warpAffine(image, whole, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -119,7 +119,7 @@ class Thing:
             result.append((points @ matrix[:, :2].T + matrix[:, 2], matrix))
         return result
 
-    def _draw(self, pose: Pose, frame: float, pad: int, clip_wh: tuple[int, int] | None, colour: bool) -> Patch | None:
+    def _draw(self, pose: Pose, frame: float, pad: int, clip_wh: tuple[int, int] | None, color: bool) -> Patch | None:
         outlines = self._outlines(pose, frame)
         every = np.concatenate([o[0] for o in outlines])
         x0, y0 = (np.floor(every.min(0)).astype(int) - pad).tolist()
@@ -136,37 +136,37 @@ class Thing:
             mask = np.zeros_like(alpha)
             cv2.fillPoly(mask, [np.round((points - (x0, y0)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
             alpha = np.maximum(alpha, mask)
-            if not colour:
+            if not color:
                 continue
             texture = sprite.warp(matrix - [[0, 0, x0], [0, 0, y0]], size, pose.roll)
             image = texture if image is None else blend(image, texture, mask)
-        return Patch(x0, y0, alpha, NO_COLOUR if image is None else image)
+        return Patch(x0, y0, alpha, NO_COLOR if image is None else image)
 
     def silhouette(self, pose: Pose, frame: float) -> Patch:
         """Return the whole unblurred coverage, also of parts outside the image."""
-        patch = self._draw(pose, frame, 2, None, colour=False)
+        patch = self._draw(pose, frame, 2, None, color=False)
         assert patch is not None  # only what is clipped can be empty
         return patch
 
     def silhouette_near(self, pose: Pose, frame: float, clip_wh: tuple[int, int]) -> Patch | None:
         """Return the unblurred coverage near an image of size ``clip_wh``; None if there is none."""
-        return self._draw(pose, frame, 2, clip_wh, colour=False)
+        return self._draw(pose, frame, 2, clip_wh, color=False)
 
     def draw(self, pose: Pose, frame: float, clip_wh: tuple[int, int]) -> Patch | None:
         """Color and coverage within an image of size ``clip_wh``, with soft edges and motion blur; None outside."""
         length = float(np.hypot(*pose.velocity))
-        patch = self._draw(pose, frame, 2 + int(length / 2 + 3 * self.soft), clip_wh, colour=True)
+        patch = self._draw(pose, frame, 2 + int(length / 2 + 3 * self.soft), clip_wh, color=True)
         if patch is None:
             return None
         alpha: np.ndarray = patch.alpha
-        colour: np.ndarray = patch.colour
+        color: np.ndarray = patch.color
         if self.soft:
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.soft)
         if length > 1.3:
             kernel = line_kernel(round(pose.velocity[0] * 2) / 2, round(pose.velocity[1] * 2) / 2)
             alpha = cv2.filter2D(alpha, -1, kernel)
-            colour = cv2.filter2D(colour, -1, kernel)
-        return Patch(patch.x0, patch.y0, alpha, colour)
+            color = cv2.filter2D(color, -1, kernel)
+        return Patch(patch.x0, patch.y0, alpha, color)
 
 
 def blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -198,13 +198,13 @@ def compose(image: np.ndarray, patch: Patch) -> None:
     if x1 <= x0 or y1 <= y0:
         return
     cut = np.s_[y0 - patch.y0:y1 - patch.y0, x0 - patch.x0:x1 - patch.x0]
-    image[y0:y1, x0:x1] = blend(image[y0:y1, x0:x1], patch.colour[cut], patch.alpha[cut])
+    image[y0:y1, x0:x1] = blend(image[y0:y1, x0:x1], patch.color[cut], patch.alpha[cut])
 
 
-def _shade(rng: Rng, points: np.ndarray, centre: np.ndarray, half: float, light: float) -> np.ndarray:
+def _shade(rng: Rng, points: np.ndarray, center: np.ndarray, half: float, light: float) -> np.ndarray:
     """(SPRITE, SPRITE) float32 factors: darker near the edge, brighter towards the light."""
     mask = np.zeros((SPRITE, SPRITE), np.uint8)
-    pixels = (points - centre + half) * (SPRITE / (2 * half))
+    pixels = (points - center + half) * (SPRITE / (2 * half))
     cv2.fillPoly(mask, [np.round(pixels * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     deep = np.minimum(depth / (depth.max() * rng.uniform(0.25, 1.0) + 1e-6), 1) ** 0.6
@@ -217,10 +217,10 @@ def _shade(rng: Rng, points: np.ndarray, centre: np.ndarray, half: float, light:
 def make_sprite(rng: Rng, pool: TexturePool, part: Part, source: tuple[int, float], light: float) -> Sprite:
     """The texture of ``part``: cut from pool texture ``source`` (number, zoom) and shaded as a solid."""
     low, high = part.points.min(0), part.points.max(0)
-    centre, half = (low + high) / 2, float((high - low).max() / 2 * MARGIN)
+    center, half = (low + high) / 2, float((high - low).max() / 2 * MARGIN)
     image = pool.sample(rng, (SPRITE, SPRITE), source[1], source[0])
-    shade = _shade(rng, part.points, centre, half, light)
-    return Sprite([cv2.multiply(image, cv2.merge([shade] * 3), dtype=cv2.CV_8U)], centre, half)
+    shade = _shade(rng, part.points, center, half, light)
+    return Sprite([cv2.multiply(image, cv2.merge([shade] * 3), dtype=cv2.CV_8U)], center, half)
 
 
 def make_thing(rng: Rng, pool: TexturePool, parts: tuple[Part, ...], wobble: Wobble | None = None,
@@ -241,15 +241,15 @@ def make_thing(rng: Rng, pool: TexturePool, parts: tuple[Part, ...], wobble: Wob
     return thing
 
 
-def recoloured(thing: Thing, matrix: np.ndarray) -> Thing:
+def recolored(thing: Thing, matrix: np.ndarray) -> Thing:
     """``thing`` with its colors transformed by a (3, 4) matrix (``cv2.transform``)."""
-    sprites = [Sprite([cv2.transform(s.levels[0], matrix)], s.centre, s.half) for s in thing.sprites]
+    sprites = [Sprite([cv2.transform(s.levels[0], matrix)], s.center, s.half) for s in thing.sprites]
     return replace(thing, sprites=sprites)
 
 
 def lookalike(rng: Rng, thing: Thing, change: float) -> Thing:
     """An object like ``thing`` whose colors and outline differ by about ``change`` in [0, 1]."""
-    sprites = recoloured(thing, recolour_matrix(rng, change)).sprites
+    sprites = recolored(thing, recolor_matrix(rng, change)).sprites
     wave = 1 + change * 0.25 * np.cos(rng.integers(2, 5) * np.linspace(0, 2 * np.pi, len(thing.parts[0].points)))
     stretch = np.exp(rng.normal(0, 0.3 * change, 2))
     parts = tuple(

@@ -54,11 +54,11 @@ def _pick(rng: Rng, shares: dict[str, float]) -> str:
 
 
 def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficulty: float, number: int,
-                colour: np.ndarray, clutter: tuple[int, int] | None = None) -> np.ndarray:
+                color: np.ndarray, clutter: tuple[int, int] | None = None) -> np.ndarray:
     """The background, twice the size of the image: one to three textures with static objects on them.
 
     In easier videos it has fewer objects, is more defocused and fainter, and its mean color is farther from
-    ``colour``, that of the target. With ``clutter`` the number of objects is drawn from this range (first, last + 1),
+    ``color``, that of the target. With ``clutter`` the number of objects is drawn from this range (first, last + 1),
     and the background does not depend on the difficulty.
     """
     width, height = 2 * size_wh[0], 2 * size_wh[1]
@@ -86,16 +86,16 @@ def make_canvas(rng: Rng, pool: TexturePool, size_wh: tuple[int, int], difficult
     calm = (1 - difficulty) ** 2 if clutter is None else 0.0
     if rng.random() < 0.35 + 0.65 * calm**0.5:  # depth of field
         canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6 + 3.4 * calm, 3.0 + 6.0 * calm)) * unit)
-    return _set_apart(canvas, colour, calm)
+    return _set_apart(canvas, color, calm)
 
 
-def _set_apart(canvas: np.ndarray, colour: np.ndarray, calm: float) -> np.ndarray:
-    """Lower the contrast of ``canvas`` and keep its mean away from ``colour``, in proportion to ``calm`` in [0, 1]."""
+def _set_apart(canvas: np.ndarray, color: np.ndarray, calm: float) -> np.ndarray:
+    """Lower the contrast of ``canvas`` and keep its mean away from ``color``, in proportion to ``calm`` in [0, 1]."""
     mean = canvas.mean((0, 1))
-    away = mean - colour
+    away = mean - color
     distance = float(np.linalg.norm(away))
     if distance < 1:
-        away, distance = np.full(3, 1.0 if colour.mean() < 128 else -1.0), 3**0.5
+        away, distance = np.full(3, 1.0 if color.mean() < 128 else -1.0), 3**0.5
     shift = away / distance * max(0.0, 110 * calm - distance)
     contrast = 1 - 0.65 * calm
     return np.clip((canvas - mean) * contrast + mean + shift, 0, 255).astype(np.uint8)
@@ -276,7 +276,7 @@ def _hides(actor: Actor, target: Actor, size_wh: tuple[int, int]) -> bool:
     for image, drawn in ((body, target), (cover, actor)):
         patch = drawn.thing.draw(drawn.poses[0], 0, size_wh)
         if patch is not None:
-            compose(image, patch._replace(colour=np.full_like(patch.colour, 255)))
+            compose(image, patch._replace(color=np.full_like(patch.color, 255)))
     return bool(np.any((body > 0) & (cover > 0)))
 
 
@@ -314,7 +314,7 @@ def make_scene(seed_key: tuple[int, ...], frames: int, size_wh: tuple[int, int],
                 front.append(actor)
     patch = thing.draw(target.poses[0], 0, size_wh)
     assert patch is not None  # the target is wholly inside the image in frame 0
-    colour = patch.colour[patch.alpha > 127].mean(0)
-    canvas = make_canvas(rng, pool, size_wh, difficulty, ground, colour)
+    color = patch.color[patch.alpha > 127].mean(0)
+    canvas = make_canvas(rng, pool, size_wh, difficulty, ground, color)
     return Scene(size_wh, frames, difficulty, pool, canvas, camera, tuple(behind), target, tuple(front), look, body,
                  kind, thing.wobble is not None, alike)

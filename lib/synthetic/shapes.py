@@ -111,11 +111,11 @@ def decorated(rng: Rng) -> tuple[Part, ...]:
 def vehicle(rng: Rng) -> tuple[Part, ...]:
     height, wheel = rng.uniform(0.3, 0.55), rng.uniform(0.18, 0.28)
     spin = rng.choice([-1, 1]) * rng.uniform(0.1, 0.5)
-    tyre = _CIRCLE * wheel
+    tire = _CIRCLE * wheel
     gap = rng.uniform(0.5, 0.7)
     cabin = Part(box(rng.uniform(0.35, 0.65), height * 0.8, 4), (rng.uniform(-0.3, 0.3), -height * 0.9), skin=True)
     window = Part(box(rng.uniform(0.2, 0.4), height * 0.35, 5), (cabin.pivot[0], -height * 1.15))
-    wheels = tuple(Part(tyre, (x, height), spin=spin) for x in (-gap, gap))
+    wheels = tuple(Part(tire, (x, height), spin=spin) for x in (-gap, gap))
     return (cabin, Part(box(1, height, rng.uniform(4, 9)), skin=True), window, *wheels)
 
 

@@ -1,7 +1,7 @@
 """Textures with the statistics of natural images, drawn from a pool that each process makes once.
 
 Four families, all (SIDE, SIDE, 3) uint8 RGB: *leaves* (occluding patches with power-law sizes, the "dead leaves"
-model), *noise* (octaves with a 1/f amplitude, luminance stronger than colour), *pattern* (stripes, checks, bricks,
+model), *noise* (octaves with a 1/f amplitude, luminance stronger than color), *pattern* (stripes, checks, bricks,
 dots, rings, bent by noise) and *marks* (strokes and characters on noise). Making one takes tens of milliseconds, so
 a :class:`TexturePool` keeps a fixed number of them, and :meth:`TexturePool.sample` crops, rotates, mirrors, scales and
 recolors them. The same key always gives the same pool.
@@ -27,7 +27,7 @@ _HUES = np.array([8, 12, 15, 18, 22, 26, 38, 48, 60, 98, 104, 110, 116, 0, 80, 1
 
 
 def palette(rng: Rng, count: int) -> np.ndarray:
-    """``count`` colours (count, 3) float32 RGB in 0…255: a few hues, mostly muted, of any brightness."""
+    """``count`` colors (count, 3) float32 RGB in 0…255: a few hues, mostly muted, of any brightness."""
     hues = rng.choice(_HUES, rng.integers(1, 4)) + rng.normal(0, 9)
     hue = (rng.choice(hues, count) + rng.normal(0, 8, count)) % 180
     saturation = rng.beta(*((1.6, 1.6) if rng.random() < 0.25 else (1.2, 3.2)), count)
@@ -56,7 +56,7 @@ def octave_noise(rng: Rng, size_wh: tuple[int, int], channels: int = 1, slope: f
     return total[..., 0] if channels == 1 else total
 
 
-def _coloured_noise(rng: Rng) -> np.ndarray:
+def _colored_noise(rng: Rng) -> np.ndarray:
     stretch = (1.0, 1.0) if rng.random() < 0.6 else (float(rng.uniform(2, 8)), 1.0)
     slope = float(rng.uniform(0.0, 0.8))
     luminance = octave_noise(rng, (SIDE, SIDE), 1, slope, stretch, coarsest=4)[..., None]
@@ -67,30 +67,30 @@ def _coloured_noise(rng: Rng) -> np.ndarray:
 
 
 def _leaf(rng: Rng, radius: float, kind: int) -> np.ndarray:
-    centre = rng.uniform(-radius * 0.5, SIDE + radius * 0.5, 2)
+    center = rng.uniform(-radius * 0.5, SIDE + radius * 0.5, 2)
     corners = (12, 4, 3, 7)[kind]
     angle = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2 * np.pi, corners, endpoint=False)
     reach = radius * (1.0 if kind == 0 else rng.uniform(0.6, 1.3, corners))
     points = np.stack([np.cos(angle) * reach, np.sin(angle) * reach * rng.uniform(0.4, 1)], 1)
     turn = rng.uniform(0, np.pi)
     cos, sin = np.cos(turn), np.sin(turn)
-    return centre + points @ np.array([[cos, sin], [-sin, cos]])
+    return center + points @ np.array([[cos, sin], [-sin, cos]])
 
 
 def _dead_leaves(rng: Rng) -> np.ndarray:
-    colours = palette(rng, 24)
+    colors = palette(rng, 24)
     smallest, largest = rng.uniform(3, 12), rng.uniform(50, 160)
     count = int(rng.integers(500, 1300))
     share = rng.random(count)
     radii = (smallest ** -2 + share * (largest ** -2 - smallest ** -2)) ** -0.5  # density r^-3
     radii[: count // 12] = rng.uniform(largest * 0.4, largest, count // 12)  # the ground is covered first
-    flat = np.full((SIDE, SIDE, 3), colours[0], np.uint8)
+    flat = np.full((SIDE, SIDE, 3), colors[0], np.uint8)
     field = np.zeros((SIDE, SIDE), np.uint8)
     kinds = rng.integers(0, 4, count) if rng.random() < 0.6 else np.full(count, rng.integers(0, 4))
     for radius, kind in zip(radii, kinds, strict=True):
         points = np.round(_leaf(rng, radius, kind) * 16).astype(np.int32)
-        colour = np.clip(colours[rng.integers(24)] + rng.normal(0, 8), 0, 255)
-        cv2.fillPoly(flat, [points], colour.tolist(), cv2.LINE_AA, 4)
+        color = np.clip(colors[rng.integers(24)] + rng.normal(0, 8), 0, 255)
+        cv2.fillPoly(flat, [points], color.tolist(), cv2.LINE_AA, 4)
         cv2.fillPoly(field, [points], int(rng.integers(4)), cv2.LINE_8, 4)
     details = [octave_noise(rng, (SIDE, SIDE), 1, s, st, coarsest=8) for s, st in
                ((0.4, (1, 1)), (0.0, (1, 1)), (0.3, (5, 1)), (0.9, (1, 1)))]
@@ -117,44 +117,44 @@ def _pattern(rng: Rng) -> np.ndarray:
         cell = ((u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2 < rng.uniform(0.04, 0.18)).astype(np.float32)
     else:
         cell = np.floor(np.hypot(u % 6 - 3, v % 6 - 3) * 1.5) % 3
-    colours = palette(rng, 4)
+    colors = palette(rng, 4)
     shade = octave_noise(rng, (SIDE, SIDE), 1, rng.uniform(0.0, 0.8), coarsest=4) * rng.uniform(0.05, 0.22)
-    image = cv2.GaussianBlur(colours[cell.astype(np.int64)], (0, 0), float(rng.uniform(0.5, 1.3)))
+    image = cv2.GaussianBlur(colors[cell.astype(np.int64)], (0, 0), float(rng.uniform(0.5, 1.3)))
     return image * (1 + shade[..., None])
 
 
 def _marks(rng: Rng) -> np.ndarray:
-    image = np.clip(_coloured_noise(rng), 0, 255).astype(np.uint8)
-    for colour in palette(rng, int(rng.integers(15, 60))):
+    image = np.clip(_colored_noise(rng), 0, 255).astype(np.uint8)
+    for color in palette(rng, int(rng.integers(15, 60))):
         x, y = rng.integers(-20, SIDE, 2).tolist()
         width = int(rng.integers(1, 8))
         if rng.random() < 0.4:
             text = "".join(chr(c) for c in rng.integers(48, 91, rng.integers(1, 5)))
-            cv2.putText(image, text, (x, y), int(rng.integers(0, 5)), float(rng.uniform(0.8, 3.5)), colour.tolist(),
+            cv2.putText(image, text, (x, y), int(rng.integers(0, 5)), float(rng.uniform(0.8, 3.5)), color.tolist(),
                         width, cv2.LINE_AA)
         else:
             steps = rng.normal(0, rng.uniform(8, 50), (rng.integers(2, 7), 2)).cumsum(0) + (x, y)
-            cv2.polylines(image, [steps.astype(np.int32)], False, colour.tolist(), width * 2, cv2.LINE_AA)
+            cv2.polylines(image, [steps.astype(np.int32)], False, color.tolist(), width * 2, cv2.LINE_AA)
     return image.astype(np.float32)
 
 
 TEXTURES: dict[str, Callable[[Rng], np.ndarray]] = {
-    "leaves": _dead_leaves, "noise": _coloured_noise, "pattern": _pattern, "marks": _marks,
+    "leaves": _dead_leaves, "noise": _colored_noise, "pattern": _pattern, "marks": _marks,
 }
 _SHARES = {"leaves": 0.42, "noise": 0.22, "pattern": 0.22, "marks": 0.14}
 
 
-def recolour_matrix(rng: Rng, strength: float = 1.0) -> np.ndarray:
+def recolor_matrix(rng: Rng, strength: float = 1.0) -> np.ndarray:
     """A random (3, 4) color map for ``cv2.transform``: hue rotation, saturation, contrast, brightness; 0: identity."""
     turn = (rng.uniform(-np.pi, np.pi) if rng.random() < 0.3 else rng.normal(0, 0.35)) * strength
-    grey = np.full((3, 3), 1 / 3)
+    gray = np.full((3, 3), 1 / 3)
     axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    rotation = grey + np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * axis
+    rotation = gray + np.cos(turn) * (np.eye(3) - gray) + np.sin(turn) * axis
     saturation = np.exp(rng.normal(-0.3, 0.4) * strength)
     contrast = np.exp(rng.normal(0.0, 0.25) * strength)
-    colour = (grey + saturation * (rotation - grey)) * contrast
+    color = (gray + saturation * (rotation - gray)) * contrast
     offset = 118 * (1 - contrast) + rng.normal(0, 22) * strength
-    return np.hstack([colour, np.full((3, 1), offset)])
+    return np.hstack([color, np.full((3, 1), offset)])
 
 
 class TexturePool:
@@ -187,7 +187,7 @@ class TexturePool:
         matrix[:, 2] = np.array([x, y]) - matrix[:, :2] @ (width / 2, height / 2)
         cut = cv2.warpAffine(base, matrix, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                              borderMode=cv2.BORDER_REFLECT_101)
-        return cv2.transform(cut, recolour_matrix(rng))
+        return cv2.transform(cut, recolor_matrix(rng))
 
     @functools.cached_property
     def sensor_noise(self) -> np.ndarray:

@@ -21,7 +21,7 @@ BETA = 4  # exponent that lowers the penalty near the center
 
 
 def gaussian_radius(width: torch.Tensor, height: torch.Tensor, overlap: float = MIN_OVERLAP) -> torch.Tensor:
-    """Radius in cells within which a centre still gives IoU >= overlap, floored, at least 0. Sides in cells."""
+    """Radius in cells within which a center still gives IoU >= overlap, floored, at least 0. Sides in cells."""
     # The three cases of CornerNet: both corners inside, both outside, or one of each. The smallest radius is safe.
     total = width + height
     area = width * height
@@ -34,9 +34,9 @@ def gaussian_radius(width: torch.Tensor, height: torch.Tensor, overlap: float = 
 
 
 def center_heatmap(boxes_cxcywh: torch.Tensor, grid: int) -> torch.Tensor:
-    """Targets of the centre score: (N, 4) boxes as a share of the region -> (N, 1, grid, grid) in [0, 1].
+    """Targets of the center score: (N, 4) boxes as a share of the region -> (N, 1, grid, grid) in [0, 1].
 
-    1 at the cell of the rounded centre, a Gaussian of sigma (2r + 1) / 6 around it, 0 beyond r cells on either axis.
+    1 at the cell of the rounded center, a Gaussian of sigma (2r + 1) / 6 around it, 0 beyond r cells on either axis.
     """
     cells = boxes_cxcywh.float() * grid
     center = cells[:, :2].round().clamp(0, grid - 1)

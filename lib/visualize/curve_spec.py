@@ -44,9 +44,9 @@ class CurveSpec:
 CURVE_SPECS = {
     "success": CurveSpec("Success", "overlap threshold", "overlap above", "share of frames above it (%)",
                          metrics.OVERLAP_THRESHOLDS, "success", "auc"),
-    "precision": CurveSpec("Precision", "centre error threshold (pixels)", "pixels off, at most",
-                           "share of frames within it (%)", metrics.CENTRE_THRESHOLDS, "precision_curve", "precision"),
-    "norm_precision": CurveSpec("Normalised precision", "normalised centre error threshold", "normalised error at most",
-                                "share of frames within it (%)", metrics.NORMALISED_THRESHOLDS, "normalised_curve",
+    "precision": CurveSpec("Precision", "center error threshold (pixels)", "pixels off, at most",
+                           "share of frames within it (%)", metrics.CENTER_THRESHOLDS, "precision_curve", "precision"),
+    "norm_precision": CurveSpec("Normalized precision", "normalized center error threshold", "normalized error at most",
+                                "share of frames within it (%)", metrics.NORMALIZED_THRESHOLDS, "normalized_curve",
                                 "norm_precision"),
 }

@@ -3,7 +3,7 @@
     image = draw_boxes(image_rgb, [tracked_box(box_xywh, score, lost=False)], caption="frame 12")
     sheet = contact_sheet([image, …])
 
-A tracker's box has the colour of its target (the first one: orange) and carries its score. It is dashed while the
+A tracker's box has the color of its target (the first one: orange) and carries its score. It is dashed while the
 target is probably lost, and red where it is the only target. Thin, white and dashed: the region that was searched.
 Green: the ground truth.
 """

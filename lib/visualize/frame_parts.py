@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..profiling.frame_parts import NETWORK, Part
 from ..utils.files import atomic_path
 
-GREY = "#999999"  # what is not the network
+GRAY = "#999999"  # what is not the network
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of the parts of the network
 
 
@@ -24,9 +24,9 @@ def draw_parts(parts: list[Part], title: str, path: Path) -> None:
     axes = figure.subplots()
     total, start = sum(part.seconds for part in parts), 0.0
     for part in parts:
-        colour = COLORS[NETWORK.index(part.name)] if part.name in NETWORK else GREY
+        color = COLORS[NETWORK.index(part.name)] if part.name in NETWORK else GRAY
         share = part.seconds / total
-        axes.barh(0, part.seconds * 1e3, left=start, color=colour, edgecolor="white",
+        axes.barh(0, part.seconds * 1e3, left=start, color=color, edgecolor="white",
                   label=f"{part.name}  {part.seconds * 1e3:.2f} ms, {100 * share:.1f} %")
         if share > 0.06:
             axes.text(start + part.seconds * 500, 0, part.name, ha="center", va="center", color="white")

@@ -36,7 +36,7 @@ STATIC_BOX_STYLE = PlotStyle("#777777", "#A0A0A0", (1, 1.5), ".", width=1.5)
 
 
 def plot_styles(scores: Iterable[Score]) -> dict[str, PlotStyle]:
-    """The style of each tracker, by its place among ``scores``; the static-box baseline is grey and takes no place."""
+    """The style of each tracker, by its place among ``scores``; the static-box baseline is gray and takes no place."""
     names = [score.tracker for score in scores if score.tracker != STATIC_BOX]
     styles = {}
     for i, name in enumerate(names):

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ablation import VARIANTS, main, run_logged, summarise
+from ablation import VARIANTS, main, run_logged, summarize
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,7 +154,7 @@ def test_as_many_runs_as_asked_for_are_at_work_at_once(arguments):
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
 def test_the_summary_is_mean_and_sample_deviation(values):
-    row = summarise([{"variant": "a", "seed": i, "val_iou": v, "auc": 100 * v} for i, v in enumerate(values)])["a"]
+    row = summarize([{"variant": "a", "seed": i, "val_iou": v, "auc": 100 * v} for i, v in enumerate(values)])["a"]
     assert row["val_iou"]["mean"] == pytest.approx(sum(values) / len(values), abs=1e-9)
     squares = sum((v - statistics.fmean(values)) ** 2 for v in values)
     assert row["auc"]["std"] ** 2 == pytest.approx(1e4 * squares / (len(values) - 1), abs=1e-6)

@@ -159,8 +159,8 @@ def test_one_table_and_every_file_that_is_asked_for(compare, tmp_path, capsys):
     assert cv2.imread(str(out["--plot"])).std() > 5
     sheet = cv2.cvtColor(cv2.imread(str(out["--sheet"])), cv2.COLOR_BGR2RGB).astype(int)
     assert sheet.shape == (38 + len(NAMES) * (240 + 8), 8 + 6 * (320 + 8), 3)
-    for colour in ((255, 255, 255), (0x4B, 0xA6, 0xE8), (0xFF, 0x8A, 0x3D)):  # truth, MSTGT, CSRT
-        assert (np.abs(sheet[60:] - colour).max(axis=-1) < 8).sum() > 100
+    for color in ((255, 255, 255), (0x4B, 0xA6, 0xE8), (0xFF, 0x8A, 0x3D)):  # truth, MSTGT, CSRT
+        assert (np.abs(sheet[60:] - color).max(axis=-1) < 8).sum() > 100
 
 
 def test_only_what_has_changed_is_tracked_again(checkpoints, tmp_path, capsys):

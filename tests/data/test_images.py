@@ -21,7 +21,7 @@ SAMPLINGS = ("444", "422", "420", "440", "411")
 
 
 def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Waves and noise: detail in colour and in brightness, at all scales."""
+    """Waves and noise: detail in color and in brightness, at all scales."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width][..., None]
     waves = 90 * np.sin(x / (3 + 40 * rng.random(3)) + y / (3 + 40 * rng.random(3)))
@@ -74,7 +74,7 @@ def test_whole_images_have_the_pixels_that_opencv_decodes(sampling, sides, parts
 
 @pytest.mark.parametrize("reduce", [1, 2, 4, 8])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_soft_colours_are_nearly_those_of_the_whole(sampling, reduce):
+def test_soft_colors_are_nearly_those_of_the_whole(sampling, reduce):
     data = jpeg(cv2.GaussianBlur(random_image(160, 120), (0, 0), 8), sampling)
     whole, top = decode_image(data, "whole", reduce), decode_image(data, "top", reduce, 100)
     difference = np.abs(whole[:len(top)].astype(int) - top)
@@ -92,11 +92,11 @@ def test_reading_stops_where_it_may(parts, reduce):
     assert 100 <= stop * reduce <= 112 and whole * reduce == 480
 
 
-@pytest.mark.parametrize("kind", ["grey", "progressive", "png", "turned", "bmp"])
+@pytest.mark.parametrize("kind", ["gray", "progressive", "png", "turned", "bmp"])
 def test_other_images_are_decoded_too(kind, parts):
     image = random_image(96, 64)
     data = {
-        "grey": lambda: cv2.imencode(".jpg", image[..., 0])[1].tobytes(),
+        "gray": lambda: cv2.imencode(".jpg", image[..., 0])[1].tobytes(),
         "progressive": lambda: jpeg(image, "420", 90, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
         "png": lambda: cv2.imencode(".png", image)[1].tobytes(),
         "bmp": lambda: cv2.imencode(".bmp", image)[1].tobytes(),

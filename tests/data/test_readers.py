@@ -188,7 +188,7 @@ def test_tnl2k_and_vot(tmp_path):
 
 # --- any folder
 
-def test_folder_recognises_the_styles(tmp_path):
+def test_folder_recognizes_the_styles(tmp_path):
     put(tmp_path, {
         "otb/groundtruth_rect.txt": boxes(1), "otb/img/1.jpg": None,
         "two/groundtruth_rect.1.txt": boxes(1), "two/groundtruth_rect.2.txt": boxes(1, "9,9,9,9"), "two/1.jpg": None,

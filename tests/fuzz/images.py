@@ -15,7 +15,7 @@ from tests.fuzz.target import Target, sample_image
 
 
 def encoded(suffix: str, *options: tuple[int, ...]) -> tuple[bytes, ...]:
-    """A coloured and a grey image with each of ``options``."""
+    """A colored and a gray image with each of ``options``."""
     image = sample_image()
     return tuple(cv2.imencode(suffix, shown, list(option))[1].tobytes() for shown in (image, image[..., 0])
                  for option in options or ((),))

@@ -21,15 +21,15 @@ from tests.fuzz.target import Target, sample_image
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 
-def encoded_video(kind: str, codec: str, colours: str, frames: int = 3) -> bytes:
+def encoded_video(kind: str, codec: str, colors: str, frames: int = 3) -> bytes:
     """Some frames of the fuzzers' image."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as container:
         stream = container.add_stream(codec, rate=10)
         stream.height, stream.width = sample_image().shape[:2]
-        stream.pix_fmt = colours
+        stream.pix_fmt = colors
         for _ in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(sample_image(), "rgb24").reformat(format=colours)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(sample_image(), "rgb24").reformat(format=colors)))
         container.mux(stream.encode(None))
     return file.getvalue()
 

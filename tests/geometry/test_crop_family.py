@@ -1,4 +1,4 @@
-"""The crop against the family's way of cutting, written out: pad the image, cut, resize. Same pixels to a grey level.
+"""The crop against the family's way of cutting, written out: pad the image, cut, resize. Same pixels to a gray level.
 
 The family loses the image's last row and column where a crop reaches past them; the transcription keeps them.
 """

@@ -66,7 +66,7 @@ def test_mixed_cells_have_the_partners_content_and_the_own_statistics(norm, expe
     assert torch.equal(mixed, own)
 
 
-def test_global_normalisation_stretches():
+def test_global_normalization_stretches():
     own, other = maps()
     mixed = mix(own, (other - 4) * 10 + 50, partner(norm="global"))
     torch.testing.assert_close(mixed[0, 3, 2:], torch.tensor([[1.0, 3], [5, 11]]))

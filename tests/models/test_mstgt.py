@@ -121,7 +121,7 @@ def test_every_parameter_gets_a_gradient(kind):
     prediction = model(torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128))
     sum(p.square().sum() for p in prediction).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    # what batch normalisation subtracts again, and what softmax cancels, is zero only up to rounding: all have one
+    # what batch normalization subtracts again, and what softmax cancels, is zero only up to rounding: all have one
     assert silent == []
 
 

@@ -45,7 +45,7 @@ def test_the_box_is_that_of_the_target_as_painted(index):
     for at, plan in enumerate(made.images):
         white = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
         patch = made.things[0].silhouette(plan.poses[0], plan.moment)
-        compose(white, patch._replace(colour=np.full((*patch.alpha.shape, 3), 255, np.uint8)))
+        compose(white, patch._replace(color=np.full((*patch.alpha.shape, 3), 255, np.uint8)))
         rows, columns = np.nonzero(white[..., 0] > 127)
         x, y, w, h = made.annotation.boxes_xywh[at]
         assert (x, y, x + w - 1, y + h - 1) == (columns.min(), rows.min(), columns.max(), rows.max())

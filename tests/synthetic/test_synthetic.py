@@ -52,9 +52,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def plain(actor: Actor, colour: tuple[int, int, int]) -> Actor:
-    """``actor`` in one colour, without blur and soft edges."""
-    sprites = [dataclasses.replace(s, levels=[np.full_like(s.levels[0], colour)]) for s in actor.thing.sprites]
+def plain(actor: Actor, color: tuple[int, int, int]) -> Actor:
+    """``actor`` in one color, without blur and soft edges."""
+    sprites = [dataclasses.replace(s, levels=[np.full_like(s.levels[0], color)]) for s in actor.thing.sprites]
     thing = dataclasses.replace(actor.thing, sprites=sprites, soft=0.0)
     return Actor(thing, [p._replace(velocity=(0.0, 0.0)) for p in actor.poses])
 

@@ -16,7 +16,7 @@ PROCESSING = Processing(CropSettings(64, 2.0, 0, 0), CropSettings(128, 4.0, 3.5,
 
 
 class MemoryFrames:
-    """Frames that tell their index by their grey level."""
+    """Frames that tell their index by their gray level."""
 
     def __init__(self, count: int, width: int = 160, height: int = 120):
         self.count, self.shape = count, (height, width, 3)

@@ -45,7 +45,7 @@ def test_heatmap_of_a_large_box_is_a_gaussian_cut_at_its_radius():
     assert heat[8, 8 + r + 1] == 0 and torch.equal(heat, heat.T)
 
 
-def test_centres_outside_are_held_at_the_border():
+def test_centers_outside_are_held_at_the_border():
     heat = center_heatmap(torch.tensor([[1.2, -0.3, 0.05, 0.05]]), 16)[0, 0]
     assert heat[0, 15] == 1
 

@@ -20,7 +20,7 @@ boxes = st.tuples(st.floats(-50, 500), st.floats(-50, 500), st.floats(2, 300), s
 
 
 @given(boxes, st.integers(0, 1000))
-def test_every_target_centre_is_inside_its_crop(box, seed):
+def test_every_target_center_is_inside_its_crop(box, seed):
     rng = np.random.default_rng(seed)
     around = jitter(box, PROCESSING.search, rng)
     factor = max(rng.uniform(2, 6), min_search_factor(box, around))

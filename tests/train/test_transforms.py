@@ -1,4 +1,4 @@
-"""What the network is given: flips, grey, brightness, and the target's box in the template, marked."""
+"""What the network is given: flips, gray, brightness, and the target's box in the template, marked."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
     partner = batch.partner
     partner.flip = torch.tensor([True, False, True, False])
     found = augment_and_normalize_partner(partner, batch.boxes, (0, 0, 0), (1, 1, 1), 0.5, "none")
-    plain = augment_and_normalize(partner.search, partner.flip & False, partner.grey, partner.brightness, (0, 0, 0),
+    plain = augment_and_normalize(partner.search, partner.flip & False, partner.gray, partner.brightness, (0, 0, 0),
                                   (1, 1, 1))
     assert torch.equal(found.searches[:, 0], plain[:, 0].flip(-1)) and torch.equal(found.searches[:, 1], plain[:, 1])
     mirrored = 127 / 128 - partner.boxes[:, 0, 0]
@@ -73,7 +73,7 @@ def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
 
 def test_flip_moves_image_and_box_together():
     image = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
-    image[0, 4:8, 2:6] = 255  # pixel centres 2..5: centre 3.5
+    image[0, 4:8, 2:6] = 255  # pixel centers 2..5: center 3.5
     box = torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
     flipped = augment_and_normalize(image, yes, no, torch.ones(1), (0, 0, 0), (1, 1, 1))
@@ -82,19 +82,19 @@ def test_flip_moves_image_and_box_together():
     assert torch.equal(flip_boxes(box, no, 16), box)
 
 
-def test_grey_and_brightness():
+def test_gray_and_brightness():
     image = torch.full((1, 4, 4, 3), 100, dtype=torch.uint8)
     image[..., 0] = 200
     no, yes = torch.tensor([False]), torch.tensor([True])
-    grey = augment_and_normalize(image, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
-    assert torch.allclose(grey, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
+    gray = augment_and_normalize(image, no, yes, torch.tensor([0.5]), (0, 0, 0), (1, 1, 1))
+    assert torch.allclose(gray, torch.tensor((0.299 * 200 + 0.701 * 100) * 0.5 / 255), atol=1e-5)
     plain = augment_and_normalize(image, no, no, torch.ones(1), (0.5,) * 3, (0.2,) * 3)
     tracking = FrameStep(torch.nn.Identity(), torch.ones(1), (0.5,) * 3, (0.2,) * 3, torch.float32)
     torch.testing.assert_close(plain, tracking.input(image))
 
 
 def test_the_marked_template_is_that_of_tracking():
-    """Loader and device in training, the engine in tracking: the same image to a grey level."""
+    """Loader and device in training, the engine in tracking: the same image to a gray level."""
     seen = []
 
     class Engine(TorchEngine):

@@ -15,7 +15,7 @@ from mstgt.visualize.batch_sheet import CAPTION, GAP, OTHER, OWN, draw_sheet
 from tests.train.conftest import memory_set
 
 SIZE = 64
-PROCESSING = Processing(CropSettings(32, 2.0, 0, 0), CropSettings(SIZE, 4.0, 3.0, 0.2), (3.0, 5.0), grey=0.0)
+PROCESSING = Processing(CropSettings(32, 2.0, 0, 0), CropSettings(SIZE, 4.0, 3.0, 0.2), (3.0, 5.0), gray=0.0)
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
@@ -30,8 +30,8 @@ def samples(disk_set):
     return TrackingDataset(sampler, PROCESSING, 8, 2, 0, mixes=lambda epoch: epoch == 2)
 
 
-def has(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((image == colour).all(-1).any())
+def has(image: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((image == color).all(-1).any())
 
 
 def test_without_partners_there_are_template_and_search(samples):

@@ -23,13 +23,13 @@ from mstgt.visualize.draw import (
     write_png,
 )
 
-GREY = np.full((240, 320, 3), 90, np.uint8)
+GRAY = np.full((240, 320, 3), 90, np.uint8)
 BOX, NOWHERE = np.array([100.0, 80, 60, 90]), np.full(4, np.nan)
 
 
-def share(image: np.ndarray, colour, places) -> float:
-    """Which part of ``places`` (rows, columns) has the colour."""
-    return float((np.abs(image[places].astype(int) - colour).max(axis=-1) < 40).mean())
+def share(image: np.ndarray, color, places) -> float:
+    """Which part of ``places`` (rows, columns) has the color."""
+    return float((np.abs(image[places].astype(int) - color).max(axis=-1) < 40).mean())
 
 
 def sides(box=BOX):
@@ -40,42 +40,42 @@ def sides(box=BOX):
 
 
 def test_the_box_is_where_it_should_be():
-    before = GREY.copy()
-    image = draw_boxes(GREY, [tracked_box(BOX, 0.87)])
-    assert image.shape == GREY.shape and image.dtype == np.uint8
-    assert np.array_equal(GREY, before), "the image given stays as it is"
+    before = GRAY.copy()
+    image = draw_boxes(GRAY, [tracked_box(BOX, 0.87)])
+    assert image.shape == GRAY.shape and image.dtype == np.uint8
+    assert np.array_equal(GRAY, before), "the image given stays as it is"
     assert all(share(image, TRACKED, places) == 1 for places in sides())
     assert (image[90:160, 110:150] == 90).all(), "nothing is drawn over the target"
 
 
 def test_a_lost_target_is_dashed_and_red():
-    image = draw_boxes(GREY, [tracked_box(BOX, 0.1, lost=True)])
+    image = draw_boxes(GRAY, [tracked_box(BOX, 0.1, lost=True)])
     assert all(0.3 < share(image, LOST, places) < 0.8 for places in sides())
     assert not any(share(image, TRACKED, places) for places in sides())
 
 
 def test_the_search_region_ends_at_the_image():
-    plain = draw_boxes(GREY, [tracked_box(NOWHERE)])
-    assert np.array_equal(plain, GREY)
-    inside = draw_boxes(GREY, [], [np.array([100.0, 80, 60, 60])])
-    changed = np.argwhere((inside != GREY).any(axis=-1))
+    plain = draw_boxes(GRAY, [tracked_box(NOWHERE)])
+    assert np.array_equal(plain, GRAY)
+    inside = draw_boxes(GRAY, [], [np.array([100.0, 80, 60, 60])])
+    changed = np.argwhere((inside != GRAY).any(axis=-1))
     assert np.abs(changed.min(0) - [80, 100]).max() <= 4 and np.abs(changed.max(0) - [140, 160]).max() <= 4
-    beyond = draw_boxes(GREY, [], [np.array([-500.0, -500, 2000, 2000])])
-    assert (beyond[:5] != GREY[:5]).any() and (beyond[-5:] != GREY[-5:]).any(), "seen along the border"
+    beyond = draw_boxes(GRAY, [], [np.array([-500.0, -500, 2000, 2000])])
+    assert (beyond[:5] != GRAY[:5]).any() and (beyond[-5:] != GRAY[-5:]).any(), "seen along the border"
     assert (beyond[20:-20, 20:-20] == 90).all()
 
 
 def test_the_true_box_the_score_and_the_caption():
-    image = draw_boxes(GREY, [LabeledBox(BOX, GROUND_TRUTH)])
+    image = draw_boxes(GRAY, [LabeledBox(BOX, GROUND_TRUTH)])
     assert all(share(image, GROUND_TRUTH, places) == 1 for places in sides())
-    tagged, bare = draw_boxes(GREY, [tracked_box(BOX, 0.5)]), draw_boxes(GREY, [tracked_box(BOX)])
+    tagged, bare = draw_boxes(GRAY, [tracked_box(BOX, 0.5)]), draw_boxes(GRAY, [tracked_box(BOX)])
     above = np.s_[80 - 30 : 75, 90:170]
     assert (bare[above] == 90).all() and share(tagged, TRACKED, above) > 0.1
-    assert (draw_boxes(GREY, [], caption="frame 1")[:30, :90] != 90).any()
+    assert (draw_boxes(GRAY, [], caption="frame 1")[:30, :90] != 90).any()
 
 
 def test_zoom_enlarges_image_and_box():
-    image = draw_boxes(GREY, [tracked_box(BOX)], zoom=2)
+    image = draw_boxes(GRAY, [tracked_box(BOX)], zoom=2)
     assert image.shape == (480, 640, 3)
     assert all(share(image, TRACKED, places) == 1 for places in sides(2 * BOX))
     assert [video_zoom(size) for size in ((160, 120), (360, 640), (1920, 1080), (1, 1))] == [4, 1, 1, 640]
@@ -91,7 +91,7 @@ def test_any_box_can_be_drawn(box, width, height, lost):
 
 
 def test_dashes_keep_the_corners():
-    image = GREY.copy()
+    image = GRAY.copy()
     outline(image, np.array([50.0, 50, 200, 150]), LOST, 3, dash=15)
     assert all(share(image, LOST, np.s_[y - 1 : y + 1, x - 1 : x + 1]) == 1 for x in (50, 250) for y in (50, 200))
 
@@ -111,7 +111,7 @@ def test_sheets_are_about_as_wide_as_a_slide(count, size_wh, shape):
 
 
 def test_sheets_of_unlike_images():
-    sheet = contact_sheet([GREY, GREY[:100], GREY[:, :50]], columns=2, gap=0)
+    sheet = contact_sheet([GRAY, GRAY[:100], GRAY[:, :50]], columns=2, gap=0)
     assert sheet.shape == (480, 640, 3) and (sheet[240:, 320:] == 255).all()
     with pytest.raises(ValueError, match="needs an image"):
         contact_sheet([])
@@ -119,17 +119,17 @@ def test_sheets_of_unlike_images():
 
 def test_targets_differ_in_color_and_are_numbered():
     boxes = [np.array([20.0, 80, 60, 90]), np.array([200.0, 80, 60, 90])]
-    image = draw_boxes(GREY, [tracked_box(box, 0.9, target=number) for number, box in enumerate(boxes, 1)])
+    image = draw_boxes(GRAY, [tracked_box(box, 0.9, target=number) for number, box in enumerate(boxes, 1)])
     for box, color in zip(boxes, PALETTE, strict=False):
         assert all(share(image, color, places) == 1 for places in sides(box))
-    lost = draw_boxes(GREY, [tracked_box(BOX, 0.1, True, target=2)])
+    lost = draw_boxes(GRAY, [tracked_box(BOX, 0.1, True, target=2)])
     assert all(0.3 < share(lost, PALETTE[1], places) < 0.8 for places in sides()), "dashed, in its own color"
     assert [tracked_box(BOX, 0.1, True, 2).label, tracked_box(BOX, None, target=3).label] == ["2: lost? 0.10", "3"]
     assert len(set(PALETTE)) == len(PALETTE) and not {LOST, GROUND_TRUTH} & set(PALETTE)
 
 
 def test_a_legend_names_the_trackers():
-    image = draw_boxes(GREY, [], legend=[("A", PALETTE[0]), ("B", PALETTE[1])])
+    image = draw_boxes(GRAY, [], legend=[("A", PALETTE[0]), ("B", PALETTE[1])])
     corner = image[170:, :80]
     assert all((np.abs(corner.astype(int) - color).max(axis=-1) < 30).sum() > 50 for color in PALETTE[:2])
     assert (image[:160] == 90).all()

@@ -80,7 +80,7 @@ def test_a_header_sorts_by_number_and_says_so(page):
 
 
 def test_tabs_change_the_curves(page):
-    titles = ["Success", "Precision", "Normalised precision"]
+    titles = ["Success", "Precision", "Normalized precision"]
     chart = section(page, "Curves").locator(".chart > svg")
     shapes = []
     page.get_by_role("tab", name=titles[0], exact=True).focus()

@@ -47,8 +47,8 @@ def draw(folder):
     return cv2.imread(str(path))
 
 
-def pixels(image, colour) -> int:
-    return int((abs(image.astype(int) - colour).max(-1) <= 8).sum())
+def pixels(image, color) -> int:
+    return int((abs(image.astype(int) - color).max(-1) <= 8).sum())
 
 
 def test_the_image_shows_training_validation_and_mixing(tmp_path):

@@ -37,15 +37,15 @@ def test_videos_play_in_browsers(size_wh, tmp_path):
     assert os.listdir(tmp_path) == ["x.mp4"]
 
 
-@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
-def test_colours_survive_encoding(colour, tmp_path):
+@pytest.mark.parametrize("color", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
+def test_colors_survive_encoding(color, tmp_path):
     with VideoWriter(tmp_path / "x.mp4", 25, (64, 64)) as video:
-        video.add(np.full((64, 64, 3), colour, np.uint8))
+        video.add(np.full((64, 64, 3), color, np.uint8))
     with av.open(str(tmp_path / "x.mp4")) as container:
         frame = next(container.decode(video=0))
     assert frame.colorspace == 1  # BT.709, said in the file
     image = to_rgb(frame)
-    assert image is not None and np.abs(image[32, 32].astype(int) - colour).max() <= 4
+    assert image is not None and np.abs(image[32, 32].astype(int) - color).max() <= 4
 
 
 def test_images_of_other_sizes_are_fitted_in(tmp_path):

@@ -1,4 +1,4 @@
-"""Several targets in one source, frame by frame, with a judgement whether each of them is lost.
+"""Several targets in one source, frame by frame, with a judgment whether each of them is lost.
 
     boxes = {1: {0: (210, 95, 60, 80)}, 2: {0: (20, 30, 50, 50), 120: (300, 80, 40, 60)}}    # target -> frame -> box
     for frame in track(source, MultiTracker("MSTGT-nano"), boxes):

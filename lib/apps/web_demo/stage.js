@@ -101,9 +101,9 @@ export class Stage {
     }
   }
 
-  outline(box, colour, thick, dash = []) {
+  outline(box, color, thick, dash = []) {
     const rect = box.map((value) => value * this.scale);
-    for (const [ink, width] of [[INK.edge, thick + 2], [colour, thick]]) {
+    for (const [ink, width] of [[INK.edge, thick + 2], [color, thick]]) {
       Object.assign(this.pen, { strokeStyle: ink, lineWidth: width, lineJoin: "round" });
       this.pen.setLineDash(dash);
       this.pen.strokeRect(...rect);

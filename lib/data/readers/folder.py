@@ -194,7 +194,7 @@ def _read_target(store: FrameStore, found: dict[str, Target], name: str) -> Vide
 
 
 def _read_mot_target(store: FrameStore, target: Target, track: int, name: str) -> Video:
-    """Return the video of one track: from its first frame, where it is initialised, to its last one."""
+    """Return the video of one track: from its first frame, where it is initialized, to its last one."""
     truth = join(target.folder, target.truth_file)
     boxes_xywh, first = mot_boxes(store, truth, track)
     frames_at = _frame_folder(store, target.folder) or join(target.folder, "img1")

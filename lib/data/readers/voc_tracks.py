@@ -26,7 +26,7 @@ from .tracks import Track, tracks_set
 
 ANNOTATIONS, FRAMES = "Annotations", "JPEGImages"
 MIN_FRAMES = 4  # of a track
-MAX_STEP = 1.5  # times the longer side of a box that its centre may move between two frames
+MAX_STEP = 1.5  # times the longer side of a box that its center may move between two frames
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _NAME = re.compile(r"[\w.-]{1,100}")
 

@@ -14,7 +14,7 @@ in the rest it stays in its own photograph or video (``compose``). The material 
     tiny_imagenet, cutout_files, mask_videos    other sources
     material           layouts of folders, choice of sources and backgrounds
     motion, paste      cameras, paths and views; geometry and blending of a cut-out
-    degrade            light, blur, noise, JPEG, grey, thermal
+    degrade            light, blur, noise, JPEG, gray, thermal
     compose, sample    draw a sample; render and annotate it
     writer, dataset    files in GOT-10k's layout; a VideoSet without files
 

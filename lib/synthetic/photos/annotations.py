@@ -2,8 +2,8 @@
 
     read_coco(folder)       annotations/*.json, or *.json beside the images: boxes, polygons
     read_voc(folder)        Annotations/*.xml and JPEGImages/: boxes
-    read_yolo(folder)       images/ and labels/*.txt: class, centre x, centre y, width, height as shares, one per line
-    read_masked(folder)     images/ and masks/: a mask of the same name for each photograph, each colour one object
+    read_yolo(folder)       images/ and labels/*.txt: class, center x, center y, width, height as shares, one per line
+    read_masked(folder)     images/ and masks/: a mask of the same name for each photograph, each color one object
 
 Photographs that are annotated but not on disk, and classes without boxes, are named in a warning.
 """
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
 MAX_NAMED = 5  # items that a warning names
-MIN_MASK_PX = 50  # colours with fewer pixels (the rim of a lossy mask) are no object
+MIN_MASK_PX = 50  # colors with fewer pixels (the rim of a lossy mask) are no object
 
 
 def coco_files(folder: Path) -> list[Path]:
@@ -149,7 +149,7 @@ def read_yolo(folder: Path) -> AnnotatedPhotographs:
 
 
 def read_yolo_boxes(file: Path) -> list[tuple[str, np.ndarray]]:
-    """Return (class number as text, (4,) centre x, y, w, h as shares of the image) of each line.
+    """Return (class number as text, (4,) center x, y, w, h as shares of the image) of each line.
 
     A polygon (more than four numbers) is replaced by its extent. Raises :class:`UserError` naming file and line."""
     found = []

@@ -69,9 +69,9 @@ def _composite(rng: Rng, seed_key: tuple[int, ...], frames: int, material: Mater
     target = PastedObject.fit(cutouts, draw_path(rng, frames, size, size_wh))
     others = [_other_object(rng, material, source, number, cutouts, size, size_wh, camera)
               for _ in range(int(rng.integers(1, MAX_OTHERS + 1)))]
-    if rng.random() < 0.5:  # colours as in the background
+    if rng.random() < 0.5:  # colors as in the background
         share = rng.uniform(0.2, 0.6) if rng.random() < 0.7 else rng.uniform(0.7, 1.0)
-        target, *others = [_recoloured(item, backgrounds[0], share) for item in (target, *others)]
+        target, *others = [_recolored(item, backgrounds[0], share) for item in (target, *others)]
     in_front = rng.random(len(others)) < 0.12
     front = [item for item, flag in zip(others, in_front, strict=True) if flag]
     behind = [item for item, flag in zip(others, in_front, strict=True) if not flag]
@@ -97,8 +97,8 @@ def _scene(rng: Rng, seed_key: tuple[int, ...], frames: int, material: Material,
         return _composite(rng, seed_key, frames, material)
     front: list[PastedObject] = []
     if rng.random() < 0.4 and size >= MIN_PX:
-        centres = [_centre(view, scene.outlines[i % len(scene.outlines)]) for i, view in enumerate(views)]
-        front = _occluder(rng, material, [Pose(x, y, size) for x, y in centres])
+        centers = [_center(view, scene.outlines[i % len(scene.outlines)]) for i, view in enumerate(views)]
+        front = _occluder(rng, material, [Pose(x, y, size) for x, y in centers])
     return PhotoSample(seed_key, size_wh, source.class_name(number), scene.images, views, scene, [], front,
                        draw_degradation(rng, frames, size), CameraMotion.still(frames).blur,
                        int(rng.integers(*FILE_QUALITY)))
@@ -112,7 +112,7 @@ def _scene_views(rng: Rng, scene: Scene, frames: int, size_wh: tuple[int, int]) 
     return [crop_view(rng, (width, height), size_wh, scene.outlines[0]) for _ in range(frames)]
 
 
-def _centre(view: np.ndarray, outline: np.ndarray) -> tuple[float, float]:
+def _center(view: np.ndarray, outline: np.ndarray) -> tuple[float, float]:
     x0, y0, x1, y1 = extent(transformed(view, outline))
     return float(x0 + x1) / 2, float(y0 + y1) / 2
 
@@ -154,7 +154,7 @@ def _equally_soft(rng: Rng, backgrounds: list[np.ndarray], scale: float) -> list
 
 def _other_object(rng: Rng, material: Material, source: ObjectSource, number: int, cutouts: list[Cutout], size: float,
                   size_wh: tuple[int, int], camera: CameraMotion) -> PastedObject:
-    """Return a distractor of about the target's size: the target in other colours, an object of its class or
+    """Return a distractor of about the target's size: the target in other colors, an object of its class or
     photograph, of its source, or any."""
     frames = len(camera.zoom)
     draw = rng.random()
@@ -181,8 +181,8 @@ def _other_object(rng: Rng, material: Material, source: ObjectSource, number: in
     return PastedObject.fit(own, poses)
 
 
-def _recoloured(item: PastedObject, background: np.ndarray, share: float) -> PastedObject:
-    """Return the object with its mean colour moved to the background's by ``share``."""
+def _recolored(item: PastedObject, background: np.ndarray, share: float) -> PastedObject:
+    """Return the object with its mean color moved to the background's by ``share``."""
     cutout = item.cutouts[0]
     own = np.array(cv2.mean(cutout.rgb, (cutout.alpha > 127).view(np.uint8))[:3])
     ground = np.array(cv2.mean(background)[:3])

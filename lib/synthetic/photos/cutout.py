@@ -39,7 +39,7 @@ class Cutout:
         return np.ptp(self.outline, axis=0)
 
     @property
-    def centre(self) -> np.ndarray:
+    def center(self) -> np.ndarray:
         """(2,) middle of the outline's extent in px."""
         return (self.outline.min(0) + self.outline.max(0)) / 2
 

@@ -1,4 +1,4 @@
-"""Degradation of images: light, colour, blur, low resolution, sensor noise, JPEG, grey and thermal cameras.
+"""Degradation of images: light, color, blur, low resolution, sensor noise, JPEG, gray and thermal cameras.
 
     degradation = draw_degradation(rng, frames)
     image = degradation.apply(image, frame, seed_key)
@@ -44,8 +44,8 @@ class Degradation:
     coarse                     factor by which the image is shrunk and enlarged again
     quality                    JPEG quality, 100: no compression
     noise                      σ in levels
-    mode                       colour, grey or thermal
-    inverted, contrast         of the tone curve: negative; factor of the contrast around mid-grey
+    mode                       color, gray or thermal
+    inverted, contrast         of the tone curve: negative; factor of the contrast around mid-gray
     """
 
     gain: np.ndarray
@@ -66,17 +66,17 @@ class Degradation:
         tone = ((tone - 0.5) * self.contrast + 0.5) * self.gain[frame] * 255
         if self.inverted:
             tone = 255 - tone
-        warm = np.exp(np.array([1, 0, -1]) * (self.temperature[frame] if self.mode == "colour" else 0.0))
+        warm = np.exp(np.array([1, 0, -1]) * (self.temperature[frame] if self.mode == "color" else 0.0))
         return np.clip(tone[:, None] * warm + 0.5, 0, 255).astype(np.uint8)[None]
 
     def apply(self, image: np.ndarray, frame: int, seed_key: tuple[int, ...], compress: bool = True) -> np.ndarray:
         """Return the degraded image, (H, W, 3) uint8. The noise is a function of the key and the frame."""
         height, width = image.shape[:2]
-        if self.mode != "colour":
-            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if self.mode != "color":
+            gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
             if self.mode == "thermal":
-                grey = cv2.GaussianBlur(grey, (0, 0), 0.8)
-            image = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+                gray = cv2.GaussianBlur(gray, (0, 0), 0.8)
+            image = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
         if np.abs(self.slope[frame]).max() > 0.03:
             x, y = slopes()
             field = 128 * (1 + self.slope[frame, 0] * x + self.slope[frame, 1] * y)
@@ -103,18 +103,18 @@ class Degradation:
             tile = np.tile(tile, (-(-height // NOISE_SIDE) + 1, -(-width // NOISE_SIDE) + 1, 1))
         y, x = rng.integers(0, (tile.shape[0] - height + 1, tile.shape[1] - width + 1))
         cut = tile[y:y + height, x:x + width]
-        if self.mode != "colour":  # a sensor without colours has the same noise in all channels
+        if self.mode != "color":  # a sensor without colors has the same noise in all channels
             cut = cv2.merge([np.ascontiguousarray(cut[:, :, 0])] * 3)
         share = self.noise / NOISE_UNIT
         return cv2.addWeighted(image, 1.0, cut, share, -128 * share)
 
 
 def draw_degradation(rng: Rng, frames: int, size: float) -> Degradation:
-    """Draw the degradation of a sample: most are daylight in colour, some are dark, grey, thermal, blurred, compressed.
+    """Draw the degradation of a sample: most are daylight in color, some are dark, gray, thermal, blurred, compressed.
 
-    size  √(w·h) of the target in px: small targets are blurred less, so that they stay recognisable"""
+    size  √(w·h) of the target in px: small targets are blurred less, so that they stay recognizable"""
     change = float(rng.choice([0.0, 0.4, 1.0], p=[0.3, 0.5, 0.2]))  # how much the frames differ
-    mode = str(rng.choice(["colour", "grey", "thermal"], p=[0.87, 0.08, 0.05]))
+    mode = str(rng.choice(["color", "gray", "thermal"], p=[0.87, 0.08, 0.05]))
     gain = np.exp(rng.normal(0, 0.1) + change * rng.normal(0, 0.25, frames))
     gamma = np.exp(rng.normal(0, 0.12) + change * rng.normal(0, 0.15, frames))
     temperature = rng.normal(0, 0.07) + change * rng.normal(0, 0.07, frames)

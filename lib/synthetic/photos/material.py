@@ -8,7 +8,7 @@ A folder may have one of these layouts, or hold several folders that do (at most
     coco            annotations/*.json with the images in a folder named after it, in images/ or beside it
     voc             Annotations/*.xml, JPEGImages/*.jpg
     yolo            images/, labels/*.txt (or images/train, labels/train)
-    masked          images/, masks/: PNG masks of the same names, each colour one object
+    masked          images/, masks/: PNG masks of the same names, each color one object
     mask_videos     <video>/img, <video>/mask; or DAVIS's JPEGImages/ and Annotations/
     tiny_imagenet   train/<wnid>/images, train/<wnid>/<wnid>_boxes.txt
     cutouts         *.png with alpha
@@ -80,8 +80,8 @@ class Material:
         kinds = [kind for kind in BACKGROUND_WEIGHTS if present.get(kind, True)]
         kind = _weighted(rng, kinds, [BACKGROUND_WEIGHTS[kind] for kind in kinds])
         if kind == "gradient":
-            colours = rng.integers(0, 256, (*rng.integers(2, 9, 2), 3), dtype=np.uint8)
-            return [cv2.resize(colours, size_wh, interpolation=cv2.INTER_CUBIC)]
+            colors = rng.integers(0, 256, (*rng.integers(2, 9, 2), 3), dtype=np.uint8)
+            return [cv2.resize(colors, size_wh, interpolation=cv2.INTER_CUBIC)]
         chosen = present[kind][int(rng.integers(len(present[kind])))]
         if kind == "mosaic":
             return [mosaic(rng, chosen, size_wh)]
@@ -114,7 +114,7 @@ def mosaic(rng: Rng, source: TinyImageNet, size_wh: tuple[int, int]) -> np.ndarr
 
 
 def layouts_in(folder: Path, depth: int = MAX_DEPTH) -> list[tuple[str, Path]]:
-    """Return (layout, folder) of all material in ``folder``; an empty list if no layout is recognised."""
+    """Return (layout, folder) of all material in ``folder``; an empty list if no layout is recognized."""
     layout = _layout_of(folder)
     if layout is not None:
         return [(layout, folder)]

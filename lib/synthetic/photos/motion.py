@@ -48,11 +48,11 @@ def draw_camera(rng: Rng, frames: int, size: float) -> CameraMotion:
     return CameraMotion(np.cumsum(steps, 0), turns, zoom, blur)
 
 
-def view_matrix(centre: np.ndarray, zoom: float, angle: float, to: np.ndarray) -> np.ndarray:
-    """Return the (3, 3) similarity that puts ``centre`` at ``to``."""
+def view_matrix(center: np.ndarray, zoom: float, angle: float, to: np.ndarray) -> np.ndarray:
+    """Return the (3, 3) similarity that puts ``center`` at ``to``."""
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-    matrix[:2, 2] = to - matrix[:2, :2] @ centre
+    matrix[:2, 2] = to - matrix[:2, :2] @ center
     return matrix
 
 
@@ -61,7 +61,7 @@ def background_views(rng: Rng, background_wh: tuple[int, int], size_wh: tuple[in
     """Return the view of each frame on a background: it moves with the camera, or is another part each time."""
     covering = max(size_wh[0] / background_wh[0], size_wh[1] / background_wh[1])
     zoom = covering * float(np.exp(rng.uniform(0.0, 0.6)))
-    centre = np.array(background_wh) * rng.uniform(0.35, 0.65, 2)
+    center = np.array(background_wh) * rng.uniform(0.35, 0.65, 2)
     unrelated = rng.random() < 0.12
     mirror = np.eye(3)
     if rng.random() < 0.5:
@@ -69,8 +69,8 @@ def background_views(rng: Rng, background_wh: tuple[int, int], size_wh: tuple[in
     views = []
     for moved, turn, change in zip(camera.moved, camera.turn, camera.zoom, strict=True):
         if unrelated:
-            centre = np.array(background_wh) * rng.uniform(0.25, 0.75, 2)
-        view = view_matrix(centre - moved / zoom, zoom * change, turn, np.array(size_wh) / 2)
+            center = np.array(background_wh) * rng.uniform(0.25, 0.75, 2)
+        view = view_matrix(center - moved / zoom, zoom * change, turn, np.array(size_wh) / 2)
         views.append(view @ mirror)
     return views
 
@@ -80,11 +80,11 @@ def crop_view(rng: Rng, photo_wh: tuple[int, int], size_wh: tuple[int, int], out
     zoom = float(np.exp(rng.uniform(0, 0.5))) * size_wh[0] / photo_wh[0]
     angle = float(rng.normal(0, 0.05)) if rng.random() < 0.6 else 0.0
     span = np.array(size_wh) / zoom
-    # the crop lies inside the photograph, or its centre near the object
+    # the crop lies inside the photograph, or its center near the object
     low, high = span / 2, np.maximum(np.array(photo_wh) - span / 2, span / 2)
     middle = (outline.min(0) + outline.max(0)) / 2
-    centre = np.clip(rng.uniform(low, high), middle - span * 0.45, middle + span * 0.45)
-    return view_matrix(centre, zoom, angle, np.array(size_wh) / 2)
+    center = np.clip(rng.uniform(low, high), middle - span * 0.45, middle + span * 0.45)
+    return view_matrix(center, zoom, angle, np.array(size_wh) / 2)
 
 
 def draw_path(rng: Rng, frames: int, size: float, size_wh: tuple[int, int]) -> list[Pose]:

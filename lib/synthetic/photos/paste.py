@@ -22,7 +22,7 @@ MAX_BLUR = 25  # px of motion blur
 class Pose:
     """Where and how a cut-out is pasted.
 
-    x, y      px, where the centre of its outline goes
+    x, y      px, where the center of its outline goes
     size      px, √(w·h) of its outline before rotation
     aspect    log of the factor on the ratio of width to height
     angle     rad
@@ -68,11 +68,11 @@ def pose_matrix(cutout: Cutout, pose: Pose) -> np.ndarray:
     matrix = np.eye(3)
     matrix[:2, :2] = rotation @ shear @ np.diag([sx, sy])
     if any(pose.tilt):
-        # perspective about the centre: the homogeneous coordinate is 1 + tilt · (position as a share of the extent)
+        # perspective about the center: the homogeneous coordinate is 1 + tilt · (position as a share of the extent)
         perspective = np.eye(3)
         perspective[2, :2] = np.array(pose.tilt) / cutout.extent_wh
         matrix = matrix @ perspective
-    return _translation(pose.x, pose.y) @ matrix @ _translation(*-cutout.centre)
+    return _translation(pose.x, pose.y) @ matrix @ _translation(*-cutout.center)
 
 
 def _translation(x: float, y: float) -> np.ndarray:
@@ -91,7 +91,7 @@ def extent(points: np.ndarray) -> np.ndarray:
 
 
 def index_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Return the same map for OpenCV, for which 0 is the centre of the first pixel."""
+    """Return the same map for OpenCV, for which 0 is the center of the first pixel."""
     return _translation(-0.5, -0.5) @ matrix @ _translation(0.5, 0.5)
 
 
@@ -139,7 +139,7 @@ class PlacedCutout:
         if self.pose.gain != (1.0, 1.0, 1.0) or self.pose.shift != (0.0, 0.0, 0.0):
             table = np.arange(256)[:, None] * np.array(self.pose.gain) + np.array(self.pose.shift)
             rgb = cv2.LUT(rgb, np.clip(table, 0, 255).astype(np.uint8)[None])
-        # premultiplied: colours of transparent pixels do not bleed into the edge
+        # premultiplied: colors of transparent pixels do not bleed into the edge
         alpha = self.cutout.alpha
         premultiplied = cv2.multiply(rgb, cv2.merge([alpha] * 3), scale=1 / 255)
         pixels = self.warp(cv2.merge([premultiplied, alpha]), roi)

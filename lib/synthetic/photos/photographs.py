@@ -135,7 +135,7 @@ def _mask(item: PhotoObject, shape: tuple[int, int], scale: float) -> np.ndarray
     if not item.polygons:
         return None
     mask = np.zeros(shape, np.uint8)
-    # the annotation's 0 is the left edge of the first pixel, OpenCV's its centre
+    # the annotation's 0 is the left edge of the first pixel, OpenCV's its center
     points = [np.round((p * scale - 0.5) * (1 << POLYGON_BITS)).astype(np.int32) for p in item.polygons]
     return cv2.fillPoly(mask, points, 255, cv2.LINE_AA, POLYGON_BITS)
 
@@ -150,6 +150,6 @@ def _mask_from_file(path: str, value: int, photograph: str) -> np.ndarray:
 
 
 def label_image(path: str | Path) -> np.ndarray:
-    """Return (h, w) int32 with a value for each colour of a mask; 0 is black, the background."""
+    """Return (h, w) int32 with a value for each color of a mask; 0 is black, the background."""
     rgb = read_image(path).astype(np.int32)
     return (rgb[:, :, 0] << 16) + (rgb[:, :, 1] << 8) + rgb[:, :, 2]

@@ -71,7 +71,7 @@ class PhotoSample:
         return min(int(self.degradation.quality[frame]), self.file_quality)
 
     def render(self, frame: int, compress: bool = True) -> np.ndarray:
-        """Return frame ``frame``, (H, W, 3) uint8 RGB. ``compress``: with JPEG artefacts where the sample has them."""
+        """Return frame ``frame``, (H, W, 3) uint8 RGB. ``compress``: with JPEG artifacts where the sample has them."""
         background = self.backgrounds[frame % len(self.backgrounds)]
         image = cv2.warpAffine(background, index_matrix(self.views[frame])[:2], self.size_wh, flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REFLECT_101)

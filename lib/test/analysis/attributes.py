@@ -12,7 +12,7 @@ is visible; they are not the dataset's own lists, and reports say so:
     absent_frames    the target is out of view or fully hidden in some frame
     scale_change     the box's area leaves the range of 0.5 to 2 times that of the first
     aspect_change    the same for its width over its height
-    fast_motion      the centre moves further between two frames than the box is large (√ of its area)
+    fast_motion      the center moves further between two frames than the box is large (√ of its area)
     low_resolution   the box's area is below 1000 px² in some frame
 """
 
@@ -82,8 +82,8 @@ def measured_attributes(video: Video) -> tuple[str, ...]:
     boxes = video.boxes_xywh[:video.annotated][visible]
     area = boxes[:, 2] * boxes[:, 3]
     aspect = boxes[:, 2] / boxes[:, 3]
-    centres = boxes[:, :2] + boxes[:, 2:] / 2
-    step = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
+    step = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     # A jump while the target is out of view is not fast motion: only consecutive frames are compared.
     consecutive = np.diff(np.flatnonzero(visible)) == 1
     holds = {

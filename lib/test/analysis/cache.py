@@ -36,9 +36,9 @@ from .score import VideoScore
 _log = logging.getLogger(__name__)
 
 _MAKERS = (annotation, results, metrics, score)
-_CURVES = ("success", "precision_curve", "normalised_curve")
+_CURVES = ("success", "precision_curve", "normalized_curve")
 _NUMBERS = ("counted", "timed_frames", "seconds")
-_KINDS = {"success": "f2", "precision_curve": "f2", "normalised_curve": "f2", "overlap_totals": "f2", "counted": "i1",
+_KINDS = {"success": "f2", "precision_curve": "f2", "normalized_curve": "f2", "overlap_totals": "f2", "counted": "i1",
           "timed_frames": "i1", "seconds": "f1", "states": "u1", "names": "U1", "frames": "i1", "overlaps": "f1"}
 
 
@@ -137,7 +137,10 @@ def _read(file: Path) -> list[tuple[int, VideoScore]]:
     if not file.is_file():
         return []
     try:
-        return _videos(load_arrays(file))
+        arrays = load_arrays(file)
+        if "normalised_curve" in arrays:  # written by an earlier version, which spelled it so
+            return []
+        return _videos(arrays)
     except ArraysError as error:
         _log.warning("the kept scores %s are corrupt (%s): scoring again", file, error)
         return []
@@ -148,7 +151,7 @@ def _videos(arrays: dict[str, np.ndarray]) -> list[tuple[int, VideoScore]]:
     check_arrays(arrays, _KINDS)
     ends = np.cumsum(arrays["frames"])
     videos = len(ends)
-    shapes = {"success": (videos, 21), "precision_curve": (videos, 51), "normalised_curve": (videos, 51),
+    shapes = {"success": (videos, 21), "precision_curve": (videos, 51), "normalized_curve": (videos, 51),
               "overlap_totals": (videos, 3)}
     wrong = [name for name in _KINDS if name != "overlaps" and arrays[name].shape != shapes.get(name, (videos,))]
     frames = int(ends[-1]) if videos else 0

@@ -1,8 +1,8 @@
 """The metrics of one-pass evaluation, in plain NumPy. Boxes are (N, 4) x, y, w, h in pixels.
 
 Success (Wu et al., CVPR 2013): the share of frames whose overlap is above τ, for τ = 0, 0.05 … 1; AUC is its mean.
-Precision: the share of frames whose centre is at most d pixels off, d = 0 … 50; the metric is the share at 20.
-Normalised precision (Müller et al., ECCV 2018): the same with the offset in units of the true box's width and height,
+Precision: the share of frames whose center is at most d pixels off, d = 0 … 50; the metric is the share at 20.
+Normalized precision (Müller et al., ECCV 2018): the same with the offset in units of the true box's width and height,
 0 … 0.5; the metric is the share at 0.2. The overlap test is strict (``>``), the distance tests are not (``<=``).
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 OVERLAP_THRESHOLDS = np.linspace(0.0, 1.0, 21)
-CENTRE_THRESHOLDS = np.arange(51.0)  # pixels
-NORMALISED_THRESHOLDS = np.arange(51) / 100
-PRECISION_AT = 20  # index into CENTRE_THRESHOLDS: 20 pixels
-NORMALISED_AT = 20  # index into NORMALISED_THRESHOLDS: 0.2
+CENTER_THRESHOLDS = np.arange(51.0)  # pixels
+NORMALIZED_THRESHOLDS = np.arange(51) / 100
+PRECISION_AT = 20  # index into CENTER_THRESHOLDS: 20 pixels
+NORMALIZED_AT = 20  # index into NORMALIZED_THRESHOLDS: 0.2
 
 
 def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
@@ -28,18 +28,18 @@ def iou(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
     return np.clip(np.divide(shared, union, out=np.zeros(len(a)), where=union > 0), 0.0, 1.0)
 
 
-def centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
-    """The distance of the centres in pixels, (N,)."""
-    return np.hypot(*(_centre(predicted_xywh) - _centre(true_xywh)).T)
+def center_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
+    """The distance of the centers in pixels, (N,)."""
+    return np.hypot(*(_center(predicted_xywh) - _center(true_xywh)).T)
 
 
-def normalised_centre_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
-    """The distance of the centres in units of the true box's width and height, (N,); the true box must have area."""
-    offset = _centre(predicted_xywh) - _centre(true_xywh)
+def normalized_center_error(predicted_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
+    """The distance of the centers in units of the true box's width and height, (N,); the true box must have area."""
+    offset = _center(predicted_xywh) - _center(true_xywh)
     return np.hypot(*(offset / np.asarray(true_xywh, float)[:, 2:]).T)
 
 
-def _centre(boxes_xywh: np.ndarray) -> np.ndarray:
+def _center(boxes_xywh: np.ndarray) -> np.ndarray:
     boxes_xywh = np.asarray(boxes_xywh, float)
     return boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
 
@@ -50,13 +50,13 @@ def success_curve(overlaps: np.ndarray) -> np.ndarray:
 
 
 def precision_curve(errors: np.ndarray) -> np.ndarray:
-    """The share of centre ``errors`` (pixels) at or below each of the 51 thresholds, (51,)."""
-    return _count_up_to(CENTRE_THRESHOLDS, errors) / len(errors)
+    """The share of center ``errors`` (pixels) at or below each of the 51 thresholds, (51,)."""
+    return _count_up_to(CENTER_THRESHOLDS, errors) / len(errors)
 
 
-def normalised_precision_curve(errors: np.ndarray) -> np.ndarray:
-    """The share of normalised centre ``errors`` at or below each of the 51 thresholds, (51,)."""
-    return _count_up_to(NORMALISED_THRESHOLDS, errors) / len(errors)
+def normalized_precision_curve(errors: np.ndarray) -> np.ndarray:
+    """The share of normalized center ``errors`` at or below each of the 51 thresholds, (51,)."""
+    return _count_up_to(NORMALIZED_THRESHOLDS, errors) / len(errors)
 
 
 def _count_up_to(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Curves:
 
     success: np.ndarray  # (21,)
     precision_curve: np.ndarray  # (51,)
-    normalised_curve: np.ndarray  # (51,)
+    normalized_curve: np.ndarray  # (51,)
 
     @property
     def auc(self) -> float:
@@ -51,7 +51,7 @@ class Curves:
 
     @property
     def norm_precision(self) -> float:
-        return 100 * float(self.normalised_curve[metrics.NORMALISED_AT])
+        return 100 * float(self.normalized_curve[metrics.NORMALIZED_AT])
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,20 @@ def score_video(boxes_xywh: np.ndarray, video: Video, policy: AbsentFramePolicy,
     # The toolkits put the given box in place of the first prediction.
     if usable[0]:
         predicted[0] = truth[0]
-    overlap, centre, normalised = _frame_metrics(predicted, truth, usable, policy, video.size_wh)
+    overlap, center, normalized = _frame_metrics(predicted, truth, usable, policy, video.size_wh)
     frame_overlap = overlap.astype(np.float32)
     # A hit is above every threshold of overlap and below every threshold of an error; a miss is the opposite.
     overlap = _apply(policy.overlap, overlap, usable, hit=np.inf, miss=-1.0)
-    centre = _apply(policy.centre, centre, usable, hit=-1.0, miss=np.inf)
-    normalised = _apply(policy.normalised, normalised, usable, hit=-1.0, miss=np.inf)
+    center = _apply(policy.center, center, usable, hit=-1.0, miss=np.inf)
+    normalized = _apply(policy.normalized, normalized, usable, hit=-1.0, miss=np.inf)
     # AO leaves out the first frame, unless the policy has dropped it already.
     first_is_in = usable[0] or policy.overlap != "drop"
     counted = np.clip(overlap[1:] if first_is_in else overlap, 0.0, 1.0)
     totals = (float(counted.sum()), float((counted > 0.5).sum()), float((counted > 0.75).sum()))
     return VideoScore(
         success=metrics.success_curve(overlap),
-        precision_curve=metrics.precision_curve(centre),
-        normalised_curve=metrics.normalised_precision_curve(normalised),
+        precision_curve=metrics.precision_curve(center),
+        normalized_curve=metrics.normalized_precision_curve(normalized),
         name=video.name,
         frame_overlap=frame_overlap,
         counted=len(counted),
@@ -156,19 +156,19 @@ def nothing_to_score(video: Video, policy: AbsentFramePolicy) -> str | None:
 
 def _frame_metrics(predicted: np.ndarray, truth: np.ndarray, usable: np.ndarray, policy: AbsentFramePolicy,
                    size_wh: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Overlap, centre error and normalised centre error of every frame, each (N,); NaN where ``usable`` is false."""
-    overlap, centre, normalised = np.full((3, len(truth)), np.nan)
+    """Overlap, center error and normalized center error of every frame, each (N,); NaN where ``usable`` is false."""
+    overlap, center, normalized = np.full((3, len(truth)), np.nan)
     predicted = predicted[usable]
     truth = truth[usable]
     # A tracker that diverges may give boxes so large that products overflow: infinitely far off, no overlap.
     with np.errstate(over="ignore"):
-        centre[usable] = metrics.centre_error(predicted, truth)
-        normalised[usable] = metrics.normalised_centre_error(predicted, truth)
+        center[usable] = metrics.center_error(predicted, truth)
+        normalized[usable] = metrics.normalized_center_error(predicted, truth)
         if policy.as_got10k and size_wh is not None:
             predicted = metrics.cut_to_image(predicted, size_wh)
             truth = metrics.cut_to_image(truth, size_wh)
         overlap[usable] = metrics.iou(predicted, truth)
-    return overlap, centre, normalised
+    return overlap, center, normalized
 
 
 def _usable(video: Video, policy: AbsentFramePolicy) -> np.ndarray:
@@ -223,7 +223,7 @@ def average(tracker: str, videos: Iterable[VideoScore], expected: int) -> Score 
     return Score(
         success=np.mean([video.success for video in videos], axis=0),
         precision_curve=np.mean([video.precision_curve for video in videos], axis=0),
-        normalised_curve=np.mean([video.normalised_curve for video in videos], axis=0),
+        normalized_curve=np.mean([video.normalized_curve for video in videos], axis=0),
         tracker=tracker, expected=expected, ao=ao, sr50=sr50, sr75=sr75,
         fps=frames / seconds if all_timed and seconds > 0 else None, video_scores=videos)
 

@@ -36,7 +36,7 @@ class Target:
     state       the network's recurrent state, a batch of one, as the engine represents it
     mean_score  running mean of the scores: 1 at the first frame, then every new score has weight one half
     size_correction  (w, h) factors of the sizes that the network gives for this target (TEST.CALIBRATE_SIZE)
-    motion      how far the centre moved in the last frame, the larger of both axes, as a share of sqrt(w h); infinite
+    motion      how far the center moved in the last frame, the larger of both axes, as a share of sqrt(w h); infinite
                 at the first frame
     """
 
@@ -291,7 +291,7 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
     if not strength:
         return template
     size = template.shape[0]
-    # Pixel u lies at u / S because the box's centre does: (S - 1) / 2 pixels are (S - 1) / (2 S) of the side.
+    # Pixel u lies at u / S because the box's center does: (S - 1) / 2 pixels are (S - 1) / (2 S) of the side.
     positions = np.arange(size, dtype=np.float32) / np.float32(size)
     x_inside = np.abs(positions - box_cxcywh[0]) <= box_cxcywh[2] / 2
     y_inside = np.abs(positions - box_cxcywh[1]) <= box_cxcywh[3] / 2
@@ -302,7 +302,7 @@ def mask_template(template: np.ndarray, box_cxcywh: np.ndarray, strength: float)
 
 
 def motion(before_xywh: np.ndarray, after_xywh: np.ndarray) -> float:
-    """How far the centre of a box moved, the larger of both axes, as a share of sqrt(w h) before."""
+    """How far the center of a box moved, the larger of both axes, as a share of sqrt(w h) before."""
     x, y, w, h = before_xywh.tolist()
     new_x, new_y, new_w, new_h = after_xywh.tolist()
     moved = max(abs(new_x + new_w / 2 - x - w / 2), abs(new_y + new_h / 2 - y - h / 2))
@@ -319,7 +319,7 @@ def follow_size(old_wh: np.ndarray, new_wh: np.ndarray, rate: float) -> np.ndarr
 
 
 def with_sides(box_xywh: np.ndarray, sides_wh: np.ndarray) -> np.ndarray:
-    """A box of these sides around the same centre."""
+    """A box of these sides around the same center."""
     center = box_xywh[:2] + box_xywh[2:] / 2
     return np.concatenate([center - sides_wh / 2, sides_wh])
 

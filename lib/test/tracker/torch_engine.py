@@ -42,7 +42,7 @@ PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloa
 
 
 class TorchEngine(TrackerEngine):
-    """A :class:`TrackerEngine` that runs ``network`` in PyTorch. ``cfg`` gives TEST.* and the normalisation.
+    """A :class:`TrackerEngine` that runs ``network`` in PyTorch. ``cfg`` gives TEST.* and the normalization.
 
     network     is copied and made ready for inference (:func:`prepare`)
     precision   what it computes in: fp32, bf16 or fp16

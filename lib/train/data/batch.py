@@ -48,7 +48,7 @@ class PartnerBatch(_TensorFields):
 
     search      (N, B, S, S, 3) uint8 RGB; zeros for samples without a partner
     boxes       (N, B, 4) float32 cx, cy, w, h of the partners' targets as fractions of the crop, before flipping
-    flip, grey  (B,) bool: augmentation of the partner, the same for all of its frames
+    flip, gray  (B,) bool: augmentation of the partner, the same for all of its frames
     brightness  (N, B) float32 factors
     active      (B,) bool: whether the sample has a partner
     videos      B names; empty for samples without a partner
@@ -57,7 +57,7 @@ class PartnerBatch(_TensorFields):
     search: torch.Tensor
     boxes: torch.Tensor
     flip: torch.Tensor
-    grey: torch.Tensor
+    gray: torch.Tensor
     brightness: torch.Tensor
     active: torch.Tensor
     videos: list[str]
@@ -71,7 +71,7 @@ class Batch(_TensorFields):
     template_box  (B, 4) float32 cx, cy, w, h of the target as fractions of the template crop, before flipping
     search        (N, B, S, S, 3) uint8 RGB
     boxes         (N, B, 4) float32 cx, cy, w, h of the target as fractions of the search crop, before flipping
-    flip, grey    (B,) bool: augmentation, the same for all frames of a sample
+    flip, gray    (B,) bool: augmentation, the same for all frames of a sample
     brightness    (1 + N, B) float32 factors: the template's, then the search frames'
     videos        B names
     frames        per sample, the frame numbers of the template and of the search frames
@@ -85,7 +85,7 @@ class Batch(_TensorFields):
     search: torch.Tensor
     boxes: torch.Tensor
     flip: torch.Tensor
-    grey: torch.Tensor
+    gray: torch.Tensor
     brightness: torch.Tensor
     videos: list[str]
     frames: list[list[int]]

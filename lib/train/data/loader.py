@@ -180,7 +180,7 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
             search=per_frame("partner_search"),
             boxes=per_frame("partner_boxes"),
             flip=per_sample("partner_flip"),
-            grey=per_sample("partner_grey"),
+            gray=per_sample("partner_gray"),
             brightness=per_frame("partner_brightness"),
             active=per_sample("partner_active"),
             videos=[sample["partner_video"] for sample in samples])
@@ -190,7 +190,7 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
         search=per_frame("search"),
         boxes=per_frame("boxes"),
         flip=per_sample("flip"),
-        grey=per_sample("grey"),
+        gray=per_sample("gray"),
         brightness=per_frame("brightness"),
         videos=[sample["video"] for sample in samples],
         frames=[sample["frames"].tolist() for sample in samples],

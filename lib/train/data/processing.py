@@ -37,7 +37,7 @@ class Processing:
 
     search_factors    lowest and highest random search factor
     border_prob       probability of a boundary crop
-    flip, grey        probabilities; all frames of a sample are augmented alike
+    flip, gray        probabilities; all frames of a sample are augmented alike
     brightness        factors are drawn from 1 - this to 1 + this
     """
 
@@ -46,7 +46,7 @@ class Processing:
     search_factors: tuple[float, float]
     border_prob: float = 0.0
     flip: float = 0.5
-    grey: float = 0.05
+    gray: float = 0.05
     brightness: float = 0.2
 
     def __call__(self, draw: SampledFrames, rng: np.random.Generator) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Processing:
 
         template (T, T, 3) uint8; search (N, S, S, 3) uint8; template_box (4,) and boxes (N, 4) float32 cx, cy, w, h
         as fractions of the crops;
-        flip, grey bool and brightness (1 + N,) float32, which :mod:`transforms` applies on the device.
+        flip, gray bool and brightness (1 + N,) float32, which :mod:`transforms` applies on the device.
         """
         # The template is jittered around its own box; the crop of the tracker at test time is centered.
         boxes = draw.video.boxes_xywh[list(draw.searches)]
@@ -121,7 +121,7 @@ class Processing:
     def _photometric(self, count: int, rng: np.random.Generator) -> dict[str, Any]:
         return {
             "flip": rng.random() < self.flip,
-            "grey": rng.random() < self.grey,
+            "gray": rng.random() < self.gray,
             "brightness": rng.uniform(1 - self.brightness, 1 + self.brightness, count).astype(np.float32),
         }
 

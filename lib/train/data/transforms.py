@@ -1,4 +1,4 @@
-"""The last steps of a sample, on the device: flip, greyscale, brightness, normalization.
+"""The last steps of a sample, on the device: flip, grayscale, brightness, normalization.
 
 They are the same for all frames of a sample; the frames of its partner have their own.
 """
@@ -17,12 +17,12 @@ PerChannel = Sequence[float] | torch.Tensor
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B; ITU-R BT.601
 
 
-def augment_and_normalize(images: torch.Tensor, flip: torch.Tensor, grey: torch.Tensor, brightness: torch.Tensor,
+def augment_and_normalize(images: torch.Tensor, flip: torch.Tensor, gray: torch.Tensor, brightness: torch.Tensor,
                           mean: PerChannel, std: PerChannel,
                           mask: tuple[torch.Tensor, float] | None = None) -> torch.Tensor:
     """Images (..., B, H, W, 3) uint8 -> network input (..., B, 3, H, W) float32.
 
-    flip, grey   (B,) bool
+    flip, gray   (B,) bool
     brightness   (..., B) factors
     mask         boxes (..., B, 4), already flipped, and the fraction of magenta mixed into everything outside them
     """
@@ -32,7 +32,7 @@ def augment_and_normalize(images: torch.Tensor, flip: torch.Tensor, grey: torch.
     flipped = torch.where(flip[per_sample], images.flip(-2), images)
     x = flipped.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)
     red, green, blue = (channel * weight for weight, channel in zip(LUMA, x.split(1, dim=-3), strict=True))
-    x = torch.where(grey[per_sample], red + green + blue, x)
+    x = torch.where(gray[per_sample], red + green + blue, x)
     x = x.mul_(brightness[per_sample]).clamp_(0, 255)
     if mask is not None:
         boxes, strength = mask
@@ -58,21 +58,21 @@ def mask_background(images: torch.Tensor, boxes_cxcywh: torch.Tensor, strength: 
     half = boxes_cxcywh[..., None, 2:] / 2
     x, y = ((positions[:, None] - center).abs() <= half).unbind(-1)  # (..., S) each
     inside = (y[..., :, None] & x[..., None, :])[..., None]
-    colour = torch.tensor(MASK_COLOR, device=images.device)
-    return torch.where(inside, images.float(), torch.lerp(images.float(), colour, strength))
+    color = torch.tensor(MASK_COLOR, device=images.device)
+    return torch.where(inside, images.float(), torch.lerp(images.float(), color, strength))
 
 
 def augment_and_normalize_template(batch: Batch, mean: PerChannel, std: PerChannel, strength: float) -> torch.Tensor:
     """The templates of a batch as network input (B, 3, T, T); ``strength`` is MODEL.TEMPLATE_MASK."""
     boxes = flip_boxes(batch.template_box, batch.flip, batch.template.shape[-2])
-    return augment_and_normalize(batch.template, batch.flip, batch.grey, batch.brightness[0], mean, std,
+    return augment_and_normalize(batch.template, batch.flip, batch.gray, batch.brightness[0], mean, std,
                                  (boxes, strength))
 
 
 def augment_and_normalize_search(batch: Batch, mean: PerChannel, std: PerChannel) -> torch.Tensor:
     """The search regions of a batch as network input (N, B, 3, S, S)."""
     # The first row of the brightness factors belongs to the template.
-    return augment_and_normalize(batch.search, batch.flip, batch.grey, batch.brightness[1:], mean, std)
+    return augment_and_normalize(batch.search, batch.flip, batch.gray, batch.brightness[1:], mean, std)
 
 
 def augment_and_normalize_partner(partner: PartnerBatch | None, own_boxes: torch.Tensor, mean: PerChannel,
@@ -84,7 +84,7 @@ def augment_and_normalize_partner(partner: PartnerBatch | None, own_boxes: torch
     """
     if partner is None:
         return None
-    searches = augment_and_normalize(partner.search, partner.flip, partner.grey, partner.brightness, mean, std)
+    searches = augment_and_normalize(partner.search, partner.flip, partner.gray, partner.brightness, mean, std)
     boxes = flip_boxes(partner.boxes, partner.flip, searches.shape[-1])
     return MixPartner(searches, boxes, own_boxes, partner.active, max_occlusion, norm)
 

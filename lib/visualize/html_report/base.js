@@ -51,7 +51,7 @@ function swatch(tracker) {
     drawing("line", { class: "line", x1: 1, x2: 25, y1: 5, y2: 5, "stroke-dasharray": tracker.dash }));
 }
 
-const FIGURES = { auc: "Success AUC", precision: "Precision", norm_precision: "Normalised precision" };
+const FIGURES = { auc: "Success AUC", precision: "Precision", norm_precision: "Normalized precision" };
 
 // A choice among the metrics that every video has; calls `onChange` with the key of the chosen one.
 function metricChoice(onChange) {

@@ -4,7 +4,7 @@
 // chart({label, x: {title, values, text(i)}, y: {title, max, text(v)}, series: [{tracker, values, least?}],
 //        gaps: [[first, last]], ratio}) -> node
 // All series share x.values; NaN leaves a hole. `least` is shaded below the line when few trackers are shown.
-// `gaps` are ranges of x that are greyed.
+// `gaps` are ranges of x that are grayed.
 
 const MARGIN = { left: 46, right: 12, top: 10, bottom: 42 };
 const SHADED_UP_TO = 2;

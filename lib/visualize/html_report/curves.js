@@ -1,4 +1,4 @@
-// Success, precision and normalised precision curves behind tabs, with the legend that switches trackers on and off.
+// Success, precision and normalized precision curves behind tabs, with the legend that switches trackers on and off.
 
 // The trackers as buttons, best first; `metric` is the key of the metric that ranks them.
 function legend(metric) {

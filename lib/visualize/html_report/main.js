@@ -39,8 +39,8 @@ function momentsSection() {
 function glossary() {
   return element("details", { class: "glossary" }, element("summary", {}, "What the metrics mean"), element("p", {},
     "Success AUC: the share of frames whose overlap with the ground truth is above a threshold, averaged over "
-    + "thresholds 0, 0.05 … 1 (OP50, OP75: at 0.5 and 0.75). Precision: the share of frames whose centre is at most 20 pixels off; "
-    + "normalised precision: at most 0.2 of the true box's width and height. These are computed per video and averaged "
+    + "thresholds 0, 0.05 … 1 (OP50, OP75: at 0.5 and 0.75). Precision: the share of frames whose center is at most 20 pixels off; "
+    + "normalized precision: at most 0.2 of the true box's width and height. These are computed per video and averaged "
     + "over videos. AO, SR0.5 and SR0.75: the mean overlap and the shares above 0.5 and 0.75, over all frames except "
     + "each video's first. Frames without a usable ground truth count as in the benchmark's own toolkit."));
 }

@@ -2,8 +2,8 @@
 
 const TRACKER_METRICS = [
   ["auc", "AUC", 1, "success: mean over the overlap thresholds"], ["op50", "OP50", 1, "success at overlap 0.5"],
-  ["op75", "OP75", 1, "success at overlap 0.75"], ["precision", "Prec", 1, "centre within 20 pixels"],
-  ["norm_precision", "NormPrec", 1, "centre within 0.2 of the target's size"],
+  ["op75", "OP75", 1, "success at overlap 0.75"], ["precision", "Prec", 1, "center within 20 pixels"],
+  ["norm_precision", "NormPrec", 1, "center within 0.2 of the target's size"],
   ["ao", "AO", 1, "mean overlap over all frames"], ["sr50", "SR0.5", 1, "share of all frames with overlap above 0.5"],
   ["sr75", "SR0.75", 1, "share of all frames with overlap above 0.75"], ["fps", "FPS", 1, "frames a second"],
 ];

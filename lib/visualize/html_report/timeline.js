@@ -46,7 +46,7 @@ function timeline(video) {
   const notes = [
     ...(video.bin > 1 ? [`Each point is the mean of ${video.bin} frames; with one or two trackers shown, the shade `
       + "reaches down to the least of them."] : []),
-    ...(gaps.length ? ["Grey: frames without a target to judge by."] : []),
+    ...(gaps.length ? ["Gray: frames without a target to judge by."] : []),
   ];
   return element("div", { class: "timeline" }, element("h3", {}, video.name), node,
     element("p", { class: "explanation" }, notes.join(" ")), legend("auc"));

@@ -22,9 +22,9 @@ TURNS = {
     "as it is": ((ONE, 0, 0, ONE), lambda stored: stored),
     "clockwise": ((0, ONE, -ONE, 0), lambda stored: np.rot90(stored, -1)),
     "upside down": ((-ONE, 0, 0, -ONE), lambda stored: np.rot90(stored, 2)),
-    "anticlockwise": ((0, -ONE, ONE, 0), lambda stored: np.rot90(stored)),
+    "counterclockwise": ((0, -ONE, ONE, 0), lambda stored: np.rot90(stored)),
     "mirrored": ((-ONE, 0, 0, ONE), lambda stored: stored[:, ::-1]),
-    "mirrored, anticlockwise": ((0, ONE, ONE, 0), lambda stored: np.rot90(stored[:, ::-1])),
+    "mirrored, counterclockwise": ((0, ONE, ONE, 0), lambda stored: np.rot90(stored[:, ::-1])),
 }
 
 

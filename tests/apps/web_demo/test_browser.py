@@ -98,7 +98,7 @@ def step(page, name):
     page.locator(f"body[data-step={name}]").wait_for()
 
 
-def colour(page, x, y):
+def color(page, x, y):
     """Of the page's image at a place of the video."""
     return page.evaluate("""([x, y]) => {
       const canvas = document.getElementById("image");
@@ -114,7 +114,7 @@ def test_from_a_video_to_the_downloads(open_page, server, gate, video_file, tmp_
     assert page.locator("#name").inner_text() == video_file.name
     assert "160 × 120, 10 frames" in page.locator("#facts").inner_text()
     assert page.locator("#track").is_disabled()
-    red, _, blue = colour(page, 26, 56)
+    red, _, blue = color(page, 26, 56)
     assert red > 180 and blue < 100
     draw(page, true_box(0))
     assert np.abs(np.subtract(drawn(page), true_box(0))).max() <= 1
@@ -248,7 +248,7 @@ def test_a_closed_page_ends_its_tracking_and_the_next_in_line_begins(open_page, 
             [video] = server.ids
     second.get_by_text("1 video must end before this one starts").wait_for()
     x, y, w, _ = true_box(0)
-    red, _, blue = colour(second, x + w / 2, y)
+    red, _, blue = color(second, x + w / 2, y)
     assert blue > 200 and red < 120, "the box that was drawn is still there"
     # As a person closes it: the page's own handlers run, of which one tells the server.
     first.close(run_before_unload=True)

@@ -1,4 +1,4 @@
-"""Layouts are recognised by what is in a folder; what is wrong with a folder is named in one line."""
+"""Layouts are recognized by what is in a folder; what is wrong with a folder is named in one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _forget_material():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_recognised(tmp_path, layout):
+def test_every_layout_is_recognized(tmp_path, layout):
     folder = LAYOUTS[layout](tmp_path / "set")
     assert layouts_in(folder) == [(layout, folder)]
     if layout != "photographs":
@@ -51,7 +51,7 @@ def test_a_folder_of_folders_gives_all_of_them(tmp_path):
 
 @pytest.mark.parametrize("json_name, images", [
     ("annotations.json", ""), ("annotations/instances_default.json", "images")])
-def test_coco_annotations_of_labelling_tools(tmp_path, json_name, images):
+def test_coco_annotations_of_labeling_tools(tmp_path, json_name, images):
     made = make.coco_folder(tmp_path / "made")
     folder = tmp_path / "set"
     (folder / json_name).parent.mkdir(parents=True)

@@ -24,7 +24,7 @@ SIZE_WH = (200, 150)
 
 def clean(frames: int) -> Degradation:
     one, zero = np.ones(frames), np.zeros(frames)
-    return Degradation(one, one, zero, np.zeros((frames, 2)), zero, one, np.full(frames, 100), 0.0, "colour")
+    return Degradation(one, one, zero, np.zeros((frames, 2)), zero, one, np.full(frames, 100), 0.0, "color")
 
 
 def red_cutout(width: int = 40, height: int = 30) -> Cutout:
@@ -62,7 +62,7 @@ def test_the_box_is_that_of_the_pasted_pixels(change):
         assert sample.annotation.visible_ratio[0] > 0.93 and not sample.annotation.absent[0]
 
 
-def test_motion_blur_keeps_the_box_centred():
+def test_motion_blur_keeps_the_box_centered():
     pose = Pose(100, 70, 40.0, velocity=(16.0, 0.0))
     sample = sample_of(PastedObject.fit([red_cutout()], [pose]), [pose])
     found, box = red_box(sample.render(0)), sample.annotation.boxes_xywh[0]
@@ -111,7 +111,7 @@ def test_an_object_with_a_box_is_cut_with_a_soft_edge_that_lies_beside_it():
     for _ in range(20):
         cut = from_box(make.texture(0), np.array([40.0, 30, 90, 70]), rng)
         assert np.allclose(cut.extent_wh, (50, 40))
-        x, y = np.round(cut.centre).astype(int)
+        x, y = np.round(cut.center).astype(int)
         assert cut.alpha[y, x] == 255
         values = np.unique(cut.alpha)
         assert len(values) > 10  # a ramp
@@ -149,7 +149,7 @@ def test_degradations_depend_on_the_key_alone():
         look = draw_degradation(np.random.default_rng(seed), 3, 40.0)
         one, other = look.apply(image, 1, (seed,)), look.apply(image, 1, (seed,))
         assert one.shape == image.shape and (one == other).all()
-        if look.mode != "colour" and look.quality[1] >= 95:
+        if look.mode != "color" and look.quality[1] >= 95:
             assert (one[:, :, 0] == one[:, :, 1]).all()
 
 

@@ -24,8 +24,8 @@ def test_iou_is_symmetric_and_in_range(pairs):
                 min_size=1, max_size=10).map(np.array))
 def test_a_perfect_trajectory_misses_only_the_last_threshold(path):
     assert metrics.success_curve(metrics.iou(path, path)).tolist() == [1] * 20 + [0]
-    assert metrics.precision_curve(metrics.centre_error(path, path)).min() == 1
-    assert metrics.normalised_precision_curve(metrics.normalised_centre_error(path, path)).min() == 1
+    assert metrics.precision_curve(metrics.center_error(path, path)).min() == 1
+    assert metrics.normalized_precision_curve(metrics.normalized_center_error(path, path)).min() == 1
 
 
 @given(boxes, st.floats(0.5, 20))
@@ -48,8 +48,8 @@ def test_iou_by_hand():
 
 def test_errors_by_hand():
     predicted, true = np.array([[3, 4, 10, 20]]), np.array([[0, 0, 10, 20]])
-    assert metrics.centre_error(predicted, true).tolist() == [5]
-    assert metrics.normalised_centre_error(predicted, true) == pytest.approx([np.hypot(0.3, 0.2)])
+    assert metrics.center_error(predicted, true).tolist() == [5]
+    assert metrics.normalized_center_error(predicted, true) == pytest.approx([np.hypot(0.3, 0.2)])
 
 
 def test_success_is_strict_and_precision_is_not():
@@ -57,7 +57,7 @@ def test_success_is_strict_and_precision_is_not():
     assert curve[0] == 0.75 and curve[9] == 0.75 and curve[10] == 0.5 and curve[11] == 0.25 and curve[20] == 0
     curve = metrics.precision_curve([20.0, 20.01, 0.0, 50.0])
     assert curve[0] == 0.25 and curve[19] == 0.25 and curve[20] == 0.5 and curve[21] == 0.75 and curve[50] == 1
-    curve = metrics.normalised_precision_curve([0.2, 0.21, 0.6])
+    curve = metrics.normalized_precision_curve([0.2, 0.21, 0.6])
     assert curve[19] == 0 and curve[20] == 1 / 3 and curve[50] == 2 / 3
 
 

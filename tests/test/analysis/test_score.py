@@ -9,14 +9,14 @@ from mstgt.utils.errors import UserError
 from tests.test.analysis.helpers import BOX, NAN, benchmark, sequence
 
 
-@pytest.mark.parametrize(("rule", "overlap", "precision", "normalised"), [
+@pytest.mark.parametrize(("rule", "overlap", "precision", "normalized"), [
     (absent_frames.DROP, 1, 1, 1), (absent_frames.LASOT, 0.5, 0.5, 0.5), (absent_frames.OTB, 0.5, 0.5, 1),
     (absent_frames.UAV, 0.5, 1, 1)])
-def test_frames_without_ground_truth(rule, overlap, precision, normalised):
+def test_frames_without_ground_truth(rule, overlap, precision, normalized):
     video = sequence([BOX, BOX, NAN, [0, 0, 0, 0]])
     score = score_video(np.array([BOX] * 4), video, rule)
-    shares = score.success[10], score.precision_curve[20], score.normalised_curve[20]
-    assert shares == (overlap, precision, normalised)
+    shares = score.success[10], score.precision_curve[20], score.normalized_curve[20]
+    assert shares == (overlap, precision, normalized)
     np.testing.assert_array_equal(score.frame_overlap, [1, 1, np.nan, np.nan])
     assert (score.name, score.op50, score.precision, score.norm_precision) == ("v", *(100 * s for s in shares))
 

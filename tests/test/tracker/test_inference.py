@@ -242,7 +242,7 @@ def test_a_cuda_graph_gives_the_boxes_of_its_kernels(network, clip, precision, m
     assert len(graph.run_frame.records) == 1
 
 
-def test_normalising_on_the_device_is_that_of_training(network):
+def test_normalizing_on_the_device_is_that_of_training(network):
     crops = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
     step = FrameStep(network, torch.ones(8, 8), CFG.DATA.MEAN, CFG.DATA.STD, torch.float32)
     expected = (crops.permute(0, 3, 1, 2) / 255 - torch.tensor(CFG.DATA.MEAN).view(1, 3, 1, 1)) \

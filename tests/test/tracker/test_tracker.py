@@ -346,7 +346,7 @@ def test_the_template_mask_is_that_of_training():
         assert np.array_equal(mask_template(IMAGE[:64, :64], box, strength), expected.numpy())
 
 
-def test_sides_follow_by_the_rate_around_the_same_centre():
+def test_sides_follow_by_the_rate_around_the_same_center():
     old, box = np.array([40.0, 20]), np.array([20.0, 30, 80, 10])
     assert follow_size(old, box[2:], 1.0).tolist() == [80, 10]
     half = with_sides(box, follow_size(old, box[2:], 0.5))
