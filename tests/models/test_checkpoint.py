@@ -72,7 +72,7 @@ def test_own_checkpoints_load(tmp_path):
     (lambda s: s.update({"backbone.other.weight": torch.zeros(1)}), "backbone.other.weight"),
     (lambda s: s.update({"backbone.norm_.bias": torch.zeros(3)}), r"norm.bias \(3,\) for \(64,\)"),
 ])
-def test_misfits_are_named(published, tmp_path, change, named):
+def test_mismatched_weights_are_errors_that_name_them(published, tmp_path, change, named):
     model, state = published
     state = dict(state)
     change(state)
@@ -81,7 +81,7 @@ def test_misfits_are_named(published, tmp_path, change, named):
         load_network(blank(model), tmp_path / "bad.pth.tar")
 
 
-def test_bookkeeping_of_the_published_code_is_passed_over(published, tmp_path, monkeypatch):
+def test_bookkeeping_entries_of_published_checkpoints_are_ignored(published, tmp_path, monkeypatch):
     model, state = published
     module = types.ModuleType("lib.train.admin.settings")
     module.Settings = type("Settings", (), {"__module__": module.__name__})
@@ -111,7 +111,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"hello world", b"\x80\x02}q\x00."])
-def test_truncated_and_foreign_files_are_named(tmp_path, content):
+def test_truncated_and_external_files_are_errors_that_name_the_file(tmp_path, content):
     (tmp_path / "x.pth.tar").write_bytes(content)
     with pytest.raises(UserError, match="x.pth.tar"):
         load_network(fresh(), tmp_path / "x.pth.tar")
@@ -183,7 +183,7 @@ def test_pretrained_backbones_load(tmp_path, wrap):
     (lambda s: s.update({"patch_embed.proj.bias": torch.zeros(5)}), "patch_embed.proj.bias"),
     (lambda s: s.update({"absolute_pos_embed": torch.zeros(1, 100, 32)}), "absolute_pos_embed"),
 ])
-def test_pretrained_misfits_are_named(tmp_path, change, named):
+def test_mismatched_pretrained_weights_are_errors_that_name_them(tmp_path, change, named):
     model = fresh()
     state = encoder(model)
     change(state)
@@ -193,7 +193,7 @@ def test_pretrained_misfits_are_named(tmp_path, change, named):
 
 
 @pytest.mark.parametrize(("blocks", "given"), [(3, "0 1"), (4, "0 2"), (5, "0 2")])
-def test_a_deeper_network_starts_where_a_shallower_one_ended(tmp_path, blocks, given):
+def test_a_deeper_network_initialized_from_a_shallower_one_gives_its_outputs(tmp_path, blocks, given):
     """The file's two blocks keep their order, those between them do nothing yet and have gradients."""
     torch.manual_seed(0)
     shallow, deep = fresh().eval(), MSTGT(HiViTSpec(32, (1, 1, blocks), 2), 64, 128, head_channels=8).eval()
@@ -231,7 +231,7 @@ def test_a_checkpoint_of_another_network_names_the_setting(tmp_path, monkeypatch
     load_pretrained(model, path)  # a training may go from one kind of attention to the other
 
 
-def test_training_goes_on_with_crops_of_another_size(tmp_path):
+def test_pretrained_weights_load_for_crops_of_another_size(tmp_path):
     small = fresh()
     torch.save({"net": small.state_dict()}, tmp_path / "net.pth.tar")
     large = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 96, 192, head_channels=8)
@@ -247,7 +247,7 @@ def test_training_goes_on_with_crops_of_another_size(tmp_path):
     lambda s: s.update({f"backbone.blocks.{'9' * 5000}.x": torch.zeros(1)}),
     lambda s: s.update({"backbone.blocks.99.x": torch.zeros(1)}),
 ])
-def test_a_corrupt_shallower_network_is_not_patched_up(tmp_path, damage):
+def test_corrupt_weights_of_a_shallower_network_are_refused(tmp_path, damage):
     state = fresh().state_dict()
     damage(state)
     torch.save({"net": state}, tmp_path / "net.pth.tar")
@@ -256,7 +256,7 @@ def test_a_corrupt_shallower_network_is_not_patched_up(tmp_path, damage):
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth.tar"])
-def test_training_starts_from_a_whole_tracker_too(tmp_path, ending):
+def test_pretrained_weights_may_be_those_of_a_whole_tracker(tmp_path, ending):
     trained, started = fresh().half().float(), fresh()  # weights alone are kept in half precision
     if ending == ".safetensors":
         save_weights(trained, tmp_path / "net.safetensors", {})
@@ -270,11 +270,11 @@ def test_training_starts_from_a_whole_tracker_too(tmp_path, ending):
     assert "\n" not in str(error.value)
 
 
-def test_resizing_positions_keeps_a_constant():
+def test_resizing_position_embeddings_keeps_constant_ones():
     assert torch.allclose(resize_positions(torch.full((1, 196, 4), 2.5), 8), torch.full((1, 64, 4), 2.5))
 
 
-def test_weights_alone_come_back_in_half_precision(tmp_path):
+def test_weights_files_store_fp16(tmp_path):
     torch.manual_seed(1)
     one, two = MSTGT(SPEC, 64, 128, 16), MSTGT(SPEC, 64, 128, 16)
     save_weights(one, tmp_path / "net.safetensors", {"config": "x"})
@@ -285,7 +285,7 @@ def test_weights_alone_come_back_in_half_precision(tmp_path):
     assert (tmp_path / "net.safetensors").stat().st_size < 2.3 * sum(p.numel() for p in one.parameters()) + 20_000
 
 
-def test_truncated_weights_are_named(tmp_path):
+def test_a_truncated_weights_file_is_an_error_that_names_it(tmp_path):
     save_weights(MSTGT(SPEC, 64, 128, 16), tmp_path / "net.safetensors", {})
     whole = (tmp_path / "net.safetensors").read_bytes()
     for truncated in (whole[:-5], whole[:7], b""):

@@ -59,7 +59,7 @@ def test_lite_variants_run(kind):
     assert prediction.score.shape == (1, 1, 8, 8) and state.guidance.shape == (1, 16, 192)
 
 
-def test_training_leaves_the_statistics_of_batch_norm_alone(model):
+def test_training_does_not_change_the_running_statistics_of_batch_norm(model):
     features = model.train().backbone.features
     norms = [module for module in features.modules() if isinstance(module, FrozenStatsBatchNorm2d)]
     before = [norm.running_mean.clone() for norm in norms]
@@ -166,7 +166,7 @@ def test_layers_run_one_by_one_in_evaluation_and_in_other_types():
             layer(x)
 
 
-def test_training_starts_from_a_file_with_the_stem_alone(model, tmp_path):
+def test_pretrained_weights_may_be_those_of_the_stem_alone(model, tmp_path):
     stem = {f"backbone.features.{name}": torch.full_like(value, 0.5) if value.is_floating_point() else value
             for name, value in model.backbone.features.state_dict().items()}
     path = tmp_path / "stem.safetensors"

@@ -36,7 +36,7 @@ def maps() -> tuple[torch.Tensor, torch.Tensor]:
     return own, other
 
 
-def test_cells_of_a_box():
+def test_mask_of_the_cells_inside_a_box():
     assert target_cells(torch.tensor(OWN), GRID).nonzero().tolist() == [[0, 0], [1, 0]]
     assert target_cells(torch.tensor(OTHER), GRID).nonzero().tolist() == [[3, 2], [3, 3]]
     thin = target_cells(torch.tensor([0.55, 0.5, 0.02, 1.0]), GRID)
@@ -45,7 +45,7 @@ def test_cells_of_a_box():
 
 @pytest.mark.parametrize("box", [(0.5, 0.5, 0, 0.5), (1.4, 0.5, 0.2, 0.2), (0.5, -0.5, 0.5, 0.3),
                                  (float("nan"),) * 4, (0, 0, 0, 0)])
-def test_boxes_that_have_no_cell(box):
+def test_boxes_that_cover_no_cell(box):
     assert not target_cells(torch.tensor(box), GRID).any()
     assert not mix_mask(partner(box), GRID).any() and not mix_mask(partner(own=box), GRID).any()
 
@@ -58,7 +58,7 @@ def test_boxes_that_have_no_cell(box):
     ("global", [[1, 3], [5, 11]]),
     ("channel", [[1, 5], [3, 11]]),
 ])
-def test_mixed_cells_have_the_partners_content_and_the_own_statistics(norm, expected):
+def test_mixed_cells_are_partner_features_normalized_to_the_sample(norm, expected):
     own, other = maps()
     mixed = mix(own, other, partner(norm=norm))
     torch.testing.assert_close(mixed[0, 3, 2:], torch.tensor(expected, dtype=torch.float32))
@@ -66,14 +66,14 @@ def test_mixed_cells_have_the_partners_content_and_the_own_statistics(norm, expe
     assert torch.equal(mixed, own)
 
 
-def test_global_normalization_stretches():
+def test_global_normalization_scales_the_partner_features():
     own, other = maps()
     mixed = mix(own, (other - 4) * 10 + 50, partner(norm="global"))
     torch.testing.assert_close(mixed[0, 3, 2:], torch.tensor([[1.0, 3], [5, 11]]))
 
 
 @pytest.mark.parametrize("norm", ["global", "channel"])
-def test_a_written_target_has_the_own_mean_and_deviation(norm):
+def test_mixed_targets_have_the_mean_and_deviation_of_the_samples_target(norm):
     torch.manual_seed(0)
     own, other = torch.randn(3, 8, 8, 16) * 3 + 1, torch.randn(3, 8, 8, 16) * 0.2 - 5
     given_ = partner((0.25, 0.25, 0.4, 0.5), (0.75, 0.75, 0.45, 0.4), frames=3, norm=norm)
@@ -87,7 +87,7 @@ def test_a_written_target_has_the_own_mean_and_deviation(norm):
                                    rtol=1e-4, atol=1e-4)
 
 
-def test_a_single_cell_takes_the_own_mean_and_its_gradient_stays_small():
+def test_a_single_mixed_cell_has_the_mean_of_the_sample_and_a_bounded_gradient():
     own, other = (m.requires_grad_() for m in maps())
     mixed = mix(own, other, partner((0.625, 0.875, 0.2, 0.2), norm="channel"))
     torch.testing.assert_close(mixed[0, 3, 2], torch.tensor([2.0, 8]))
@@ -96,7 +96,7 @@ def test_a_single_cell_takes_the_own_mean_and_its_gradient_stays_small():
 
 
 @given(boxes, boxes, st.floats(0, 1))
-def test_no_more_than_the_limit_is_hidden(box, own, max_occlusion):
+def test_mixing_hides_at_most_max_occlusion_of_the_target(box, own, max_occlusion):
     cells = mix_mask(partner(box, own, max_occlusion=max_occlusion), GRID)[0, 0].numpy()
     fine = 64  # sample points a cell and axis
     points = (np.arange(GRID * fine) + 0.5) / (GRID * fine)
@@ -107,7 +107,7 @@ def test_no_more_than_the_limit_is_hidden(box, own, max_occlusion):
     assert hidden.sum() <= (max_occlusion + tolerance) * target.sum()
 
 
-def test_the_limit_is_met_exactly():
+def test_occlusion_equal_to_max_occlusion_is_allowed():
     own = (0.5, 0.5, 0.5, 0.5)  # rows and columns 1 and 2
     half, more = (0.5, 0.375, 1.0, 0.25), (0.5, 0.375, 1.0, 0.75)  # row 1; rows 0 to 2
     assert hidden_share(target_cells(torch.tensor(half), GRID), torch.tensor(own)) == 0.5
@@ -117,7 +117,7 @@ def test_the_limit_is_met_exactly():
 
 
 @pytest.mark.parametrize("norm", ["global", "channel", "none"])
-def test_features_and_gradients_elsewhere_are_untouched(norm):
+def test_mixing_does_not_change_features_and_gradients_outside_the_mask(norm):
     torch.manual_seed(1)
     own, other, weight = torch.randn(3, 2, 8, 8, 6)
     own, other = own.requires_grad_(), other.requires_grad_()
@@ -133,7 +133,7 @@ def test_features_and_gradients_elsewhere_are_untouched(norm):
     assert other.grad[cells].all() and not other.grad[~cells].any()
 
 
-def test_samples_without_a_partner_are_left_alone():
+def test_samples_without_a_partner_are_not_mixed():
     torch.manual_seed(2)
     own, other = torch.randn(2, 4, 4, 4, 3)  # two frames of two samples, frame-major
     given_ = partner(frames=2)
@@ -156,7 +156,7 @@ def network_inputs(active: bool) -> tuple[torch.Tensor, torch.Tensor, MixPartner
     return template, search, MixPartner(other, one, 1 - one, torch.tensor([active] * 2))
 
 
-def test_the_network_sees_the_distractor_and_only_it():
+def test_an_active_partner_changes_the_output_and_an_inactive_one_does_not():
     model = network().eval()
     template, search, given_ = network_inputs(True)
     with torch.no_grad():
@@ -182,7 +182,7 @@ def test_mixing_never_waits_for_the_device():
         assert mix(own, other, given_).shape == own.shape
 
 
-def test_half_precision_features_stay_in_theirs():
+def test_mixing_keeps_the_dtype_of_half_precision_features():
     own, other = (m.bfloat16() for m in maps())
     mixed = mix(own, other, partner(norm="channel"))
     assert mixed.dtype == torch.bfloat16 and mixed[0, 3, 2:].tolist() == [[1, 5], [3, 11]]

@@ -29,7 +29,7 @@ def tiny(**options) -> MSTGT:
     return MSTGT(TINY, 64, 128, head_channels=8, **options)
 
 
-def test_published_numbers_are_met():
+def test_outputs_equal_the_recorded_ones_of_the_published_network():
     arrays = read_reference(REFERENCE)
     differences = dict(replay(build_reference_model(arrays, "reference"), arrays))
     assert len(differences) == 3 * 5 + 4
@@ -50,7 +50,7 @@ def test_a_reference_with_an_unknown_weight_is_refused():
         build_reference_model(arrays, "reference")
 
 
-def test_full_size_parameters():
+def test_number_of_parameters_of_the_full_network():
     with torch.device("meta"):
         model = MSTGT(BACKBONES["hivit_base"], 128, 256)
     trained = sum(p.numel() for p in model.parameters())
@@ -72,7 +72,7 @@ def test_compiled_training_has_the_same_gradients(kind):
 
 
 @KINDS
-def test_training_is_the_fold_of_the_tracking_step(kind):
+def test_forward_sequence_equals_frame_by_frame_tracking(kind):
     model = tiny(**kind).eval()
     template, searches = torch.randn(2, 3, 64, 64), torch.randn(3, 2, 3, 128, 128)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_training_is_the_fold_of_the_tracking_step(kind):
                 torch.testing.assert_close(whole[2 * t : 2 * t + 2], single, atol=1e-5, rtol=1e-5)
 
 
-def test_a_batch_may_hold_unrelated_sequences():
+def test_samples_of_a_batch_do_not_affect_each_other():
     model = tiny(attention="global").eval()
     templates, searches = torch.randn(2, 3, 64, 64), torch.randn(2, 2, 3, 128, 128)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_a_batch_may_hold_unrelated_sequences():
         torch.testing.assert_close(together.score[i::2], alone[i].score, atol=1e-5, rtol=1e-5)
 
 
-def test_the_network_keeps_nothing_between_calls():
+def test_the_network_holds_no_state_between_calls():
     model = tiny(attention="global").eval()
     state = model.init_state(torch.randn(1, 3, 64, 64))
     search = torch.randn(1, 3, 128, 128)
@@ -144,7 +144,7 @@ def test_asymmetric_attention_is_attention_with_a_mask():
         torch.testing.assert_close(model.attend(state, x), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_grouped_attention_is_what_its_definition_says():
+def test_grouped_attention_equals_its_definition():
     torch.manual_seed(0)
     b, n, c, heads = 2, 12, 16, 4
     layer = GroupedAttention(c, heads)
@@ -162,12 +162,12 @@ def test_grouped_attention_is_what_its_definition_says():
     torch.testing.assert_close(layer(x), layer.proj(torch.cat(halves, -1)))
 
 
-def test_a_checkpoint_fits_both_attentions():
+def test_checkpoints_load_with_either_attention():
     assert {n: p.shape for n, p in Attention(16, 4).named_parameters()} == {
         n: p.shape for n, p in GroupedAttention(16, 4).named_parameters()}
 
 
-def test_box_of_the_best_cell():
+def test_decode_boxes_reads_the_cell_with_the_highest_score():
     model = tiny().eval()
     with torch.no_grad():
         prediction, _ = model.forward_frame(torch.randn(1, 3, 128, 128), model.init_state(torch.randn(1, 3, 64, 64)))
@@ -201,14 +201,14 @@ def test_a_narrow_search_region_is_the_middle_of_the_ordinary_one():
     assert frames[1][1] is state  # what moves little needs no new guidance
 
 
-def test_the_head_starts_at_its_prior():
+def test_initial_scores_of_the_head_equal_its_prior():
     model = tiny(prior_prob=0.08).eval()
     with torch.no_grad():
         prediction, _ = model.forward_frame(torch.randn(1, 3, 128, 128), model.init_state(torch.randn(1, 3, 64, 64)))
     assert abs(prediction.score.mean().item() - 0.08) < 0.02
 
 
-def test_a_template_of_odd_grid_runs():
+def test_a_template_with_an_odd_grid_runs():
     model = MSTGT(TINY, 112, 224, head_channels=8).eval()
     with torch.no_grad():
         state = model.init_state(torch.randn(1, 3, 112, 112))
@@ -217,7 +217,7 @@ def test_a_template_of_odd_grid_runs():
 
 
 @pytest.mark.parametrize("sizes", [(60, 128), (64, 120), (32, 64)])
-def test_sizes_that_cannot_be_are_refused(sizes):
+def test_invalid_sizes_are_refused(sizes):
     with pytest.raises(ValueError):
         MSTGT(TINY, *sizes)
 

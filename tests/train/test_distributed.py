@@ -80,7 +80,7 @@ def test_the_cpu_takes_any_number_of_processes(two_gpus, monkeypatch):
     assert started[0].nproc_per_node == "3" and started[0].training_script_args == ["--device", "cpu"]
 
 
-def test_a_device_that_is_not_there_is_one_line(disk_set, tmp_path):
+def test_a_missing_device_is_a_one_line_error(disk_set, tmp_path):
     """The command, with a folder of videos to train on."""
     for video in (tmp_path / f"video{v}" for v in range(4)):
         (video / "groundtruth.txt").write_text("20,30,30,24\n" * 8)

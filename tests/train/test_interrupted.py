@@ -45,14 +45,14 @@ def end(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"),
                                                         (signal.SIGTERM, 143, "terminated")])
-def test_the_line_says_what_the_same_command_does(end, number, status, word):
+def test_the_last_line_of_an_interrupted_run_says_how_to_continue(end, number, status, word):
     code, said = end(number)
     assert code == status and f"{word}; no checkpoint was written yet, so the same command starts anew" in said
 
 
 @pytest.mark.parametrize(("resume", "words"), [("auto", "; the same command continues from "),
                                                ("none", "; the same command, but with --resume auto, continues from ")])
-def test_with_resume_none_the_same_command_would_begin_anew(end, tmp_path, resume, words):
+def test_after_resume_none_the_last_line_advises_resume_auto(end, tmp_path, resume, words):
     names = ["MSTGT_ep0001.pth.tar", "MSTGT_ep0001_step000007.pth.tar"]
     code, said = end(signal.SIGINT, "--resume", resume, files=names)
     newest = run_folder(tmp_path / "out", "mstgt", "MSTGT-demo-128") / names[1]
@@ -61,7 +61,7 @@ def test_with_resume_none_the_same_command_would_begin_anew(end, tmp_path, resum
     assert code == 143 and said.endswith(f"saved{words}there\n")
 
 
-def test_a_checkpoint_that_was_named_is_gone_on_from_again(end, tmp_path):
+def test_after_resume_from_a_file_the_last_line_names_that_file(end, tmp_path):
     (tmp_path / "given.pth.tar").touch()
     code, said = end(signal.SIGINT, "--resume", str(tmp_path / "given.pth.tar"))
     assert code == 130 and f"the same command starts from {tmp_path}/given.pth.tar again" in said

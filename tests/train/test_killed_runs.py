@@ -98,7 +98,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
                                                                         for x in figures[1]]
 
 
-def test_a_killed_and_resumed_run_equals_an_undisturbed_one(data, undisturbed, tmp_path):
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(data, undisturbed, tmp_path):
     """SIGKILL to all processes in the middle of the first epoch and of the second: bit-identical in the end."""
     for steps in (2, 6):
         process = start_group(data, tmp_path)
@@ -113,7 +113,7 @@ def test_a_killed_and_resumed_run_equals_an_undisturbed_one(data, undisturbed, t
     assert_equal_runs(undisturbed, folder_of(tmp_path))
 
 
-def test_sigterm_saves_and_a_dead_process_is_replaced(data, undisturbed, tmp_path):
+def test_sigterm_saves_a_checkpoint_and_a_crashed_process_is_restarted(data, undisturbed, tmp_path):
     """SIGTERM to the launcher as a cluster sends it; then one of two processes dies and torchrun starts both again."""
     process = start_group(data, tmp_path)
     wait_for_step(process, folder_of(tmp_path), 2)
@@ -133,7 +133,7 @@ def workers_of(launcher: int) -> list[int]:
     return [pid for pid in children(launcher) if "train.py" in command_line(pid)]
 
 
-def test_two_nodes_meet_on_one_machine(data, tmp_path):
+def test_multi_node_training_with_two_nodes_on_one_machine(data, tmp_path):
     """--mode multi_node with a process each, through the rendezvous of torchrun."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

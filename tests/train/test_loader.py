@@ -37,7 +37,7 @@ def assert_equal(a: Batch | PartnerBatch, b: Batch | PartnerBatch) -> None:
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_workers_do_not_change_a_sample(disk_set, epoch):
+def test_samples_do_not_depend_on_the_number_of_workers(disk_set, epoch):
     alone, many = (batches(disk_set, workers, epoch, second_epoch) for workers in (0, 2))
     for a, b in zip(alone, many, strict=True):
         assert_equal(a, b)
@@ -45,7 +45,7 @@ def test_workers_do_not_change_a_sample(disk_set, epoch):
     assert not torch.equal(alone[0].search, batches(disk_set, 0, epoch=3)[0].search)
 
 
-def test_a_batch_is_sent_without_shared_memory(disk_set):
+def test_batches_are_sent_without_shared_memory(disk_set):
     """A worker cannot be blocked by a full /dev/shm: the batch is in the message itself."""
     batch = batches(disk_set, 0, 2, second_epoch)[0]
     message = bytes(ForkingPickler.dumps(batch))
@@ -53,7 +53,7 @@ def test_a_batch_is_sent_without_shared_memory(disk_set):
     assert_equal(batch, pickle.loads(message))
 
 
-def test_workers_are_left_out_where_shared_memory_is_too_small(disk_set, monkeypatch, caplog):
+def test_no_loader_processes_where_shared_memory_is_too_small(disk_set, monkeypatch, caplog):
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _path: types.SimpleNamespace(free=65536))
     assert [batch.videos for batch in batches(disk_set, 2)] == [batch.videos for batch in batches(disk_set, 0)]
     assert "/dev/shm" in caplog.text and "TRAIN.NUM_WORKER" in caplog.text
@@ -69,7 +69,7 @@ class Garbage:
         self.ended.append(os.getpid())
 
 
-def test_workers_leave_the_garbage_of_the_training_process_alone(disk_set):
+def test_loader_processes_do_not_collect_garbage_of_the_training_process(disk_set):
     """What it holds may be of no use in a fork: a decoder whose threads stayed behind, say, is never ended there."""
     class Collecting(TrackingDataset):
         def __getitem__(self, key):
@@ -96,13 +96,13 @@ def without_collector():
         gc.enable()
 
 
-def test_an_unreadable_frame_costs_a_draw_and_is_named(disk_set):
+def test_a_sample_with_an_unreadable_frame_is_drawn_again_and_reported(disk_set):
     videos = memory_set(disk_set[3], disk_set[0])
     messages = [m for e in range(1, 5) for b in batches(videos, 0, e) for m in b.unreadable]
     assert messages and all("video3/00000003.jpg" in m for m in messages)
 
 
-def test_mixing_leaves_the_own_part_of_a_sample_as_it_is(disk_set):
+def test_a_sample_is_the_same_with_and_without_mixing(disk_set):
     good = memory_set(*(disk_set[i] for i in range(3)))
     plain, mixed = batches(good, 0, 2), batches(good, 0, 2, second_epoch)
     for a, b in zip(plain, mixed, strict=True):
@@ -113,7 +113,7 @@ def test_mixing_leaves_the_own_part_of_a_sample_as_it_is(disk_set):
         assert all(own != other for own, other in zip(b.videos, partner.videos, strict=True))
 
 
-def test_an_unreadable_partner_costs_only_the_partner(disk_set):
+def test_a_partner_with_an_unreadable_frame_is_drawn_again_and_the_sample_stays(disk_set):
     keys = [(2, index) for index in range(40)]
     sampler = CausalSampler([disk_set], [1], 2, 200, partners=True)
     plain, mixed = (TrackingDataset(sampler, PROCESSING, 40, 2, 3, mixes=mixes) for mixes in (None, second_epoch))
@@ -136,13 +136,13 @@ def test_epochs_with_mixing_follow_the_interval():
     assert active("DA.imix_epoch=0", "DA.imix_interval=13") == [13, 26, 39]
 
 
-def test_processes_share_an_epoch_without_overlap():
+def test_processes_get_disjoint_parts_of_an_epoch():
     orders = [DistributedBatchSampler(16, 2, rank, 2) for rank in range(2)]
     keys = [key for order in orders for batch in order for key in batch]
     assert sorted(i for _, i in keys) == list(range(16))
 
 
-def test_negatives_show_another_video_and_leave_the_rest_alone():
+def test_negatives_replace_search_regions_and_nothing_else():
     videos = memory_set(*(memory_video(str(i), 30) for i in range(4)))
     sampler = CausalSampler([videos], [1], 2, 200, partners=True)
     plain, mixed = (TrackingDataset(sampler, PROCESSING, 40, 1, 0, negatives=share) for share in (0.0, 0.5))
@@ -158,7 +158,7 @@ def test_negatives_show_another_video_and_leave_the_rest_alone():
     assert 10 < absent < 30
 
 
-def test_a_negative_of_the_same_frame_shows_it_without_the_target():
+def test_negatives_from_the_same_frame_do_not_show_the_target():
     class OneWhiteTarget:
         def __len__(self):
             return 3
@@ -179,7 +179,7 @@ def test_a_negative_of_the_same_frame_shows_it_without_the_target():
     assert not PROCESSING.without_target(SampledFrames(video, 0, (1, 2)), rng)[1].any()
 
 
-def test_a_loader_process_computes_with_one_thread():
+def test_loader_processes_use_one_thread():
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 

@@ -24,7 +24,7 @@ def radius_by_hand(w: float, h: float, o: float = 0.7) -> int:
 
 
 @given(st.floats(0.1, 16), st.floats(0.1, 16))
-def test_radius(w, h):
+def test_gaussian_radius_equals_a_hand_computed_one(w, h):
     got = gaussian_radius(torch.tensor([w], dtype=torch.float64), torch.tensor([h], dtype=torch.float64))
     assert got.item() == radius_by_hand(w, h)
 
@@ -45,12 +45,12 @@ def test_heatmap_of_a_large_box_is_a_gaussian_cut_at_its_radius():
     assert heat[8, 8 + r + 1] == 0 and torch.equal(heat, heat.T)
 
 
-def test_centers_outside_are_held_at_the_border():
+def test_centers_outside_the_region_are_clamped_to_its_border():
     heat = center_heatmap(torch.tensor([[1.2, -0.3, 0.05, 0.05]]), 16)[0, 0]
     assert heat[0, 15] == 1
 
 
-def test_focal_loss_by_hand():
+def test_focal_loss_equals_a_hand_computed_value():
     target = torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]])
     score = torch.tensor([[[[0.8, 0.3], [0.1, 0.2]]]])
     expected = -(0.2**2 * math.log(0.8) + 0.5**4 * 0.3**2 * math.log(0.7)
@@ -70,13 +70,13 @@ def perfect(boxes: torch.Tensor, grid: int = 16) -> Prediction:
     return Prediction(score, size, offset)
 
 
-def test_a_perfect_prediction_costs_nothing():
+def test_the_loss_of_a_perfect_prediction_is_zero():
     boxes = torch.tensor([[0.4, 0.6, 0.05, 0.04], [0.2, 0.3, 0.03, 0.05]])
     parts = TrackingLoss()(perfect(boxes), boxes)
     assert parts["total"].item() < 5e-4 and parts["iou"].item() == pytest.approx(1, abs=1e-4)
 
 
-def test_the_parts_are_weighted():
+def test_the_total_is_the_weighted_sum_of_the_parts():
     boxes = torch.tensor([[0.4, 0.6, 0.2, 0.2]])
     parts = TrackingLoss(giou=2, l1=5, focal=1)(perfect(boxes + 0.05), boxes)
     expected = 2 * parts["giou"] + 5 * parts["l1"] + parts["focal"]
@@ -84,7 +84,7 @@ def test_the_parts_are_weighted():
     assert parts["l1"].item() == pytest.approx(0.05, rel=1e-4)
 
 
-def test_absent_targets_want_no_score_and_no_box():
+def test_absent_targets_add_to_the_score_loss_only():
     torch.manual_seed(0)
     score, size, offset = torch.rand(3, 1, 8, 8), torch.rand(3, 2, 8, 8), torch.rand(3, 2, 8, 8)
     prediction, boxes = Prediction(score, size, offset), torch.rand(3, 4) * 0.4 + 0.3

@@ -20,7 +20,7 @@ SETTINGS = ("TRAIN.EPOCH=2", "TRAIN.BATCH_SIZE=2", "TRAIN.NUM_WORKER=0", "TRAIN.
             "TRAIN.VAL_EPOCH_INTERVAL=1", "DATA.TRAIN.SAMPLE_PER_EPOCH=6", "DATA.VAL.SAMPLE_PER_EPOCH=2")
 
 
-def test_fifty_photographs_train_a_tracker(tmp_path, monkeypatch):
+def test_training_on_fifty_photographs(tmp_path, monkeypatch):
     photos = coco_folder(tmp_path / "my photos", 50, polygons=False)
     arguments = [str(TRAIN), "--config", "MSTGT-demo-128", "--photos", str(photos), "--save_dir", str(tmp_path / "out"),
                  *[word for setting in SETTINGS for word in ("--set", setting)]]
@@ -44,7 +44,7 @@ def test_fifty_photographs_train_a_tracker(tmp_path, monkeypatch):
     assert [p.name for p in list_checkpoints(folder)] == ["MSTGT_ep0001.pth.tar", "MSTGT_ep0002.pth.tar"]
 
 
-def test_a_folder_without_photographs_is_named(tmp_path, monkeypatch, capsys):
+def test_a_folder_without_photographs_is_an_error_that_names_it(tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(sys, "argv", [str(TRAIN), "--config", "MSTGT-demo-128", "--photos", str(tmp_path / "empty"),
                                       "--save_dir", str(tmp_path / "out")])

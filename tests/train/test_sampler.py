@@ -23,19 +23,19 @@ def test_search_frames_follow_the_template_and_are_visible(seed, searches, inter
     assert not hidden & set(frames)
 
 
-def test_the_window_widens_no_further_than_needed():
+def test_the_search_window_grows_only_as_far_as_needed():
     video = memory_video("v", 100, tuple(i for i in range(100) if i not in (0, 50, 51, 99)))
     sampler = CausalSampler([memory_set(video)], [1], 2, 10)
     draws = {sampler.draw(np.random.default_rng(s)).searches for s in range(50)}
     assert draws == {(50, 51), (51, 99)}
 
 
-def test_a_still_image_is_repeated():
+def test_a_still_image_is_template_and_search_frame():
     draw = CausalSampler([memory_set(memory_video("still", 1))], [1], 3, 200).draw(np.random.default_rng(0))
     assert (draw.template, draw.searches) == (0, (0, 0, 0))
 
 
-def test_unfit_videos_are_passed_over_and_unfit_sets_are_an_error():
+def test_videos_with_too_few_visible_frames_are_skipped_and_sets_of_them_refused():
     short, good = memory_video("short", 2), memory_video("good", 30)
     sampler = CausalSampler([memory_set(short, good)], [1], 4, 200)
     assert {sampler.draw(np.random.default_rng(s)).video.name for s in range(20)} == {"good"}
@@ -51,7 +51,7 @@ def test_sets_are_drawn_by_ratio():
     assert abs(share - 0.75) < 0.04
 
 
-def test_a_curriculum_begins_with_the_easy_videos():
+def test_the_curriculum_starts_with_the_easy_videos():
     videos = [memory_video(str(i), 30) for i in range(10)]
     rated = memory_set(*videos, difficulty_of=lambda name: 1 - int(name) / 10)
     sampler = CausalSampler([rated], [1], 1, 200)
@@ -61,7 +61,7 @@ def test_a_curriculum_begins_with_the_easy_videos():
     assert len({sampler.draw(rng).video.name for _ in range(200)}) == 10
 
 
-def test_partners_are_of_the_same_class_and_another_video():
+def test_partners_are_other_videos_of_the_same_class():
     videos = [memory_video(f"{kind}{i}", 30) for kind in ("cat", "dog") for i in range(3)]
     videos += [memory_video("lone", 30), memory_video("nameless", 30)]
     kinds = {v.name: v.name[:3] for v in videos} | {"nameless": None}
@@ -75,7 +75,7 @@ def test_partners_are_of_the_same_class_and_another_video():
     assert len({b for a, b in pairs if a == "lone"}) == len({b for a, b in pairs if a == "nameless"}) == 7
 
 
-def test_unfit_videos_of_the_class_give_way_to_others_and_a_lone_video_has_no_partner():
+def test_partners_of_other_classes_where_the_class_has_none_and_none_for_a_single_video():
     videos = [memory_video("a1", 30), memory_video("a2", 2), memory_video("b1", 30)]
     sampler = CausalSampler([memory_set(*videos, class_of=lambda n: n[0])], [1], 2, 200, partners=True)
     rng = np.random.default_rng(0)

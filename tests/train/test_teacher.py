@@ -25,7 +25,7 @@ def prediction(score: list[float], width: float = 0.3) -> Prediction:
     return Prediction(cells, size, torch.zeros_like(size))
 
 
-def test_the_difference_of_scores_is_a_divergence():
+def test_the_score_part_of_distillation_is_the_kl_divergence():
     wanted, got = [0.9, 0.2], [0.6, 0.2]
     score, box = distillation_loss(prediction(got), prediction(wanted))
     assert float(score) == pytest.approx(0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4), abs=1e-6)
@@ -34,7 +34,7 @@ def test_the_difference_of_scores_is_a_divergence():
     assert float(score) == pytest.approx(0, abs=1e-6) and float(box) == 0
 
 
-def test_the_difference_of_boxes_counts_where_the_teacher_sees_the_target():
+def test_the_box_part_of_distillation_is_weighted_by_the_teachers_score():
     near, far = prediction([0.99, 0.01]), prediction([0.99, 0.01])
     near.size[0, 0, 0, 0] += 0.4
     far.size[0, 0, 0, 1] += 0.4
@@ -43,7 +43,7 @@ def test_the_difference_of_boxes_counts_where_the_teacher_sees_the_target():
     assert float(distillation_loss(far, teacher)[1]) == pytest.approx(0.01 * 0.4 / 4)
 
 
-def test_a_network_stays_near_its_teacher(disk_set, tmp_path):
+def test_training_with_a_teacher_lowers_the_difference_to_it(disk_set, tmp_path):
     """Both begin with the same weights; without the teacher in the loss, training leads away from it."""
     videos = memory_set(*(disk_set[i] for i in range(3)))
     differences = {}
@@ -59,14 +59,14 @@ def test_a_network_stays_near_its_teacher(disk_set, tmp_path):
     assert differences[20.0] < 0.3 * differences[0.0]
 
 
-def test_a_teacher_comes_with_its_weights():
+def test_the_teacher_is_loaded_in_evaluation_mode_without_gradients():
     cfg = load_config("MSTGT", "MSTGT-nano", ["TRAIN.TEACHER=MSTGT-nano"])
     teacher = make_teacher(cfg, load_paths())
     assert not teacher.training and not any(parameter.requires_grad for parameter in teacher.parameters())
     assert make_teacher(load_config("MSTGT", "MSTGT-nano"), load_paths()) is None
 
 
-def test_a_teacher_that_takes_other_crops_is_refused():
+def test_a_teacher_with_other_crop_settings_is_refused():
     for name, setting in (("MSTGT-nano-128", "DATA.TEMPLATE.SIZE"), ("MSTGT-nano", "MODEL.TEMPLATE_MASK")):
         cfg = load_config("MSTGT", "MSTGT-nano", [f"TRAIN.TEACHER={name}", "MODEL.TEMPLATE_MASK=0.25"])
         with pytest.raises(UserError, match=f"TRAIN.TEACHER={name} has {setting} .* make them equal with --set"):

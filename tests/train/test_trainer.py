@@ -75,7 +75,7 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {n: v.clone() for n, v in trainer.network.state_dict().items()}
 
 
-def test_training_lowers_the_loss_and_leaves_its_traces(videos, tmp_path):
+def test_training_lowers_the_loss_and_writes_its_files(videos, tmp_path):
     trainer = make_trainer(settings("TRAIN.EPOCH=12", "TRAIN.PRINT_INTERVAL=4"), videos, tmp_path / "run")
     trainer.fit()
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -99,7 +99,7 @@ def lines(folder) -> list[dict]:
 
 
 @pytest.mark.parametrize("stop_at", [2, 3, 11])  # in an epoch, at its end, before the last validation
-def test_a_run_stopped_anywhere_ends_where_the_undisturbed_one_does(videos, tmp_path, stop_at):
+def test_a_run_resumed_at_any_step_gives_the_weights_of_an_uninterrupted_one(videos, tmp_path, stop_at):
     """SIGTERM after ``stop_at`` steps of 12: the same weights, averages and figures as without it."""
     cfg = settings("TRAIN.EMA_DECAY=0.9", "TRAIN.PRINT_INTERVAL=1")
 
@@ -130,7 +130,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
         assert torch.equal(value, other[name]), name
 
 
-def test_step_checkpoints_follow_each_other(videos, tmp_path):
+def test_a_new_step_checkpoint_replaces_the_one_before(videos, tmp_path):
     trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path, every=CheckpointInterval(steps=1))
     seen = []
     trainer.loggers = [lambda line: seen.append([p.name for p in list_resumable(tmp_path)])]
@@ -140,7 +140,7 @@ def test_step_checkpoints_follow_each_other(videos, tmp_path):
     assert [p.name for p in list_resumable(tmp_path)] == ["MSTGT_ep0001.pth.tar"]
 
 
-def test_accumulation_takes_the_mean_gradient_of_its_batches(videos, tmp_path):
+def test_accumulation_averages_the_gradients_of_its_batches(videos, tmp_path):
     """Two batches a step: as many steps as fit, and the gradient is the mean of those of the batches alone."""
     trainer = make_trainer(settings("TRAIN.ACCUMULATE=2", "TRAIN.GRAD_CLIP_NORM=0", "TRAIN.EPOCH=1", "TRAIN.LR=0"),
                            videos, tmp_path)  # without a learning rate, a step leaves the weights as they are
@@ -161,7 +161,7 @@ def test_accumulation_takes_the_mean_gradient_of_its_batches(videos, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_learns_as_fp32_does(videos, tmp_path, precision):
+def test_mixed_precision_lowers_the_loss_like_fp32(videos, tmp_path, precision):
     def last_loss(name):
         trainer = make_trainer(settings(f"TRAIN.PRECISION={name}", "TRAIN.EPOCH=6", "TRAIN.LR=1e-3"), videos,
                                tmp_path / name)
@@ -172,7 +172,7 @@ def test_mixed_precision_learns_as_fp32_does(videos, tmp_path, precision):
     assert last_loss(precision) == pytest.approx(last_loss("fp32"), rel=0.1)
 
 
-def test_fp16_skips_a_step_whose_gradient_overflows_and_goes_on(videos, tmp_path):
+def test_fp16_skips_steps_whose_gradient_overflows(videos, tmp_path):
     trainer = make_trainer(settings("TRAIN.PRECISION=fp16", "TRAIN.EPOCH=1"), videos, tmp_path)
     trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)  # the first gradients are infinite in fp16
     trainer.fit()
@@ -189,7 +189,7 @@ def test_an_infinite_gradient_stops_the_run_before_the_weights_change(videos, tm
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
 
 
-def test_the_average_of_the_weights_is_what_a_tracker_loads(videos, tmp_path):
+def test_trackers_load_the_averaged_weights(videos, tmp_path):
     trainer = make_trainer(settings("TRAIN.EMA_DECAY=0.5", "TRAIN.EPOCH=1"), videos, tmp_path)
     trainer.fit()
     loaded = make_trainer(settings(), videos, tmp_path / "other").network
@@ -198,7 +198,7 @@ def test_the_average_of_the_weights_is_what_a_tracker_loads(videos, tmp_path):
     assert not torch.equal(loaded.norm.weight, trainer.network.norm.weight)
 
 
-def test_recomputing_the_main_stage_changes_no_gradient(videos, tmp_path):
+def test_grad_checkpointing_does_not_change_gradients(videos, tmp_path):
     def gradients(grad_checkpointing):
         trainer = make_trainer(settings(), videos, tmp_path / str(grad_checkpointing), drop_path=0.5)
         trainer.network.train()
@@ -210,7 +210,7 @@ def test_recomputing_the_main_stage_changes_no_gradient(videos, tmp_path):
         torch.testing.assert_close(kept, computed_again, rtol=1e-5, atol=1e-7)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
+def test_a_full_disk_keeps_the_previous_checkpoint(videos, tmp_path):
     """The limit on the size of a file stands in for the full disk: both fail in the middle of the write."""
     trainer = make_trainer(settings("TRAIN.EPOCH=1"), videos, tmp_path)
     trainer.fit()
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(videos, tmp_path):
 
 
 @pytest.mark.parametrize(("text", "due"), [("3", [3, 6, 9]), ("0s", None), ("never", []), ("2h", []), ("x", None)])
-def test_intervals_of_checkpoints_are_parsed(text, due):
+def test_checkpoint_intervals_are_parsed(text, due):
     if due is None:
         with pytest.raises(UserError, match="is not an interval"):
             CheckpointInterval.parse(text)
@@ -238,13 +238,13 @@ def test_intervals_of_checkpoints_are_parsed(text, due):
         assert [step for step in range(1, 11) if every.due(step)] == due
 
 
-def test_a_clock_that_has_run_out_is_due_once():
+def test_a_time_interval_is_due_once_after_it_has_passed():
     every = CheckpointInterval(seconds=0.05)
     time.sleep(0.06)
     assert [every.due(1), every.due(2)] == [True, False]
 
 
-def test_a_truncated_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_path, caplog):
+def test_a_truncated_checkpoint_is_reported_and_the_previous_one_used(videos, tmp_path, caplog):
     trainer = make_trainer(settings("TRAIN.EPOCH=2"), videos, tmp_path)
     trainer.fit()
     last = checkpoint_path(tmp_path, 2)
@@ -254,7 +254,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_is_used(videos, tmp_
     assert "MSTGT_ep0002.pth.tar" in caplog.text
 
 
-def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_left(tmp_path, monkeypatch):
+def test_the_run_folder_is_locked_and_temporary_files_of_a_killed_run_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("mstgt.train.trainers.state.LOCK_WAIT_S", 0.2)
     run = tmp_path / "run"
     (run / ".best.x").mkdir(parents=True)
@@ -268,13 +268,13 @@ def test_a_run_is_claimed_by_one_process_which_clears_away_what_a_killed_one_lef
         pass
 
 
-def test_a_foreign_checkpoint_cannot_be_resumed(tmp_path):
+def test_a_checkpoint_of_another_program_cannot_be_resumed(tmp_path):
     torch.save({"net": {}}, tmp_path / "other.pth.tar")
     with pytest.raises(UserError, match="other.pth.tar cannot be resumed: it lacks optimizer"):
         read_checkpoint(tmp_path / "other.pth.tar")
 
 
-def test_a_loss_that_is_no_number_stops_the_run(videos, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(videos, tmp_path):
     trainer = make_trainer(settings(), videos, tmp_path)
     with torch.no_grad():
         trainer.network.norm.weight[0] = float("nan")
@@ -292,7 +292,7 @@ def test_too_many_unreadable_frames_stop_the_run(disk_set, tmp_path):
         trainer.fit()
 
 
-def test_the_schedules():
+def test_learning_rate_schedules():
     step = settings("TRAIN.SCHEDULER.TYPE=step", "TRAIN.EPOCH=10", "TRAIN.LR_DROP_EPOCH=5", "TRAIN.WARMUP_STEPS=4")
     assert [lr_factor(s, 10, step) for s in (0, 1, 3, 49)] == [0.25, 0.5, 1.0, 1.0]
     assert lr_factor(50, 10, step) == pytest.approx(0.1)
@@ -301,7 +301,7 @@ def test_the_schedules():
     assert lr_factor(100, 10, cosine) == pytest.approx(0)
 
 
-def test_the_backbone_has_its_own_rate():
+def test_parameter_groups_have_their_own_learning_rates():
     cfg = settings("TRAIN.BACKBONE_MULTIPLIER=0.1")
     network = MSTGT(HiViTSpec(32, (1, 1, 2), 2), 64, 128, head_channels=8)
     head, rest = make_optimizer(network, cfg).param_groups
@@ -310,7 +310,7 @@ def test_the_backbone_has_its_own_rate():
     assert {id(p) for p in head["params"]} == {id(p) for p in network.head.parameters()}
 
 
-def test_a_cpu_that_is_slow_in_a_precision_says_so(monkeypatch, caplog):
+def test_a_precision_that_the_cpu_is_slow_in_gives_a_warning(monkeypatch, caplog):
     cpu = torch.device("cpu")
     for has_it, said in ((True, False), (False, True)):
         monkeypatch.setattr(build, "is_fast_in", lambda dtype, device, has_it=has_it: has_it)
@@ -360,7 +360,7 @@ def test_wandb_without_a_login_is_a_user_error(monkeypatch, tmp_path):
         wandb_logger("name", {}, tmp_path)
 
 
-def test_no_records_are_missed_within_the_first_epoch(tmp_path, caplog):
+def test_no_warning_about_missing_records_within_the_first_epoch(tmp_path, caplog):
     """A checkpoint may come before the first record; after a whole epoch there must be some."""
     truncate_records(tmp_path, 5, 0)
     assert not caplog.records

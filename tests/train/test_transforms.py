@@ -28,7 +28,7 @@ sides = st.integers(4, 200)
 
 
 @given(sides, sides, st.floats(1.2, 4))
-def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor):
+def test_the_template_mask_covers_everything_outside_the_box(width, height, factor):
     """The box in the marks is the box that the crop shows, to a pixel of the crop."""
     image = np.zeros((640, 640, 3), np.uint8)
     image[200 : 200 + height, 220 : 220 + width] = 255
@@ -42,7 +42,7 @@ def test_a_lit_box_stays_and_the_dark_around_it_is_marked(width, height, factor)
 
 
 @given(st.floats(0, 1))
-def test_inside_is_untouched_outside_is_mixed(strength):
+def test_the_template_mask_blends_pixels_outside_the_box_only(strength):
     box = torch.tensor([[(SIZE - 1) / 2 / SIZE] * 2 + [0.5, 0.25]])
     marked = mask_background(IMAGE[None], box, strength)[0]
     inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
@@ -52,12 +52,12 @@ def test_inside_is_untouched_outside_is_mixed(strength):
     torch.testing.assert_close(marked[~inside], expected)
 
 
-def test_without_strength_nothing_changes():
+def test_a_template_mask_of_strength_zero_changes_nothing():
     assert torch.equal(mask_background(IMAGE, torch.tensor([0.5, 0.5, 0.1, 0.1]), 0.0), IMAGE.float())
 
 
 
-def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
+def test_partners_are_flipped_by_their_own_flag(disk_set):
     batch = batches(memory_set(disk_set[0], disk_set[1]), 0, 2, second_epoch)[0]
     partner = batch.partner
     partner.flip = torch.tensor([True, False, True, False])
@@ -71,7 +71,7 @@ def test_the_partner_of_a_batch_is_flipped_by_its_own_flag(disk_set):
     assert augment_and_normalize_partner(None, batch.boxes, (0, 0, 0), (1, 1, 1), 0.5, "none") is None
 
 
-def test_flip_moves_image_and_box_together():
+def test_flipping_mirrors_image_and_box_alike():
     image = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
     image[0, 4:8, 2:6] = 255  # pixel centers 2..5: center 3.5
     box = torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
@@ -93,7 +93,7 @@ def test_gray_and_brightness():
     torch.testing.assert_close(plain, tracking.input(image))
 
 
-def test_the_marked_template_is_that_of_tracking():
+def test_training_and_tracking_mask_the_template_alike():
     """Loader and device in training, the engine in tracking: the same image to a gray level."""
     seen = []
 
@@ -114,7 +114,7 @@ def test_the_marked_template_is_that_of_tracking():
     assert (seen[0] != sample["template"]).any()
 
 
-def test_a_marked_box_is_flipped_with_its_image():
+def test_the_template_mask_is_flipped_with_its_image():
     image, box = torch.zeros(1, 16, 16, 3, dtype=torch.uint8), torch.tensor([[3.5 / 16, 5.5 / 16, 4 / 16, 4 / 16]])
     yes, no = torch.tensor([True]), torch.tensor([False])
     plain, flipped = (augment_and_normalize(image, flip, yes, torch.ones(1), (0,) * 3, (1,) * 3,
