@@ -24,6 +24,7 @@ from mstgt.config.arguments import (
     add_results_argument,
     add_scoring_arguments,
     require_benchmark,
+    user_path,
 )
 from mstgt.utils.errors import UserError, one_line, run_command
 
@@ -41,11 +42,11 @@ def parse_args() -> argparse.Namespace:
     add_scoring_arguments(parser)
     parser.add_argument("--trackers", nargs="+", default=[], metavar="NAME",
                         help="only these (tracker, config or tracker/config)")
-    parser.add_argument("--out", type=Path, metavar="DIR",
+    parser.add_argument("--out", type=user_path, metavar="DIR",
                         help="where the plots go, with one folder per benchmark unless one was chosen "
                         "(default: <save_dir>/test/result_plots)")
     parser.add_argument("--attributes", action="store_true", help="also show AUC by attribute, and put it into --json")
-    parser.add_argument("--attributes_file", type=Path, metavar="CSV",
+    parser.add_argument("--attributes_file", type=user_path, metavar="CSV",
                         help="the videos' attributes: video,<name>,… then a line per video with 0 or 1 for each")
     parser.add_argument("--with_static_box", "--with_trivial", action=argparse.BooleanOptionalAction, default=True,
                         help="show the static-box baseline, which returns the given box in every frame")

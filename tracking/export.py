@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mstgt.config import find_experiment, load_config, load_paths
-from mstgt.config.arguments import add_shared_arguments, existing_checkpoint
+from mstgt.config.arguments import add_shared_arguments, existing_checkpoint, user_path
 from mstgt.utils.errors import UserError, run_command
 
 # PyTorch and what needs it are imported inside functions, after the arguments and the paths have been checked.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_arguments(parser, "script", "config", "checkpoint", "epoch", "set", "save_dir")
-    parser.add_argument("--out", type=Path, help="the folder to write to (default: <save_dir>/export/<config>)")
+    parser.add_argument("--out", type=user_path, help="the folder to write to (default: <save_dir>/export/<config>)")
     parser.add_argument("--weights", action="store_true", help="only <config>.safetensors, the weights in fp16")
     parser.add_argument("--mean_with", nargs="+", type=existing_checkpoint, default=[],
                         metavar="CHECKPOINT",
@@ -81,7 +81,6 @@ def main() -> None:
     load_mean(network, [checkpoint, *args.mean_with])
     if args.weights:
         path = (args.out or export_folder(save_dir, name)) / f"{name}{WEIGHTS_SUFFIX}"
-        path.parent.mkdir(parents=True, exist_ok=True)
         hashes = ",".join(map(file_sha256, [checkpoint, *args.mean_with]))
         save_weights(network, path, {"config": name, "checkpoint_sha256": hashes})
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

@@ -16,17 +16,16 @@ import argparse
 import logging
 import os
 import time
-from pathlib import Path
 
 from mstgt.config import load_paths
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import run_command
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders with material")
-    parser.add_argument("--out", type=Path, help="folder of the set (default: photos in the data folder)")
+    parser.add_argument("folders", nargs="+", type=user_path, metavar="DIR", help="folders with material")
+    parser.add_argument("--out", type=user_path, help="folder of the set (default: photos in the data folder)")
     add_shared_arguments(parser, "data_dir")
     parser.add_argument("--train", type=int, default=6000, metavar="N", help="samples in train (default: %(default)s)")
     parser.add_argument("--val", type=int, default=300, metavar="N",

@@ -18,10 +18,9 @@ import argparse
 import os
 import re
 from functools import partial
-from pathlib import Path
 
 from mstgt.config import load_paths
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.synthetic.set_spec import SPLITS, STYLES, SetSpec
 from mstgt.synthetic.writer import write_set
 from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
@@ -39,7 +38,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder of the set (default: synthetic in the data folder)")
+    parser.add_argument("--out", type=user_path, help="folder of the set (default: synthetic in the data folder)")
     add_shared_arguments(parser, "data_dir")
     for split, count in zip(SPLITS, (400, 20, 20), strict=True):
         parser.add_argument(f"--{split}", type=int, default=count, metavar="N",

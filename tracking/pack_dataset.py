@@ -10,15 +10,15 @@ they are, texts are compressed in a zip. The folder is only read. The archive ge
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from mstgt.config.arguments import user_path
 from mstgt.utils.errors import UserError, WouldOverwriteError, run_command
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="folder of the dataset")
-    parser.add_argument("out", type=Path, help="the archive: a name that ends in .zip or .lmdb")
+    parser.add_argument("source", type=user_path, help="folder of the dataset")
+    parser.add_argument("out", type=user_path, help="the archive: a name that ends in .zip or .lmdb")
     parser.add_argument("--include", nargs="+", default=(), metavar="GLOB",
                         help="pack only files whose path in the folder matches one of these (* crosses slashes)")
     parser.add_argument("--overwrite", action="store_true", help="replace an archive that is there")

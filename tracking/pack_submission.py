@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import UserError, one_line, run_command, shortened
 
 # What takes long to import is imported inside functions, after the arguments have been checked.
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     which.add_argument("--results", type=_name_and_folder, metavar="NAME=DIR",
                        help="pack the result files in DIR, of any tracker (NAME= may be left out)")
     parser.add_argument("--run", default="", metavar="NAME", help="the run's name, as given to --run of the test")
-    parser.add_argument("--out", type=Path, metavar="FILE.zip",
+    parser.add_argument("--out", type=user_path, metavar="FILE.zip",
                         help="the file to write (default: below <save_dir>/test/submissions)")
     parser.add_argument("--allow_missing", action="store_true",
                         help="pack the videos that are on disk, though the server wants all")
@@ -46,9 +46,10 @@ def parse_args() -> argparse.Namespace:
 def _name_and_folder(text: str) -> tuple[str, Path]:
     """NAME=DIR, or a folder by itself, which then gives the name."""
     name, separator, folder = text.partition("=")
-    if separator and name and folder and not Path(text).expanduser().exists():
-        return name, Path(folder).expanduser()
-    return Path(text).expanduser().resolve().name, Path(text).expanduser()
+    whole = user_path(text)
+    if separator and name and folder and not whole.exists():
+        return name, user_path(folder)
+    return whole.resolve().name, whole
 
 
 def find_source(args: argparse.Namespace, benchmark: Benchmark, save_dir: Path) -> tuple[Path, str]:

@@ -14,11 +14,10 @@ from __future__ import annotations
 import argparse
 import logging
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mstgt.config import load_config
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.device import resolve_device
 from mstgt.utils.errors import UserError, run_command
 
@@ -97,8 +96,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cuda_graph", action="store_true", help="run a frame as one CUDA graph")
     parser.add_argument("--seconds", type=float, default=5.0,
                         help="how long to measure each rate (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there as well")
-    parser.add_argument("--plot", "--picture", type=Path, metavar="FILE",
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write the measurements there as well")
+    parser.add_argument("--plot", "--picture", type=user_path, metavar="FILE",
                         help="draw the parts of a frame as a bar (PNG, PDF, SVG)")
     args = parser.parse_args()
     if args.plot and args.plot.suffix not in (".png", ".pdf", ".svg"):

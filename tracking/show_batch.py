@@ -15,7 +15,7 @@ import logging
 from pathlib import Path
 
 from mstgt.config import load_config, load_paths
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import UserError, run_command
 
 MIN_TILE = 192  # px; smaller crops are enlarged by a whole factor
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     add_shared_arguments(parser, "script", "config", "set", "data_dir")
     parser.add_argument("--epoch", type=int, help="whose samples (default: the first that mixes features)")
     parser.add_argument("--samples", type=int, default=4, help="how many, from the epoch's first on (default: 4)")
-    parser.add_argument("--out", type=Path, default=Path("batch.png"),
+    parser.add_argument("--out", type=user_path, default=Path("batch.png"),
                         help="the PNG file to write (default: batch.png)")
     args = parser.parse_args()
     if args.out.suffix.lower() != ".png":

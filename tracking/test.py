@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import UserError, one_line, run_command, shortened
 from mstgt.utils.threads import available_cores, given_threads
 
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--allow_missing", action="store_true", help="exit with status 0 although videos are missing")
     parser.add_argument("--compile", action="store_true", help="compile the network; this takes minutes")
     parser.add_argument("--cuda_graph", action="store_true", help="replay each frame as one CUDA graph")
-    parser.add_argument("--onnx_dir", type=Path, metavar="DIR", help="with --backend onnx: the exported files "
+    parser.add_argument("--onnx_dir", type=user_path, metavar="DIR", help="with --backend onnx: the exported files "
                         "(default: <save_dir>/export/<config>, else they are made and cached)")
     parser.add_argument("--run", default="", metavar="NAME", help="keep the results apart, as <config>_<NAME>")
     parser.add_argument("--overwrite", action="store_true", help="track videos again that have a result")

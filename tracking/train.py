@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mstgt.config import find_experiment, load_config, load_paths, script_name
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.config.paths import run_folder
 from mstgt.train.launch import Launch, check_group_device, check_training, launch, launched, restarted
 from mstgt.train.trainers.interruption import CheckpointInterval, TrainingInterrupted
@@ -49,9 +49,9 @@ def parse_args() -> argparse.Namespace:
                         help="save within an epoch as well, every 500 (steps), 90s, 15m, 2h (default: 30m)")
     parser.add_argument("--use_wandb", type=int, choices=[0, 1], default=0, help="log to Weights & Biases")
     parser.add_argument("--use_tensorboard", type=int, choices=[0, 1], default=0, help="log to TensorBoard")
-    parser.add_argument("--videos", metavar="DIR",
+    parser.add_argument("--videos", type=user_path, metavar="DIR",
                         help="train on the videos in DIR; every tenth of them is held out for validation")
-    parser.add_argument("--photos", metavar="DIR",
+    parser.add_argument("--photos", type=user_path, metavar="DIR",
                         help="train and validate on samples composed of the photographs in DIR (docs/photos.md)")
     add_shared_arguments(parser, "device")
     several = parser.add_argument_group("several processes", "Each process takes its own GPU of the machine, or with "
@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def data_overrides(videos: str | None, photos: str | None) -> list[str]:
+def data_overrides(videos: Path | None, photos: Path | None) -> list[str]:
     """The settings that ``--videos`` and ``--photos`` stand for: a part of the folder is held out for validation."""
     if videos is not None and photos is not None:
         raise UserError("give --videos or --photos, not both; DATA.TRAIN.DATASETS_NAME takes several sets")
@@ -84,7 +84,7 @@ def data_overrides(videos: str | None, photos: str | None) -> list[str]:
     if folder is None:
         return []
     names = {"TRAIN": "FOLDER_train", "VAL": "FOLDER_val"} if videos else {"TRAIN": "PHOTOS", "VAL": "PHOTOS_val"}
-    path = os.path.abspath(os.path.expanduser(folder))
+    path = os.path.abspath(folder)
     overrides = []
     for mode, name in names.items():
         sets = json.dumps([f"{name}:{path}"], ensure_ascii=False)

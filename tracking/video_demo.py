@@ -34,7 +34,7 @@ from mstgt.apps.video_demo.boxes import BOX_FORMATS, join_numbers, parse_box, pa
 from mstgt.apps.video_demo.source import Source, check_source, is_live, open_source
 from mstgt.apps.video_demo.track import LOST_SCORE, TrackedFrame, track
 from mstgt.config import load_config, load_paths
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import UserError, one_line, run_command, shortened
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     boxes.add_argument("--lost_score", type=float, metavar="T", default=LOST_SCORE,
                        help="a mean score below this means lost (default: %(default)s)")
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, metavar="DIR",
+    output.add_argument("--out", type=user_path, metavar="DIR",
                         help="folder for the results (default: <save_dir>/video_demo/<name>)")
     output.add_argument("--format", choices=FORMATS, action="append", default=[],
                         help="also write boxes.txt (MOTChallenge) or boxes.json (may be repeated)")

@@ -14,15 +14,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mstgt.config.arguments import add_shared_arguments
+from mstgt.config.arguments import add_shared_arguments, user_path
 from mstgt.utils.errors import UserError, run_command
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workspace", type=Path, help="the workspace's folder; made where there is none")
-    add_shared_arguments(parser, "script", "config", "set", "device", "save_dir")
-    parser.add_argument("--checkpoint", type=Path, help="default: the run's checkpoint of epoch TEST.EPOCH")
+    parser.add_argument("workspace", type=user_path, help="the workspace's folder; made where there is none")
+    add_shared_arguments(parser, "script", "config", "set", "checkpoint", "device", "save_dir")
     parser.add_argument("--name", default="MSTGT", help="what the toolkit calls it (default: MSTGT)")
     parser.add_argument("--overwrite", action="store_true", help="replace another tracker of that name")
     return parser.parse_args()
@@ -44,9 +43,7 @@ def main() -> None:
     if checkpoint is None:
         save_dir = load_paths(None, args.save_dir, mode="test").save_dir
         checkpoint = find_checkpoint(args.script, config, cfg, save_dir)
-    checkpoint = checkpoint.expanduser().absolute()
-    if not checkpoint.is_file():
-        raise UserError(f"no such checkpoint: {checkpoint}")
+    checkpoint = Path(checkpoint).absolute()
     command = [sys.executable, str(PROJECT_ROOT / "tracking" / "vot_tracker.py"), "--script", args.script,
                "--config", config, "--checkpoint", str(checkpoint)]
     if args.device:

@@ -17,6 +17,7 @@ aliases. Nothing here imports NumPy or PyTorch: ``--help`` and wrong arguments a
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,17 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 BACKENDS = ("auto", "torch", "openvino", "onnx")
 
 
+def user_path(text: str) -> Path:
+    """The path that ``text`` names, also with ``~``, which a shell leaves in ``--out=~/x``. Raises
+    :class:`argparse.ArgumentTypeError` for an empty text, such as that of a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(os.path.expanduser(text))
+
+
 def existing_checkpoint(path: str) -> str:
     """``path``. Raises :class:`UserError` where there is no such file: that is told before PyTorch is loaded."""
+    path = os.path.expanduser(path)
     if not Path(path).is_file():
         raise UserError(f"no checkpoint {path}: name a file with --checkpoint, or leave it out")
     return path
@@ -93,7 +103,7 @@ def add_benchmark_arguments(parser: argparse.ArgumentParser, required: bool) -> 
     """Add the choice of one benchmark, and where data and results are; ``required``: one must be chosen."""
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--dataset", metavar="NAME", help="one benchmark by its name, such as lasot or otb")
-    which.add_argument("--dataset_dir", type=Path, metavar="DIR", help="one benchmark that is a folder of videos")
+    which.add_argument("--dataset_dir", type=user_path, metavar="DIR", help="one benchmark that is a folder of videos")
     add_shared_arguments(parser, "data_dir", "save_dir")
 
 
@@ -105,11 +115,11 @@ def add_results_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of programs that score results."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics as JSON")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write the metrics as JSON")
     parser.add_argument("--allow_missing", action="store_true", help="exit with status 0 although videos are missing")
     parser.add_argument("--no_cache", action="store_true",
                         help="neither use nor keep the scores of earlier runs (<save_dir>/.cache/scores)")
-    parser.add_argument("--workers", "--threads", type=int, metavar="N",
+    parser.add_argument("--workers", "--threads", type=_at_least_one, metavar="N",
                         help="processes to score with (default: one, or one per core where there is much to read)")
 
 
@@ -136,8 +146,14 @@ class _AddResults(argparse.Action):
         setattr(namespace, self.dest, {**given, name: folder})
 
 
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"give a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
 def _name_and_folder(text: str) -> tuple[str, Path]:
     name, separator, folder = text.partition("=")
     if not (name and separator and folder):
         raise argparse.ArgumentTypeError(f"expected NAME=DIR, not {text!r}")
-    return name, Path(folder).expanduser()
+    return name, user_path(folder)

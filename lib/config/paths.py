@@ -142,7 +142,7 @@ def _stronger(flags: Mapping[str, str | Path | None]) -> dict[str, Path]:
 
 
 def _absolute(folder: str, base: Path) -> Path:
-    return Path(os.path.normpath(base / Path(folder).expanduser()))
+    return Path(os.path.normpath(base / os.path.expanduser(folder)))
 
 
 def run_folder(save_dir: Path, script: str, config: str) -> Path:

@@ -72,8 +72,9 @@ def parse_box(text: str, box_format: str = "xywh", flag: str = "--init_box") -> 
 
     Raises :class:`UserError` with an example for anything else.
     """
-    if os.path.isfile(os.path.expanduser(text)):
-        source, text = f" from {text}", _first_row(Path(text).expanduser(), flag)
+    path = Path(os.path.expanduser(text))
+    if os.path.isfile(path):
+        source, text = f" from {text}", _first_row(path, flag)
     else:
         source = ""
     words = _numbers(text)

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 BACKWARD_BYTES = 512 << 20  # decoded frames held in memory while reading backwards
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 _DEVICE = re.compile(r"/dev/video(\d+)")
 STREAM_PROTOCOLS = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
 
@@ -88,9 +89,12 @@ def open_source(what: str | Path | int, reconnect_s: float | None = None) -> Sou
         return open_webcam(int(device[1]))
     if _URL.match(text):
         return open_stream(text, reconnect_s)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if text and os.path.isdir(path):
         return open_folder(path)
+    if path.suffix.lower() in HEIC_SUFFIXES and os.path.isfile(path):
+        # FFmpeg takes each tile of such an image for a video of its own.
+        raise UserError(f"{path} is a HEIC image, which is not read; save it as JPEG or PNG")
     if os.path.isfile(path):
         return open_image(path) if is_image(path) else VideoFile(path)
     if glob.has_magic(text):

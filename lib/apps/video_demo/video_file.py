@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class VideoFile(Source):
 
     def _open(self) -> InputContainer:
         try:
-            container = av.open(str(self.path), options={"format_whitelist": FORMATS, **_LIMIT},
+            # FFmpeg takes what is before the colon of a relative path, such as 12:30.mp4, for a protocol.
+            container = av.open(os.path.abspath(self.path), options={"format_whitelist": FORMATS, **_LIMIT},
                                 metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise UserError(f"cannot read {self.path}: it is not a video, or truncated ({error.strerror})") from error

@@ -175,9 +175,19 @@ def test_unreadable_images_keep_their_places(tmp_path, video_images):
         open_source(tmp_path / "v")
 
 
+def test_names_that_look_like_something_else_are_files(video_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.mp4", "~clip.mp4", "a#b%20.mp4"):
+        (tmp_path / name).write_bytes(video_file.read_bytes())
+        assert open_source(name).frames == 12
+
+
 def test_what_is_not_there_is_named(tmp_path):
+    photo = tmp_path / "photo.HEIC"
+    photo.write_bytes(b"\0\0\0\x18ftypheic")
     for what, message in ((tmp_path / "no.mp4", "no such video"), ("", "no such video"), (tmp_path, "no images"),
-                          ("a\0b", "no such video"), (os.devnull, "neither a file nor a folder")):
+                          (photo, "photo.HEIC is a HEIC image, .* save it as JPEG"), ("a\0b", "no such video"),
+                          (os.devnull, "neither a file nor a folder")):
         with pytest.raises(UserError, match=message):
             open_source(what)
     with pytest.raises(UserError, match="cannot read file:// streams; .* of a file give the path"):
