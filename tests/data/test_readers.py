@@ -93,6 +93,14 @@ def test_got10k_labels_and_meta(tmp_path):
     assert video.frames.read(0).shape == (8, 8, 3)
 
 
+def test_got10k_names_may_have_spaces_and_points(tmp_path):
+    files = {**got10k_video("val/my video", 1), **got10k_video("val/v1.0", 1), "val/list.txt": "v1.0\r\nmy video\r\n"}
+    videos = got10k_folder("x", put(tmp_path, files), "val")
+    assert videos.video_names == ("v1.0", "my video") and videos.missing == ()
+    (tmp_path / "val" / "list.txt").unlink()
+    assert got10k_folder("x", FolderStore(tmp_path), "val").video_names == ("my video", "v1.0")
+
+
 def test_got10k_test_knows_only_the_first_box(tmp_path):
     files = got10k_video("GOT-10k_Test_000001", 5) | {"GOT-10k_Test_000001/groundtruth.txt": boxes(1),
                                                      "list.txt": "GOT-10k_Test_000001\n"}
@@ -276,6 +284,12 @@ def test_folder_may_be_one_video(tmp_path):
 def test_tlp_frame_numbers_must_rise(tmp_path, rows, line):
     put(tmp_path, {"v/groundtruth_rect.txt": rows, "v/img/1.jpg": None})
     with pytest.raises(UserError, match=f"line {line}: frame number"):
+        folder(tmp_path)[0]
+
+
+def test_rows_of_six_numbers_that_are_not_tlps_are_an_error(tmp_path):
+    put(tmp_path, {"v/groundtruth.txt": "1,1,20,20,9,9\n2,1,22,20,9,9\n", "v/img/1.jpg": None})  # MOTChallenge
+    with pytest.raises(UserError, match="line 1: the last of six numbers is 1 .* not 9; of rows frame,id,x,y,w,h"):
         folder(tmp_path)[0]
 
 

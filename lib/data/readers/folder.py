@@ -66,7 +66,7 @@ class Target(NamedTuple):
 
 def absolute(root: str | Path) -> Path:
     """Return ``root`` as an absolute path without ``..``; links stay, because a set is named after its folder."""
-    return Path(os.path.abspath(Path(root).expanduser()))
+    return Path(os.path.abspath(os.path.expanduser(root)))
 
 
 def folder(root: str | Path) -> VideoSet:
@@ -250,6 +250,10 @@ def _tlp_rows(rows: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
                         "the one before")
     if len(rows) and numbers[-1] > 10 * len(rows) + 1000:
         raise UserError(f"{where}, line {len(rows)}: frame number {numbers[-1]:g} is out of reach of {len(rows)} rows")
+    odd = np.flatnonzero(~np.isin(rows[:, 5], (0, 1)))
+    if odd.size:
+        raise UserError(f"{where}, line {odd[0] + 1}: the last of six numbers is 1 where the target is lost, else 0, "
+                        f"not {rows[odd[0], 5]:g}; of rows frame,id,x,y,w,h keep x,y,w,h")
     at = numbers.astype(int) - first
     boxes = np.full((at[-1] + 1 if at.size else 0, 4), np.nan)
     lost = np.zeros(len(boxes))

@@ -51,12 +51,14 @@ def _split_folder(store: FrameStore, split: str) -> tuple[str, tuple[str, ...]]:
     """The key prefix of a split and the names in its folder, the videos among them."""
     inside = tuple(store.list(split))
     prefix = split if inside or not store.exists("list.txt") else ""
-    return prefix, tuple(n for n in inside or store.list() if "." not in n)
+    # A point is no proof of a file; to ask about every name would take long in a training set.
+    return prefix, tuple(n for n in inside or store.list() if "." not in n or not store.exists(join(prefix, n)))
 
 
 def read_list(store: FrameStore, key: str) -> tuple[str, ...]:
     """The names in a file such as ``list.txt``, one per line."""
-    return tuple(read_text(store, key, "a list of names").split())
+    lines = read_text(store, key, "a list of names").splitlines()
+    return tuple(name for line in lines if (name := line.strip()))
 
 
 def _video_set(name: str, store: FrameStore, prefix: str, names: Sequence[str], folders: Sequence[str],
