@@ -24,13 +24,16 @@ from mstgt.config.arguments import (
     add_results_argument,
     add_shared_arguments,
     require_benchmark,
+    user_path,
 )
 from mstgt.utils.errors import UserError, one_line, run_command
 
 # What takes long to import is imported inside functions, after the arguments have been checked.
 if TYPE_CHECKING:
     from mstgt.config import Paths
+    from mstgt.data.video import Video
     from mstgt.test.evaluation.benchmarks import Benchmark
+    from mstgt.visualize.result_video import TrackerBoxes
 
 
 _log = logging.getLogger(__name__)
@@ -46,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sequence", action="append", metavar="VIDEO", help="only this video (may be repeated)")
     parser.add_argument("--limit", "--most", type=int, default=3, metavar="N",
                         help="videos per set of results, unless --sequence is given (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR",
+    parser.add_argument("--out", type=user_path, metavar="DIR",
                         help="where the files go (default: below <save_dir>/test/videos)")
     args = parser.parse_args()
     require_benchmark(parser, args, "results", "trackers")
@@ -84,12 +87,13 @@ def draw_together(args: argparse.Namespace, paths: Paths) -> None:
 def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
     """Every set of results under the output folder by itself."""
     from mstgt.test.analysis.result_folders import choose
-    from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
+    from mstgt.test.evaluation.benchmarks import ALIASES, folder_benchmark, load_benchmark
     from mstgt.test.evaluation.results import find_results, results_root
 
     root = folder_benchmark(args.dataset_dir).root if args.dataset_dir else None
+    dataset = ALIASES.get(args.dataset, args.dataset)
     found = [results for results in choose(find_results(paths.save_dir), args.trackers, {})
-             if args.dataset in (None, results.benchmark) and args.config in (None, results.config)
+             if dataset in (None, results.benchmark) and args.config in (None, results.config)
              and root in (None, results.root)]
     if not found:
         raise UserError(f"no such results in {results_root(paths.save_dir)}; make some with python tracking/test.py")
@@ -101,10 +105,8 @@ def draw_one_by_one(args: argparse.Namespace, paths: Paths) -> None:
 
 def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, Path], out: Path) -> None:
     """Draw the videos that are asked for, with the results of every tracker that has one."""
-    import numpy as np
-
-    from mstgt.test.evaluation.results import has_result, read_boxes, read_scores
-    from mstgt.visualize.result_video import TrackerBoxes, write_result_sheet, write_result_video
+    from mstgt.test.evaluation.results import has_result
+    from mstgt.visualize.result_video import write_result_sheet, write_result_video
 
     names = [name for name in benchmark.videos.video_names
              if any(has_result(folder, name) for folder in folders.values())]
@@ -118,14 +120,7 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
     for name in chosen:
         try:
             video = benchmark.videos.load(name)
-            # One without a result of this video keeps its place: a tracker has the same color in all videos.
-            trackers = [TrackerBoxes(tracker, read_boxes(folder, name), read_scores(folder, name))
-                        if has_result(folder, name) else TrackerBoxes(tracker, np.empty((0, 4)))
-                        for tracker, folder in folders.items()]
-            for tracker in trackers:
-                if len(tracker.boxes_xywh) != len(video):
-                    _log.warning("%s", one_line(f"{name}: {tracker.name} has {len(tracker.boxes_xywh)} boxes for "
-                                                f"{len(video)} frames"))
+            trackers = [read_tracker(tracker, folder, video) for tracker, folder in folders.items()]
             write_result_video(out / f"{name}.mp4", video, trackers)
             write_result_sheet(out / f"{name}.png", video, trackers)
         except UserError as error:
@@ -139,6 +134,29 @@ def draw(args: argparse.Namespace, benchmark: Benchmark, folders: Mapping[str, P
         print(f"{len(chosen)} of {len(names)} videos with results were chosen; --limit N draws more", file=sys.stderr)
     if failed:
         raise UserError(f"{failed} of {len(chosen)} videos could not be drawn")
+
+
+def read_tracker(tracker: str, folder: Path, video: Video) -> TrackerBoxes:
+    """What is drawn of a tracker: nothing without a result of this video, but it keeps its place, so that it has the
+    same color in all videos."""
+    import numpy as np
+
+    from mstgt.test.evaluation.results import has_result, present_rows, read_boxes, read_scores
+    from mstgt.visualize.result_video import TrackerBoxes
+
+    boxes_xywh, scores = np.empty((0, 4)), None
+    if has_result(folder, video.name):
+        boxes_xywh = present_rows(read_boxes(folder, video.name), video)
+        try:
+            scores = read_scores(folder, video.name)
+            if scores is not None and len(scores := present_rows(scores, video)) != len(boxes_xywh):
+                raise UserError(f"{folder / video.name}_score.txt: {len(scores)} rows for {len(boxes_xywh)} boxes")
+        except UserError as error:
+            _log.warning("%s", one_line(f"{error}; the boxes are drawn without scores"))
+            scores = None
+    if len(boxes_xywh) != len(video):
+        _log.warning("%s", one_line(f"{video.name}: {tracker} has {len(boxes_xywh)} boxes for {len(video)} frames"))
+    return TrackerBoxes(tracker, boxes_xywh, scores)
 
 
 def spread(names: list[str], limit: int) -> list[str]:

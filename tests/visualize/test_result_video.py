@@ -85,6 +85,26 @@ def test_results_of_several_trackers_are_drawn_into_one_video(tmp_path, monkeypa
     assert "1 of 2 videos with results were chosen; --limit N draws more" in complained
 
 
+def test_scores_that_do_not_fit_are_named_and_rows_of_missing_frames_left_out(tmp_path, monkeypatch, caplog):
+    root, results = tmp_path / "set", tmp_path / "results"
+    (root / "a").mkdir(parents=True)
+    results.mkdir()
+    for number in (1, 2, 4):
+        cv2.imwrite(str(root / "a" / f"{number}.png"), np.full((120, 160, 3), 90, np.uint8))
+    (root / "a" / "groundtruth.txt").write_text(4 * "20,40,32,32\n")
+    (results / "a.txt").write_text(2 * "20,40,32,32\n" + "120,80,8,8\n" + "20,40,32,32\n")
+    (results / "a_score.txt").write_text("0.5\n0.5\n")
+    drawn = []
+    monkeypatch.setattr("mstgt.visualize.result_video.write_result_video",
+                        lambda path, video, trackers: drawn.extend(trackers))
+    monkeypatch.setattr(sys, "argv", ["draw_results.py", "--dataset_dir", str(root), "--results", f"T={results}",
+                                      "--save_dir", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(DRAW), run_name="__main__")
+    assert stop.value.code == 0 and "a_score.txt: 2 rows for 3 boxes; the boxes are drawn without" in caplog.text
+    assert drawn[0].scores is None and drawn[0].boxes_xywh.tolist() == [[20, 40, 32, 32]] * 3
+
+
 def test_only_chosen_trackers_are_drawn(tmp_path, monkeypatch):
     root = tmp_path / "set"
     (root / "a").mkdir(parents=True)

@@ -28,7 +28,7 @@ from ...utils.progress import progress
 from ...utils.threads import available_cores
 from ..evaluation.absent_frames import AbsentFramePolicy
 from ..evaluation.benchmarks import Benchmark
-from ..evaluation.results import BOX_SOURCES, find_file, has_result, read_boxes, read_seconds
+from ..evaluation.results import BOX_SOURCES, find_file, has_result, present_rows, read_boxes, read_seconds
 from .cache import ScoreCache
 from .score import Score, VideoScore, average, score_video
 
@@ -186,12 +186,8 @@ def _score(result: _Result, video: Video, policy: AbsentFramePolicy) -> _Outcome
 
 
 def _fitted(rows: np.ndarray, video: Video, path: Path) -> np.ndarray:
-    """The rows of the frames that are there, where a result also has rows for frames that are missing here.
-
-    Raises :class:`UserError` for rows that are not those of the video's frames.
-    """
-    if video.missing_rows and len(rows) == len(video) + len(video.missing_rows):
-        rows = np.delete(rows, video.missing_rows, axis=0)
+    """The rows of the video's frames. Raises :class:`UserError` where there are more or fewer."""
+    rows = present_rows(rows, video)
     # A result may end where the annotation ends.
     if len(rows) not in (len(video), video.annotated):
         kind = "short" if len(rows) < len(video) else "long"

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ...data.readers.annotation import MAX_BYTES, parse_rows
+from ...data.video import Video
 from ...untrusted.limits import check_name, refuse_size
 from ...utils.errors import UserError, explain_os_error
 from ...utils.files import write_json, write_text
@@ -212,6 +213,13 @@ def read_boxes(folder: Path, video: str) -> np.ndarray:
     if bad.size:
         raise UserError(f"{path}, line {bad[0] + 1}: not a box: {', '.join(f'{v:g}' for v in boxes_xywh[bad[0]])}")
     return boxes_xywh
+
+
+def present_rows(rows: np.ndarray, video: Video) -> np.ndarray:
+    """The rows of the frames that are there, where a result also has rows for frames that are missing here."""
+    if video.missing_rows and len(rows) == len(video) + len(video.missing_rows):
+        return np.delete(rows, video.missing_rows, axis=0)
+    return rows
 
 
 def read_seconds(folder: Path, video: str) -> np.ndarray | None:

@@ -20,7 +20,7 @@ import numpy as np
 from ...test.analysis.report import BenchmarkReport
 from ...test.analysis.score import Score, VideoScore
 from ...test.analysis.table import ranked
-from ...test.evaluation.results import read_boxes
+from ...test.evaluation.results import present_rows, read_boxes
 from ...utils.errors import UserError
 from ...utils.progress import progress
 from ..draw import WHITE, LabeledBox, draw_boxes
@@ -137,7 +137,9 @@ def _boxes(report: BenchmarkReport, tracker: str, folder: Path, name: str) -> np
     for score in report.scores:
         for video in score.video_scores:
             if score.tracker == tracker and video.name == name:
-                return read_boxes(folder, name) if video.boxes_xywh is None else video.boxes_xywh
+                if video.boxes_xywh is not None:
+                    return video.boxes_xywh
+                return present_rows(read_boxes(folder, name), report.videos[name])
     return None
 
 
