@@ -1,28 +1,25 @@
-"""The comparison with OpenCV's trackers: which videos, what is tracked again, what is shown. OpenCV is a stand-in,
-but for the trackers that the project's own OpenCV has, too."""
+"""The comparison with OpenCV's trackers: which videos, what is tracked again, what is shown. OpenCV is a stand-in."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
-import opencv_trackers
 import pytest
 import torch
 from compare_opencv import DEFAULT_CONFIG, OPENCV_TRACKERS, OpenCvEnvironment, default_videos, main
 from nested_videos import nested_benchmark
-from opencv_environment import NETWORK_TRACKERS, find_networks
-from opencv_trackers import run_job, track
+from opencv_environment import NETWORK_TRACKERS
 
 from mstgt.config import load_config
 from mstgt.config.paths import checkpoint_path, run_folder
 from mstgt.models.mstgt import build_model
 from mstgt.utils.errors import UserError
+from tests.benchmarks.opencv_inputs import FRAMES, network_files, put_video
 
-CONFIG, FRAMES, SIZE_WH = DEFAULT_CONFIG, 5, (160, 120)
+CONFIG = DEFAULT_CONFIG
 VERSIONS = {"opencv": "4.99", "numpy": "2.99", "trackers": [*OPENCV_TRACKERS], "network_trackers": ["nano"]}
 
 
@@ -67,15 +64,6 @@ def checkpoints(tmp_path_factory) -> list[Path]:
         torch.manual_seed(seed)
         torch.save({"net": build_model(load_config("MSTGT", CONFIG)).state_dict()}, folder / f"{seed}.pth.tar")
     return [folder / "0.pth.tar", folder / "1.pth.tar"]
-
-
-def put_video(folder: Path, truth: str, rows: list[str], frames: int = FRAMES) -> None:
-    (folder / "img").mkdir(parents=True)
-    rng = np.random.default_rng(len(str(folder)))
-    ground = cv2.GaussianBlur(rng.integers(0, 256, (SIZE_WH[1], SIZE_WH[0] + frames, 3), np.uint8), (9, 9), 2)
-    for t in range(frames):
-        cv2.imwrite(str(folder / "img" / f"{t + 1:04d}.jpg"), ground[:, t : t + SIZE_WH[0]])
-    (folder / truth).write_text("".join(row + "\n" for row in rows))
 
 
 @pytest.fixture(scope="module")
@@ -232,12 +220,6 @@ def test_a_tracker_that_did_not_begin_has_no_speed(compare, capsys):
     assert columns.count("-") == 2  # KCF and the static-box baseline
 
 
-def network_files(folder: Path, name: str) -> Path:
-    for file in NETWORK_TRACKERS[name].files.values():
-        (folder / file).write_bytes(b"onnx")
-    return folder
-
-
 def test_several_configurations_and_a_tracker_with_a_network(compare, checkpoints, tmp_path, capsys):
     """One configuration with two checkpoints; each has the differences to it, with their intervals."""
     opencv = FakeOpenCv(off=15)
@@ -320,77 +302,6 @@ def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="no virtual environment"):
         OpenCvEnvironment(tmp_path).describe()
     assert (tmp_path / "mine.txt").read_text() == "dear"
-
-
-# benchmarks/opencv_trackers.py itself
-
-
-class Stub:
-    """A tracker as OpenCV's are; ``answers`` are those of ``update``, an error is raised."""
-
-    def __init__(self, *answers, init=None):
-        self.answers, self.began_with, self.error = list(answers), None, init
-
-    def init(self, image, box):
-        self.began_with = box
-        if self.error:
-            raise self.error
-
-    def update(self, image):
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def frame_paths(videos: Path) -> list[str]:
-    return [str(path) for path in sorted((videos / "otb" / "Two" / "img").iterdir())]
-
-
-def test_the_last_box_is_kept_where_a_tracker_gives_none(videos):
-    ticks = []
-    stub = Stub((True, (1, 2, 3, 4)), (False, (0, 0, 0, 0)), cv2.error("lost"), (True, (5, 6, 0, 8)))
-    found = track(stub, frame_paths(videos), [-3.4, 100.2, 20, 40.5], ticks.append)
-    assert stub.began_with == (0, 100, 17, 20)  # the part in the image, in whole pixels
-    assert found["boxes_xywh"] == [[-3.4, 100.2, 20, 40.5]] + [[1, 2, 3, 4]] * 4
-    assert found["given"] == [1, 1, 0, 0, 0] and len(found["seconds"]) == FRAMES == sum(ticks)
-
-
-def test_a_tracker_that_cannot_begin_keeps_the_first_box(videos):
-    found = track(Stub(init=cv2.error("no")), frame_paths(videos), [1, 2, 3, 4], lambda n: None)
-    assert found == {"boxes_xywh": [[1, 2, 3, 4]] * FRAMES, "seconds": None, "given": [1, 0, 0, 0, 0]}
-
-
-def test_opencv_follows_a_moving_image(videos):
-    """With MIL, which is in every OpenCV."""
-    paths, said = frame_paths(videos), []
-    run_job({"tracker": "mil", "run": 1, "threads": 1, "frames": paths[:3], "box_xywh": [60, 40, 30, 20]},
-            lambda **line: said.append(json.loads(json.dumps(line))))
-    assert said[0] == {"frames": 3} and said[1]["given"] == [1, 1, 1] and len(said) == 2
-    assert np.abs(np.array(said[1]["boxes_xywh"][2]) - [58, 40, 30, 20]).max() < 8
-
-
-def test_a_network_that_cannot_be_loaded_is_named(videos, tmp_path):
-    """With NanoTrack, which is in every OpenCV."""
-    networks = find_networks("nano", network_files(tmp_path, "nano"))
-    said: list[dict] = []
-    run_job({"tracker": "nano", "run": 0, "threads": 1, "frames": frame_paths(videos), "box_xywh": [60, 40, 30, 20],
-             "networks": {name: str(path) for name, path in networks.items()}}, lambda **line: said.append(line))
-    assert len(said) == 1 and f"cannot load {tmp_path}" in said[0]["unusable"] and "\n" not in said[0]["unusable"]
-
-
-def test_a_frame_that_cannot_be_read_is_named(videos):
-    said, paths = [], [*frame_paths(videos)[:1], __file__]
-    run_job({"tracker": "mil", "run": 0, "threads": 1, "frames": paths, "box_xywh": [60, 40, 30, 20]},
-            lambda **line: said.append(line))
-    assert len(said) == 1 and __file__ in said[0]["error"]
-
-
-def test_both_files_know_the_same_trackers(monkeypatch, capsys):
-    monkeypatch.setattr(opencv_trackers, "cv2", SimpleNamespace(
-        __version__="9", TrackerMIL=1, TrackerKCF=1, TrackerCSRT=1))
-    opencv_trackers.main([])
-    assert sorted(json.loads(capsys.readouterr().out)["trackers"]) == sorted(OPENCV_TRACKERS)
 
 
 @pytest.mark.nightly
