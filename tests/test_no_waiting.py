@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from mstgt.config import load_config
 from mstgt.models.mstgt import MSTGT, FrameStep, TrackState, build_model, hann_window
-from mstgt.test.tracker.torch_engine import PRECISIONS, fold_batch_norm
+from mstgt.test.tracker.torch_engine import DTYPES, fold_batch_norm
 from mstgt.train.actors.mstgt import MSTGTActor
 from mstgt.train.data.batch import Batch, PartnerBatch
 from mstgt.train.losses import TrackingLoss
@@ -61,9 +61,9 @@ def network() -> MSTGT:
     return build_model(CFG)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", DTYPES)
 def test_a_frame_is_tracked_on_the_gpu_alone(precision):
-    dtype = PRECISIONS[precision]
+    dtype = DTYPES[precision]
     network = build_model(CFG).eval()
     fold_batch_norm(network)
     frame = FirstFrame(FrameStep(network.to(dtype), hann_window(network.grid), CFG.DATA.MEAN, CFG.DATA.STD, dtype))

@@ -137,15 +137,6 @@ def choose_backend(args: argparse.Namespace, cfg: Any, config: str, save_dir: Pa
     return build, {**origin, **options, **versions}
 
 
-def open_benchmark(args: argparse.Namespace, dataset_dir: Callable[[str], Path]) -> Benchmark:
-    """The benchmark that the arguments name."""
-    from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark
-
-    if args.dataset_dir:
-        return folder_benchmark(args.dataset_dir)
-    return load_benchmark(args.dataset, dataset_dir)
-
-
 def choose_videos(benchmark: Benchmark, wanted: Sequence[str] | None) -> list[str]:
     """The names of the videos to track."""
     names = benchmark.videos.video_names
@@ -178,7 +169,7 @@ def main() -> int:
     args = parse_args()
 
     from mstgt.config import dump_config, find_experiment, load_config, load_paths, script_name
-    from mstgt.test.evaluation.benchmarks import missing_frames
+    from mstgt.test.evaluation.benchmarks import folder_benchmark, load_benchmark, missing_frames
     from mstgt.test.evaluation.results import result_folder, run_name
     from mstgt.test.evaluation.video_queue import choose_shard
 
@@ -188,7 +179,7 @@ def main() -> int:
     config = find_experiment(args.script, args.config).stem
     run = run_name(config, args.run)
     paths = load_paths(args.data_dir, args.save_dir, mode="test")
-    benchmark = open_benchmark(args, paths.dataset)
+    benchmark = folder_benchmark(args.dataset_dir) if args.dataset_dir else load_benchmark(args.dataset, paths.dataset)
     for note in benchmark.videos.notes:
         _log.warning("%s", one_line(note))
     names = choose_videos(benchmark, args.sequence)

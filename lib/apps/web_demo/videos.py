@@ -141,9 +141,6 @@ class Videos:
         video.used = time.monotonic()
         return video
 
-    def __contains__(self, video_id: str) -> bool:
-        return video_id in self._videos
-
     def remove(self, video_id: str) -> None:
         """Forget a video and stop tracking in it; its folder goes when nobody writes there any more."""
         video = self._videos.pop(video_id, None)
@@ -174,7 +171,7 @@ class Videos:
             raise UserError(f"the video could not be kept: {error.strerror or error}") from error
         finally:
             self._arriving -= 1
-            if video_id not in self:
+            if video_id not in self._videos:
                 shutil.rmtree(video.folder, ignore_errors=True)
         return video
 

@@ -27,10 +27,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ...config.arguments import PRECISIONS
 from ...models.layers.transformer import Attention, Mlp
 from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ...utils.device import is_fast_in, set_up, slowness
-from ...utils.errors import UserError, unknown_name
+from ...utils.errors import UserError
 from ...utils.threads import ThreadChoice, given_threads, quiet_threads, torch_threads
 from .engine import TrackerEngine, search_sizes
 from .graphs import CudaGraphs, Step, compiled, pad_batch
@@ -38,7 +39,7 @@ from .graphs import CudaGraphs, Step, compiled, pad_batch
 _log = logging.getLogger(__name__)
 
 MANY_TOKENS = 256  # with fewer, the scores cost more to write to memory than the faster products save
-PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 class TorchEngine(TrackerEngine):
@@ -74,7 +75,7 @@ class TorchEngine(TrackerEngine):
         self._choices = {size: ThreadChoice(*options) for size in search_sizes(cfg)}
         self.network = prepare(network, self.device, precision)
         self.frame = FrameStep(self.network, hann_window(network.grid).to(self.device), cfg.DATA.MEAN, cfg.DATA.STD,
-                               PRECISIONS[precision])
+                               DTYPES[precision])
         self.run_frame: Step = compiled(self.frame) if compile else self.frame
         # Recorded last: with both options the graph replays the compiled kernels.
         if cuda_graph:
@@ -130,11 +131,9 @@ class TorchEngine(TrackerEngine):
 
 def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MSTGT:
     """A copy of ``network`` for inference on ``device``. ``network`` stays as it is."""
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
     if precision == "fp16" and device.type == "cpu":
         raise UserError("no CPU is fast in fp16: take bf16, or a GPU")
-    dtype = PRECISIONS[precision]
+    dtype = DTYPES[precision]
     if not is_fast_in(dtype, device):
         _log.warning("precision %s: %s", precision, slowness(precision, device))
     # A copy: the caller's network may still be trained, and what follows cannot be undone.

@@ -199,7 +199,8 @@ def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)
-            if record["global_step"] <= global_step and not _is_summary_after(record, epoch):
+            is_later_epoch = epoch is not None and "step" not in record and record["epoch"] > epoch
+            if record["global_step"] <= global_step and not is_later_epoch:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError, RecursionError):
             truncated += 1  # written by a process that was killed meanwhile
@@ -209,7 +210,3 @@ def truncate_records(folder: Path, global_step: int, epoch: int | None = None) -
         _log.warning("%s has no records of the %d steps so far: the curves will start here", path, global_step)
     if path.is_file():
         write_text(path, "".join(kept))
-
-
-def _is_summary_after(record: dict[str, Any], epoch: int | None) -> bool:
-    return epoch is not None and "step" not in record and record["epoch"] > epoch
