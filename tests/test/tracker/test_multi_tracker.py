@@ -80,6 +80,8 @@ def test_bad_calls_are_refused_and_change_nothing(engine):
         tracker.add(IMAGES[0], (1, 2, 3))
     with pytest.raises(ValueError, match="device: options go with an experiment's name"):
         MultiTracker(engine, device="cpu")
+    with pytest.raises(ValueError, match="at least 1 and at most 1024, not 1000000"):
+        MultiTracker("MSTGT-nano-128", threads=10**6)
     with pytest.raises(ValueError, match=r"no target \[1\]; there are: 1"):
         tracker.remove([1])
     with pytest.raises(ValueError, match="no target 7; there are: 1"):
