@@ -287,6 +287,6 @@ def without_password(url: str) -> str:
     They may be before the host, in the path as ``key=value``, or in the query, whose values are all left out.
     """
     # Up to the last @: a password may hold one. With a slash in it, it is told from a port by what is behind the colon.
-    url = re.sub(r"//([^/?#]*|[^/?#:@]*:(?!\d{1,5}(?:[/?#]|$)).*)@", "//", url, count=1)
+    url = re.sub(r"//([^/?#]*|[^/?#:@[]*:(?!\d{1,5}(?:[/?#]|$)).*)@", "//", url, count=1)
     path = re.split("[?#]", url, maxsplit=1)[0]
     return _SECRET.sub(r"\1=***", path) + (f"{url[len(path)]}***" if path != url else "")

@@ -249,7 +249,8 @@ def test_what_cannot_be_connected_to_is_one_line():
     ("rtsp://host/user=admin_password=sec_ret_channel=1_stream=0.sdp",
      "rtsp://host/user=***_password=***_channel=1_stream=0.sdp"),
     ("http://host/video;PWD=secret?usr=admin&pwd=secret", "http://host/video;PWD=***?***"),
-    ("http://host/x#secret", "http://host/x#***"), ("udp://@:1234", "udp://:1234")])
+    ("http://host/x#secret", "http://host/x#***"), ("udp://@:1234", "udp://:1234"),
+    ("rtsp://[fe80::1]:554/a@b", "rtsp://[fe80::1]:554/a@b")])
 def test_a_password_is_hidden_wherever_a_url_has_it(url, shown):
     assert without_password(url) == shown
 
