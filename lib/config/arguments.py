@@ -45,12 +45,6 @@ def existing_checkpoint(path: str) -> str:
     return path
 
 
-def known_device(name: str) -> str:
-    """``name``. Raises :class:`UserError` where no device can have it."""
-    check_device_name(name)
-    return name
-
-
 # name: (spellings, keywords of add_argument)
 SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "script": (("--script", "--tracker_name"), dict(
@@ -69,7 +63,7 @@ SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "data_dir": (("--data_dir",), dict(metavar="DIR", help="folder that holds the datasets (default: ./data)")),
     "save_dir": (("--save_dir",), dict(metavar="DIR", help="folder for checkpoints and results (default: ./output)")),
     "device": (("--device",), dict(
-        type=known_device, metavar="DEVICE",
+        type=check_device_name, metavar="DEVICE",
         help="cpu, cuda, cuda:1, mps (default: a GPU if there is one, else the CPU)")),
     "precision": (("--precision",), dict(
         choices=PRECISIONS, default="fp32", help="number format of the network; fp16 needs a GPU (default: fp32)")),

@@ -20,10 +20,11 @@ _DEVICE_NAME = re.compile(r"cpu|mps|cuda(:[0-9]{1,4})?")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_… of malloc.h
 
 
-def check_device_name(name: object) -> None:
-    """Raise :class:`UserError` where ``name`` cannot be the name of a device. Needs no PyTorch."""
+def check_device_name(name: Any) -> Any:
+    """``name``. Raises :class:`UserError` where it cannot be the name of a device. Needs no PyTorch."""
     if name is not None and not (isinstance(name, str) and _DEVICE_NAME.fullmatch(name)):
         raise UserError(f"unknown device {name!r:.60}: give cpu, cuda, cuda:N or mps")
+    return name
 
 
 def resolve_device(device: str | torch.device | None) -> str:
@@ -32,8 +33,7 @@ def resolve_device(device: str | torch.device | None) -> str:
     Raises :class:`UserError` where there is no such device.
     """
     # str() of a torch.device is its name; anything else that is no text is refused by its own.
-    name: Any = str(device) if type(device).__module__ == "torch" else device
-    check_device_name(name)
+    name = check_device_name(str(device) if type(device).__module__ == "torch" else device)
     if name == "cpu":
         return name
     if name == "mps":

@@ -113,7 +113,12 @@ def prepare_results_dir(folder: Path, benchmark: Benchmark, tracker: str, config
     with locked(folder / _LOCK):
         # Under the lock until the manifest is written: of two commands that both find an empty folder, one must see the
         # manifest of the other.
-        manifest = _read_manifest(folder, overwrite)
+        try:
+            manifest = read_manifest(folder)
+        except UserError:
+            if not overwrite:
+                raise
+            manifest = None  # it is corrupt, and about to be replaced
         done = {name for name in benchmark.videos.video_names if has_result(folder, name)}
         # A video that is being tracked has no result yet, but its result will stand under the same manifest.
         running = next((name for name in benchmark.videos.video_names if is_locked(folder, name)), None)
@@ -172,16 +177,6 @@ def _remove_corrupt(folder: Path, names: Sequence[str]) -> set[str]:
             corrupt.add(name)
     remove_results(folder, corrupt)
     return corrupt
-
-
-def _read_manifest(folder: Path, overwrite: bool) -> dict[str, Any] | None:
-    try:
-        return read_manifest(folder)
-    except UserError:
-        if not overwrite:
-            raise
-        # It is corrupt, and about to be replaced.
-        return None
 
 
 def _warn_of_other_code(made_by: Sequence[dict[str, Any]]) -> None:
