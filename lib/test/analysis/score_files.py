@@ -57,7 +57,8 @@ class _Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a video out of a mean, if only that of FPS. ``missing``: the file is not there."""
+    """Something that keeps a video out of a mean. ``missing``: ``--allow_missing`` accepts it, because the file is not
+    there, or it is that of the times, without which only FPS cannot be given."""
 
     message: str
     missing: bool = False
@@ -108,7 +109,7 @@ def _problems(tracker: str, folder: Path, benchmark: Benchmark,
     for name in benchmark.videos.video_names:
         outcome = outcomes.get(name)
         if outcome is not None and outcome.fault:
-            problems.append(Problem(f"{tracker}: {outcome.fault}"))
+            problems.append(Problem(f"{tracker}: {outcome.fault}", missing=outcome.score is not None))
         elif outcome is None and not has_result(folder, name):
             if not missing:
                 place = len(problems)

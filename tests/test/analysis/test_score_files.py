@@ -80,6 +80,7 @@ def test_times_that_do_not_fit_are_a_fault_and_the_boxes_are_scored(tmp_path, ti
         (score,), (problem,) = score_folders({"t": tmp_path}, bench, videos, tmp_path / "cache")
         assert f"{tmp_path / 'v_time.txt'}" in problem.message and said in problem.message
         assert score.videos == 1 and score.op50 == 100 and score.fps is None
+        assert problem.missing, "--allow_missing accepts it"
 
 
 def test_fps_leaves_out_the_first_frame_and_needs_the_times_of_all(tmp_path):
