@@ -108,7 +108,11 @@ class PlainTracker:
             found = self.locate(image, test.NARROW_SIZE)
             if found[2] < test.NARROW_ABOVE or self.moved(found[0]) > test.NARROW_MOTION:
                 found = None
-        center, sides, score, self.guidance = found or self.locate(image)
+        if found is None:
+            found = self.locate(image)
+            if max(self.mean_score, found[2]) < test.WIDEN_BELOW:
+                found = self.relocate(image) or found
+        center, sides, score, self.guidance = found
         self.motion = self.moved(center)
         sides = sides * self.size_factors
         smoothing = self.cfg.TEST.SIZE_SMOOTHING
@@ -122,17 +126,27 @@ class PlainTracker:
         """How far ``center`` lies from that of the last box on either axis, as a share of its mean side."""
         return float(np.abs(center - self.box[:2] - self.box[2:] / 2).max() / np.sqrt(self.box[2] * self.box[3]))
 
-    def locate(self, image: np.ndarray, size: int | None = None
+    def relocate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor] | None:
+        """A lost target, seen in the wide region and found again in the ordinary one there."""
+        test, found = self.cfg.TEST, None
+        center, sides, score, _ = self.locate(image, wider=test.WIDEN_BY)
+        if score >= test.WIDEN_BELOW:
+            box = clip_box(np.concatenate([center - sides / 2, sides]), image.shape[1], image.shape[0])
+            found = self.locate(image, box=box)
+        return found if found and found[2] >= test.WIDEN_BELOW else None
+
+    def locate(self, image: np.ndarray, size: int | None = None, wider: float = 1.0, box: np.ndarray | None = None
                ) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor]:
         """Center and sides of the network's box in ``image``, in its pixels; the score; the guidance after it.
 
-        size  of the search crop in px, at the scale of the ordinary one; by default that one
+        size   of the search crop in px, at the scale of the ordinary one; by default that one
+        wider  the region is that of the ordinary one times this
+        box    to search around; by default the last one
         """
         test = self.cfg.TEST
-        wider = test.WIDEN_BY if self.mean_score < test.WIDEN_BELOW and size is None else 1.0
         full = test.SEARCH_SIZE
-        size = size or full
-        crop, scale = padded_crop(image, self.box, test.SEARCH_FACTOR * wider * size / full, size)
+        size, box = size or full, self.box if box is None else box
+        crop, scale = padded_crop(image, box, test.SEARCH_FACTOR * wider * size / full, size)
         score, offset, wh, guidance = self.step(self.template, self.input(crop), self.guidance)
         grid = score.shape[-1]
         border = (self.network.grid - grid) // 2
@@ -141,7 +155,7 @@ class PlainTracker:
         row, column = divmod(best, grid)
         offset, wh = (maps[0, :, row, column].double().cpu().numpy() for maps in (offset, wh))
         center = (np.array([column, row]) + offset) / grid * size
-        center = self.box[:2] + self.box[2:] / 2 + (center - (size - 1) / 2) / scale
+        center = box[:2] + box[2:] / 2 + (center - (size - 1) / 2) / scale
         # Sides are shares of the ordinary crop, whatever the size of this one.
         return center, wh * full / scale, float(score.flatten()[best]), guidance
 

@@ -211,9 +211,10 @@ SCHEMA: dict[str, Key] = {
                                "that the frame gives; 0: they are those", FRACTION_BELOW_1),
     "TEST.CALIBRATE_SIZE": Key(False, "run the network on the first image too, and correct all later sizes by the "
                                "factors that bring its box there to the size of the given one"),
-    "TEST.WIDEN_BELOW": Key(0.0, "the search region is widened while the mean of the last scores is below this; "
-                            "0: never", FRACTION),
-    "TEST.WIDEN_BY": Key(1.5, "the widened region uses `TEST.SEARCH_FACTOR` times this",
+    "TEST.WIDEN_BELOW": Key(0.0, "a target is lost while the score and the mean of the last ones are below this: it is "
+                            "then searched in a wide region, too, and what is found there with at least this score "
+                            "again in the ordinary region around it; 0: never", FRACTION),
+    "TEST.WIDEN_BY": Key(2.0, "the wide region is that of `TEST.SEARCH_FACTOR` times this",
                          Rule("from 1 to 10", lambda v: 1 <= v <= 10)),
     "TEST.NARROW_SIZE": Key(0, "side of the narrow search crop in pixels, at the scale of the ordinary one: a frame "
                             "begins with it while the target moves little; 0: never",

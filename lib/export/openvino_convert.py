@@ -4,7 +4,7 @@
 
 writes ``init.xml`` (template crops -> the state) and, for every size of search crops, ``frame_SIZE.xml`` (search crops
 and the state -> boxes, scores and what the frame changes of the state), each with its weights in fp32 in a ``.bin``
-file. Crops are uint8 as they are cut: normalisation, the Hann window and the choice of the best cell are part of the
+file. Crops are uint8 as they are cut: normalization, the Hann window and the choice of the best cell are part of the
 graphs. The graphs take batches of any size. They come from ``torch.jit.trace``, which takes a seventh of the time of
 ``torch.export`` and gives graphs that are as fast; before they are kept, their answers are compared with PyTorch's.
 """

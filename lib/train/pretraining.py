@@ -167,7 +167,7 @@ def convert(network: MSTGT, teacher: Lite0Features, tracker: MSTGT | None = None
 
 def renormalized(embeddings: nn.ModuleDict,
                  normalize: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of patch embeddings that take images normalised for the teacher in place of ``normalize``."""
+    """The weights of patch embeddings that take images normalized for the teacher in place of ``normalize``."""
     # normalize is x -> (x - mean) / std per channel: two images tell both.
     offset = normalize(torch.zeros(1, 3, 1, 1))
     scale = normalize(torch.ones(1, 3, 1, 1)) - offset
@@ -184,7 +184,7 @@ def renormalized(embeddings: nn.ModuleDict,
 @torch.no_grad()
 def fit_projection(network: MSTGT, tracker: MSTGT, crops: Iterator[torch.Tensor],
                    normalize: Callable[[torch.Tensor], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Weight (C, n) and bias (C,) of the linear map from the normalised cells of ``network``'s stem to the tokens of
+    """Weight (C, n) and bias (C,) of the linear map from the normalized cells of ``network``'s stem to the tokens of
     ``tracker``'s stem, by ridge regression; and the share of the tokens' variance that it explains on the last tenth of
     the crops, which the fit does not see."""
     assert isinstance(network.backbone, LiteViT)
@@ -211,7 +211,7 @@ def distill(network: MSTGT, teacher: Lite0Features, crops: Iterator[torch.Tensor
             tick: Callable[[float], object] = lambda loss: None) -> dict[str, torch.Tensor]:
     """The stem of ``network`` after ``steps`` steps of predicting the teacher's features: weights by their names.
 
-    The target of a stride-16 cell is its 272 features (:func:`cells_of`), normalised per cell; a linear map that is
+    The target of a stride-16 cell is its 272 features (:func:`cells_of`), normalized per cell; a linear map that is
     thrown away afterwards leads from the stem's C channels to them. Loss: mean squared error. A stem of HiViT sees no
     further than its cell, the teacher does, so the error stays well above 0.
 

@@ -288,7 +288,7 @@ def load_pretrained(model: MSTGT, path: str | Path) -> None:
     path = Path(path)
     content = load_file(path)
     if stem := _stem_weights(model, content):
-        # All other weights stay as they were initialised.
+        # All other weights stay as they were initialized.
         rest = {name: value for name, value in model.state_dict().items() if not _stem_names(model).fullmatch(name)}
         return load_strict(model, {**rest, **stem}, str(path))
     if isinstance(content, Mapping) and isinstance(content.get("net"), Mapping):

@@ -137,20 +137,27 @@ class TrackerEngine(ABC):
         return found
 
     def _find(self, images: Sequence[np.ndarray], targets: Sequence[Target]) -> list[Located]:
-        """Each target in its next image: in the narrow region where that will do, else in the ordinary one."""
-        def look(which: list[int], crop_of: Callable[[Target], Crop]) -> list[tuple[int, Located]]:
-            chosen = [targets[i] for i in which]
-            located = self.locate([images[i] for i in which], chosen, [crop_of(target) for target in chosen])
-            return list(zip(which, located, strict=True))
+        """Each target in its next image: in the narrow region where that will do, else in the ordinary one, and where
+        that does not show it either, in a wide one."""
+        def look(crops: dict[int, Crop]) -> dict[int, Located]:
+            located = self.locate([images[i] for i in crops], [targets[i] for i in crops], list(crops.values()))
+            return dict(zip(crops, located, strict=True))
 
+        test = self.settings
         found: dict[int, Located] = {}
-        if narrow := [i for i, target in enumerate(targets) if self.is_narrow(target)]:
+        if narrow := {i: self.search_crop(target) for i, target in enumerate(targets) if self.is_narrow(target)}:
             # A doubtful answer is not taken: the ordinary region shows what the narrow one may have missed.
-            found.update((i, located) for i, located in look(narrow, self.search_crop)
-                         if located[1] >= self.settings.NARROW_ABOVE
-                         and motion(targets[i].box_xywh, located[0]) <= self.settings.NARROW_MOTION)
-        if rest := [i for i in range(len(targets)) if i not in found]:
-            found.update(look(rest, self.ordinary_crop))
+            found = {i: located for i, located in look(narrow).items() if located[1] >= test.NARROW_ABOVE
+                     and motion(targets[i].box_xywh, located[0]) <= test.NARROW_MOTION}
+        if rest := {i: self._crop(target.box_xywh) for i, target in enumerate(targets) if i not in found}:
+            found |= look(rest)
+        if lost := {i: self._crop(targets[i].box_xywh, test.WIDEN_BY) for i in rest
+                    if max(targets[i].mean_score, found[i][1]) < test.WIDEN_BELOW}:
+            # The network knows targets at one scale. What it finds at a coarser one is searched again at its own.
+            seen = {i: self._crop(clip_box(box, images[i].shape[1], images[i].shape[0]))
+                    for i, (box, score, _) in look(lost).items() if score >= test.WIDEN_BELOW}
+            if seen:
+                found |= {i: located for i, located in look(seen).items() if located[1] >= test.WIDEN_BELOW}
         return [found[i] for i in range(len(targets))]
 
     def locate(self, images: Sequence[np.ndarray], targets: Sequence[Target], crops: Sequence[Crop]) -> list[Located]:
@@ -181,7 +188,7 @@ class TrackerEngine(ABC):
         Where the network finds something else in the first image, nothing is corrected.
         """
         # The state after this pass is dropped: the guidance must not take in the first frame before tracking begins.
-        [(box, _, _)] = self.locate([image], [target], [self.ordinary_crop(target)])
+        [(box, _, _)] = self.locate([image], [target], [self._crop(target.box_xywh)])
         height, width = image.shape[:2]
         # Compared inside the image: of a target that is partly outside, the network finds what it sees.
         found, given = clip_box(box, width, height), clip_box(target.box_xywh, width, height)
@@ -220,21 +227,15 @@ class TrackerEngine(ABC):
 
     def search_crop(self, target: Target) -> Crop:
         """The region that the next step looks at first."""
-        test = self.settings
         if self.is_narrow(target):
             # At the scale of the ordinary region.
-            return Crop.around(target.box_xywh, test.SEARCH_FACTOR * test.NARROW_SIZE / test.SEARCH_SIZE,
-                               test.NARROW_SIZE)
-        return self.ordinary_crop(target)
+            size = self.settings.NARROW_SIZE
+            return self._crop(target.box_xywh, size / self.settings.SEARCH_SIZE, size)
+        return self._crop(target.box_xywh)
 
-    def ordinary_crop(self, target: Target) -> Crop:
-        """The region of SEARCH_FACTOR; wider where the last scores were low."""
-        test = self.settings
-        factor = test.SEARCH_FACTOR
-        # The target may have left the region. A wider one shows more of the image, at a coarser scale.
-        if target.mean_score < test.WIDEN_BELOW:
-            factor = factor * test.WIDEN_BY
-        return Crop.around(target.box_xywh, factor, test.SEARCH_SIZE)
+    def _crop(self, box_xywh: np.ndarray, by: float = 1.0, size: int = 0) -> Crop:
+        """The search region around a box, ``by`` times as wide as the ordinary one; ``size`` px, by default as that."""
+        return Crop.around(box_xywh, self.settings.SEARCH_FACTOR * by, size or self.settings.SEARCH_SIZE)
 
     def _alloc_crops(self, count: int, size: int) -> np.ndarray:
         """Memory for ``count`` search crops of ``size`` px."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,27 +130,10 @@ def test_sizes_of_test_and_network_must_agree():
         TorchEngine(build_model(cfg), cfg)
 
 
-class Doubter(Oracle):
-    """Finds the square, but is sure of nothing."""
-
-    def forward_frame(self, search, state):
-        prediction, state = super().forward_frame(search, state)
-        return prediction._replace(score=prediction.score / 3), state
-
-
-def test_the_search_region_widens_where_scores_are_low_and_narrows_again():
-    cfg = load_config("MSTGT", "MSTGT-demo-128", ["TEST.WIDEN_BELOW=0.4", "TEST.WIDEN_BY=1.5"])
-    sure, unsure = TorchEngine(Oracle(), cfg), TorchEngine(Doubter(), cfg)
-    image = lit(100, 80, 30, 30)
-    target, sides = sure.start(image, (100, 80, 30, 30)), []
-    for engine in (*[unsure] * 4, *[sure] * 2):
-        [(target, _)] = engine.step([image], [target])
-        sides.append(engine.search_crop(target).side / np.sqrt(target.box_xywh[2:].prod()) / cfg.TEST.SEARCH_FACTOR)
-    # mean scores 0.65, 0.475, 0.39, 0.34; then 0.62, 0.76
-    assert np.array(sides).round(1).tolist() == [1.0, 1.0, 1.5, 1.5, 1.0, 1.0]
-
-
 NARROW = load_config("MSTGT", "MSTGT-demo-128", ["TEST.NARROW_SIZE=64", "TEST.NARROW_ABOVE=0.5"])
+
+
+LOST = load_config("MSTGT", "MSTGT-demo-128", ["TEST.WIDEN_BELOW=0.4"])
 
 
 class Watched(ArrayEngine):
@@ -171,7 +155,7 @@ class Watched(ArrayEngine):
     def find(self, crop):
         rows, columns = np.nonzero(crop[..., 0] > 127)
         if not len(rows) or min(rows.min(), columns.min()) == 0 or max(rows.max(), columns.max()) == len(crop) - 1:
-            return [0.5, 0.5, 0.2, 0.2, 0.1]
+            return [0.5, 0.5, 0.25, 0.25, 0.1]
         low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
         return [*(low + high) / 2 / len(crop), *(high - low + 1) / len(crop), self.certainty]
 
@@ -202,6 +186,47 @@ def test_a_doubtful_target_is_looked_for_in_the_ordinary_region():
 
 def test_without_a_narrow_size_all_regions_are_ordinary():
     assert follow(Watched(CFG), [(100, 80)] * 4) == [[128]] * 3
+
+
+def vanish_and_return(engine, place):
+    """The last box, and the numbers of crops of every frame, of a square that is away for three frames."""
+    target = engine.start(lit(60, 60, 30, 30), (60, 60, 30, 30))
+    looks = []
+    for image in (lit(60, 60, 30, 30), *[lit(0, 0, 0, 0)] * 3, lit(*place, 30, 30), lit(*place, 30, 30)):
+        engine.sizes.clear()
+        [(target, _)] = engine.step([image], [target])
+        looks.append(len(engine.sizes))
+    return target.box_xywh, looks
+
+
+def test_a_lost_target_that_returns_elsewhere_is_found_in_a_wide_region():
+    place = (150, 120)  # outside the ordinary region around (60, 60)
+    box, looks = vanish_and_return(Watched(LOST), place)
+    assert np.abs(box - [*place, 30, 30]).max() < 1.5
+    # The mean of the scores falls to 0.5, 0.3, 0.2; then wide, and once more at the ordinary scale; then as usual.
+    assert looks == [1, 1, 1, 2, 3, 1]
+    box, looks = vanish_and_return(Watched(CFG), place)
+    assert np.abs(box[:2] - 60).max() < 10 and looks == [1] * 6
+
+
+def test_what_only_the_wide_region_shows_is_not_taken():
+    class Longsighted(Watched):
+        def find(self, crop):
+            row = super().find(crop)
+            return row if row[2] < 0.2 else [0.5, 0.5, 0.25, 0.25, 0.1]
+
+    box, looks = vanish_and_return(Longsighted(LOST), (150, 120))
+    assert np.abs(box[:2] - 60).max() < 10 and looks[-2:] == [3, 3]
+
+
+def test_lost_and_found_targets_share_a_step():
+    engine = Watched(LOST)
+    image = lit(100, 80, 30, 30)
+    start = engine.start(image, (100, 80, 30, 30))
+    gone = replace(start, box_xywh=np.array([20.0, 20, 30, 30]), mean_score=0.1)
+    found = engine.step([image] * 3, [start, gone, gone])
+    assert engine.sizes == [(3, 128), (2, 128), (2, 128)]
+    assert [round(target.box_xywh[0]) for target, _ in found] == [100] * 3
 
 
 def test_calm_and_fast_targets_share_a_step():
