@@ -135,7 +135,7 @@ TARGETS: dict[str, Target] = {
     "result": Target(lambda: (ROWS, b"1 2 3 4\n" * 3), _result, "v.txt"),
     "meta_info": Target(lambda: (b"[METAINFO]\nobject_class: dog\nresolution: (1920, 1080)\nattributes: a, b\n"
                                  b"difficulty: 0.5\n",), _meta, "meta_info.ini"),
-    "list": Target(lambda: (b"a\nb\n", b"a b ../../x\n"), _lists, "set"),
+    "list": Target(lambda: (b"a\nb\n", b"a\nb\n../../x\n"), _lists, "set"),
     "classmap": Target(lambda: (b"v person\nw sports ball\n",), _classes, "trackingnet_classmap.txt"),
     "coco": Target(lambda: (as_json(COCO),), _coco, "coco", lambda rng: as_json(mutate_tree(COCO, rng))),
     "vid": Target(lambda: (XML.format(0).encode(), XML.format(3).encode()), _vid, "00000"),

@@ -135,6 +135,9 @@ class Videos:
         self._videos: dict[str, Video] = {}
         self._arriving = 0
 
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._videos
+
     def get(self, video_id: str) -> Video:
         """Raises KeyError where there is none (any more)."""
         video = self._videos[video_id]
@@ -171,7 +174,7 @@ class Videos:
             raise UserError(f"the video could not be kept: {error.strerror or error}") from error
         finally:
             self._arriving -= 1
-            if video_id not in self._videos:
+            if video_id not in self:
                 shutil.rmtree(video.folder, ignore_errors=True)
         return video
 

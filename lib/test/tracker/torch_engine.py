@@ -31,7 +31,7 @@ from ...config.arguments import PRECISIONS
 from ...models.layers.transformer import Attention, Mlp
 from ...models.mstgt import MSTGT, FrameStep, TrackState, hann_window
 from ...utils.device import is_fast_in, set_up, slowness
-from ...utils.errors import UserError
+from ...utils.errors import UserError, unknown_name
 from ...utils.threads import ThreadChoice, given_threads, quiet_threads, torch_threads
 from .engine import TrackerEngine, search_sizes
 from .graphs import CudaGraphs, Step, compiled, pad_batch
@@ -131,6 +131,8 @@ class TorchEngine(TrackerEngine):
 
 def prepare(network: MSTGT, device: torch.device, precision: str = "fp32") -> MSTGT:
     """A copy of ``network`` for inference on ``device``. ``network`` stays as it is."""
+    if precision not in DTYPES:
+        raise unknown_name("precision", precision, DTYPES)
     if precision == "fp16" and device.type == "cpu":
         raise UserError("no CPU is fast in fp16: take bf16, or a GPU")
     dtype = DTYPES[precision]
