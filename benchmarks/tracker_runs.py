@@ -28,6 +28,7 @@ from mstgt.test.tracker import load_engine
 from mstgt.utils.device import device_name
 from mstgt.utils.errors import UserError
 from mstgt.utils.files import file_sha256, locked, write_json
+from mstgt.utils.threads import torch_threads
 
 # PyTorch and what needs it are imported inside functions: the arguments of the command are checked first.
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def mstgt_run(config: str, checkpoint: str | Path, benchmark: Benchmark, threads
 
     cfg = load_config("MSTGT", config)
     label = label or config
-    with torch_threads(threads):
+    with evaluation_threads(threads):
         # Loaded here and not when tracking starts: only the engine knows which runtime "auto" has chosen.
         engine = load_engine(cfg, checkpoint, "cpu", backend, threads=threads)
     settings = {key: value for key, value in flatten(cfg).items()
@@ -146,7 +147,7 @@ def mstgt_run(config: str, checkpoint: str | Path, benchmark: Benchmark, threads
 
     def track(folder: Path, names: Sequence[str]) -> list[Failure]:
         videos, failures = load_videos(benchmark.videos, names)
-        with torch_threads(threads):
+        with evaluation_threads(threads):
             return failures + run_videos(WorkerSetup(lambda device: engine, folder), videos, ["cpu"])
 
     return TrackerRun(label, label, made_from, track, note)
@@ -171,18 +172,14 @@ def machine(threads: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
+def evaluation_threads(count: int) -> Iterator[None]:
     """Let the evaluation compute with ``count`` threads: it follows OMP_NUM_THREADS, and uses one without it."""
-    import torch
-
-    threads = torch.get_num_threads()
     variable = os.environ.get("OMP_NUM_THREADS")
-    torch.set_num_threads(count)
     os.environ["OMP_NUM_THREADS"] = str(count)
     try:
-        yield
+        with torch_threads(count):
+            yield
     finally:
-        torch.set_num_threads(threads)
         del os.environ["OMP_NUM_THREADS"]
         if variable is not None:
             os.environ["OMP_NUM_THREADS"] = variable

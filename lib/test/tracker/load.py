@@ -24,7 +24,7 @@ from .engine import TrackerEngine, TrackerInputError
 from .tracker import Tracker
 
 _log = logging.getLogger(__name__)
-MAX_THREADS = 1024  # OpenMP ends the process where it cannot start as many as it is told to
+THREAD_LIMIT = 1024  # OpenMP ends the process where it cannot start as many as it is told to
 
 
 def load_tracker(config: str, script: str = "MSTGT", checkpoint: str | Path | None = None,
@@ -73,8 +73,8 @@ def load_engine(cfg: Any, checkpoint: str | Path, device: str | None = None, bac
 
     Raises :class:`UserError` where the device is not there or the runtime cannot do what is asked for.
     """
-    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS):
-        raise TrackerInputError(f"threads is a whole number of at least 1 and at most {MAX_THREADS}, not "
+    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= THREAD_LIMIT):
+        raise TrackerInputError(f"threads is a whole number of at least 1 and at most {THREAD_LIMIT}, not "
                                 f"{threads!r:.100}")
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)

@@ -69,8 +69,8 @@ class TorchEngine(TrackerEngine):
             raise UserError(f"CUDA graphs need a GPU, not {self.device}: leave --cuda_graph out")
         set_up(self.device)
         fixed = threads or given_threads()
-        size = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
-        options = (fixed,) if fixed else (min(quiet_threads(size), torch.get_num_threads()), 1)
+        network_bytes = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+        options = (fixed,) if fixed else (min(quiet_threads(network_bytes), torch.get_num_threads()), 1)
         # Of every size of crops: what is fastest for a small one need not be for a large one.
         self._choices = {size: ThreadChoice(*options) for size in search_sizes(cfg)}
         self.network = prepare(network, self.device, precision)
