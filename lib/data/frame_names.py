@@ -17,6 +17,7 @@ from .store import FrameStore, join
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _LAST_NUMBER = re.compile(r"([0-9]+)\.[^.]+$")
 _NUMBER = re.compile(r"[0-9]+")
+_POINT = re.compile(r"[0-9]\.[0-9]")
 _DECIMAL = re.compile(r"(.*?)(?<![0-9])(?<![0-9]\.)([0-9]+)(?:\.([0-9]+))?([^0-9]*\.[^.]+)")
 
 
@@ -119,6 +120,8 @@ def _in_decimal_order(images: list[str]) -> list[str]:
     Two numbers that count, such as scene and frame of ``1.9.jpg``, ``1.10.jpg``, look alike. Decimals without padding
     never end in 0, and those behind one and the same number are not evenly spaced from digit to digit.
     """
+    if not _POINT.search("\n".join(images)):
+        return []  # at once: almost all folders are such
     kinds: dict[tuple[str, str], list[re.Match[str]]] = {}
     for name in sorted(images):
         match = _DECIMAL.fullmatch(name)
